@@ -1,0 +1,1 @@
+//! Event stores, transports and adapters, one folder per outside system.

@@ -1,0 +1,1 @@
+//! What every crate of Steadfast shares and nothing more.

@@ -1,0 +1,3 @@
+//! The steadfast command.
+
+fn main() {}

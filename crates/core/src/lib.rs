@@ -1,0 +1,1 @@
+//! Events, the bus, aggregates and the event store trait.

@@ -1,0 +1,1 @@
+//! Fault vocabulary and the in-process fault injector.

@@ -1,0 +1,1 @@
+//! Deadlines, retries and circuit breakers as tower layers.

@@ -1,0 +1,1 @@
+//! Experiments: specification, admission, run, faults, observation, verdict and report.

@@ -1,0 +1,1 @@
+//! Service level indicators, objectives and their arithmetic.

@@ -1,0 +1,1 @@
+//! Build event-driven backends that are proven under fault.

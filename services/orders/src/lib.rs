@@ -1,0 +1,1 @@
+//! The reference backend: orders, payment and inventory.
