@@ -1,1 +1,13 @@
-//! Events, the bus, aggregates and the event store trait.
+//! Events, the bus that carries them, the state that they make, and the store that keeps them.
+//!
+//! Deciding is pure ([`Aggregate`]): `decide(state, command) -> events`, `evolve(state, event) -> state`.
+//! Persisting is the store's job ([`store::EventStore`]), publishing the bus's, time and randomness are inputs.
+
+mod aggregate;
+mod event;
+pub mod store;
+
+pub use aggregate::Aggregate;
+pub use event::Event;
+pub use event::EventBuilder;
+pub use event::EventId;

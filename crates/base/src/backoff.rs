@@ -1,0 +1,85 @@
+//! How long to wait before trying again.
+
+use std::time::Duration;
+
+use crate::Rng;
+
+/// How the wait is spread, so that clients that failed together do not return together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Jitter {
+    /// No spread: the exponential value itself.
+    None,
+    /// A uniform draw between zero and the exponential value: "full jitter" of Brooker, *Exponential Backoff And
+    /// Jitter* (AWS Architecture Blog, 2015), which spreads best.
+    #[default]
+    Full,
+}
+
+/// Exponential back-off: `initial × factor^n`, at most `max`, spread by [`Jitter`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use steadfast_base::{Backoff, Jitter, Seed};
+///
+/// let backoff = Backoff { jitter: Jitter::None, ..Backoff::default() };
+/// let mut rng = Seed::new(1).rng();
+/// assert_eq!(backoff.delay(0, &mut rng), Duration::from_millis(50));
+/// assert_eq!(backoff.delay(2, &mut rng), Duration::from_millis(200));
+/// assert_eq!(backoff.delay(60, &mut rng), Duration::from_secs(2));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// The wait before the first repetition, before jitter.
+    pub initial: Duration,
+    /// The longest wait, before jitter.
+    pub max: Duration,
+    /// By what each further wait grows; 1 or more.
+    pub factor: f64,
+    /// How the wait is spread.
+    pub jitter: Jitter,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_millis(50),
+            max: Duration::from_secs(2),
+            factor: 2.0,
+            jitter: Jitter::Full,
+        }
+    }
+}
+
+impl Backoff {
+    /// Returns the wait before repetition `repetition`, counted from 0.
+    pub fn delay(&self, repetition: u32, rng: &mut Rng) -> Duration {
+        let exponent = i32::try_from(repetition).unwrap_or(i32::MAX);
+        let grown = self.initial.as_secs_f64() * self.factor.max(1.0).powi(exponent);
+        let ceiling = grown.min(self.max.as_secs_f64());
+        match self.jitter {
+            Jitter::None => Duration::from_secs_f64(ceiling),
+            Jitter::Full => Duration::from_secs_f64(ceiling * rng.unit()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Seed;
+
+    proptest! {
+        #[test]
+        fn never_longer_than_the_maximum(seed: u64, repetition: u32, initial in 0_u64..10_000, max in 0_u64..10_000) {
+            let backoff = Backoff {
+                initial: Duration::from_millis(initial),
+                max: Duration::from_millis(max),
+                ..Backoff::default()
+            };
+            prop_assert!(backoff.delay(repetition, &mut Seed::new(seed).rng()) <= backoff.max);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! How much repetition a caller may add to its traffic.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::time::Instant;
+
+/// One whole token, in the fixed-point unit that the balance is kept in.
+const TOKEN: u64 = 1 << 10;
+
+/// A token bucket that lets repetitions be at most a share of the calls, plus a few per second.
+///
+/// Each call deposits `share` of a token, each repetition withdraws one, and `per_second` tokens trickle in, so
+/// that a caller with little traffic can repeat too. The balance is capped, so that calm times do not save up for
+/// a storm. After `RetryBudget` of Finagle.
+///
+/// # Examples
+/// ```
+/// use steadfast_base::Budget;
+///
+/// let budget = Budget::new(0.2, 0);
+/// assert!(!budget.withdraw());
+/// (0..5).for_each(|_| budget.deposit());
+/// assert!(budget.withdraw());
+/// assert!(!budget.withdraw());
+/// ```
+#[derive(Debug)]
+pub struct Budget {
+    share: u64,
+    per_second: u64,
+    cap: u64,
+    balance: AtomicU64,
+    started: Instant,
+    /// Milliseconds since `started` up to which the trickle has been paid in.
+    paid_ms: AtomicU64,
+}
+
+impl Budget {
+    /// For how many seconds of trickle, and from how many calls' deposits, the balance is capped.
+    const WINDOW: u64 = 10;
+    const CALLS_CAPPED: u64 = 1000;
+
+    /// Creates a budget of `share` repetitions per call (0.0 to 10.0, cut to that range) and `per_second`
+    /// repetitions per second besides.
+    pub fn new(share: f64, per_second: u32) -> Self {
+        let share = (share.clamp(0.0, 10.0) * TOKEN as f64).round() as u64;
+        let per_second = u64::from(per_second) * TOKEN;
+        Self {
+            share,
+            per_second,
+            cap: share * Self::CALLS_CAPPED + per_second * Self::WINDOW,
+            balance: AtomicU64::new(per_second),
+            started: Instant::now(),
+            paid_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Records a call, which earns its share of a repetition.
+    pub fn deposit(&self) {
+        self.add(self.share);
+    }
+
+    /// Takes one repetition, or says that none is left.
+    pub fn withdraw(&self) -> bool {
+        self.trickle();
+        self.balance
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |balance| balance.checked_sub(TOKEN))
+            .is_ok()
+    }
+
+    /// Returns how many whole repetitions are left.
+    pub fn available(&self) -> u64 {
+        self.trickle();
+        self.balance.load(Ordering::Acquire) / TOKEN
+    }
+
+    fn trickle(&self) {
+        if self.per_second == 0 {
+            return;
+        }
+        let now_ms = Instant::now().saturating_duration_since(self.started).as_millis() as u64;
+        let paid_ms = self.paid_ms.load(Ordering::Acquire);
+        let earned = now_ms.saturating_sub(paid_ms).saturating_mul(self.per_second) / 1000;
+        // Whoever moves the mark pays in; the others lost nothing, for the mark is moved only with a whole unit.
+        if earned > 0
+            && self.paid_ms.compare_exchange(paid_ms, now_ms, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        {
+            self.add(earned);
+        }
+    }
+
+    fn add(&self, amount: u64) {
+        let _ = self.balance.fetch_update(Ordering::AcqRel, Ordering::Acquire, |balance| {
+            Some(balance.saturating_add(amount).min(self.cap))
+        });
+    }
+}
+
+impl Default for Budget {
+    /// One repetition per five calls, and ten per second besides.
+    fn default() -> Self {
+        Self::new(0.2, 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_trickle_is_capped() {
+        let budget = Budget::new(0.0, 5);
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        let granted = (0..1000).filter(|_| budget.withdraw()).count();
+        assert_eq!(granted, 50);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((0..1000).filter(|_| budget.withdraw()).count(), 5);
+    }
+
+    #[test]
+    fn repetitions_stay_a_share_of_the_calls() {
+        let budget = Budget::new(0.2, 0);
+        let granted = (0..10_000).filter(|_| {
+            budget.deposit();
+            budget.withdraw()
+        });
+        // 0.2 is 204.8 of 1024 and rounds to 205.
+        assert!((1990..=2010).contains(&granted.count()));
+    }
+}

@@ -1,0 +1,1 @@
+//! File I/O that can be real or faulty.

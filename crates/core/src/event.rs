@@ -1,0 +1,209 @@
+//! The event, as CloudEvents 1.0 defines it (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use steadfast_base::{Clock, SystemClock, TraceContext};
+use uuid::Uuid;
+
+/// The identity of an event, unique among all events; UUID version 7, so that identities sort by time of making.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// Makes a new identity.
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// Takes an identity made elsewhere, for instance one derived from an idempotency key.
+    pub const fn from_u128(value: u128) -> Self {
+        Self(Uuid::from_u128(value))
+    }
+
+    /// Returns the 128 bits.
+    pub const fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// Something that has happened: the attributes of CloudEvents 1.0 and opaque data.
+///
+/// Cloning is cheap: names and data are shared.
+///
+/// # Examples
+/// ```
+/// use steadfast_core::Event;
+///
+/// let event = Event::new("/orders", "order.created").subject("order-1").json(&serde_json::json!({"total": 5}))?;
+/// assert_eq!(event.kind(), "order.created");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub(crate) id: EventId,
+    pub(crate) source: Arc<str>,
+    pub(crate) kind: Arc<str>,
+    pub(crate) subject: Option<Arc<str>>,
+    pub(crate) time: SystemTime,
+    pub(crate) content_type: Option<Arc<str>>,
+    pub(crate) data_schema: Option<Arc<str>>,
+    pub(crate) extensions: BTreeMap<String, String>,
+    pub(crate) trace: Option<TraceContext>,
+    pub(crate) data: Bytes,
+}
+
+impl Event {
+    /// Starts an event of type `kind` from `source`, with a new identity and the present time.
+    #[allow(clippy::new_ret_no_self, reason = "the builder is how an event is made")]
+    pub fn new(source: impl Into<Arc<str>>, kind: impl Into<Arc<str>>) -> EventBuilder {
+        EventBuilder(Self {
+            id: EventId::generate(),
+            source: source.into(),
+            kind: kind.into(),
+            subject: None,
+            time: SystemClock.now(),
+            content_type: None,
+            data_schema: None,
+            extensions: BTreeMap::new(),
+            trace: None,
+            data: Bytes::new(),
+        })
+    }
+
+    /// Returns `id`.
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// Returns `source`: the context in which it happened, a URI reference.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Returns `type`: what happened, such as `order.created`.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Returns `subject`: whom it happened to, such as the order's identity. It is the key of order per key.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Returns `time`: when it happened.
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+
+    /// Returns `datacontenttype`: the media type of the data.
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// Returns `dataschema`: the URI of the schema that the data follows.
+    pub fn data_schema(&self) -> Option<&str> {
+        self.data_schema.as_deref()
+    }
+
+    /// Returns the extension attributes, by name.
+    pub fn extensions(&self) -> &BTreeMap<String, String> {
+        &self.extensions
+    }
+
+    /// Returns the trace that the event was made in (the distributed tracing extension of CloudEvents).
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace
+    }
+
+    /// Returns the data, as encoded by whoever made the event.
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+}
+
+/// An event in the making; see [`Event::new`].
+#[derive(Debug, Clone)]
+pub struct EventBuilder(Event);
+
+impl EventBuilder {
+    /// Replaces the identity.
+    #[must_use]
+    pub fn id(mut self, id: EventId) -> Self {
+        self.0.id = id;
+        self
+    }
+
+    /// Sets whom it happened to.
+    #[must_use]
+    pub fn subject(mut self, subject: impl Into<Arc<str>>) -> Self {
+        self.0.subject = Some(subject.into());
+        self
+    }
+
+    /// Replaces the time.
+    #[must_use]
+    pub fn time(mut self, time: SystemTime) -> Self {
+        self.0.time = time;
+        self
+    }
+
+    /// Sets the URI of the data's schema.
+    #[must_use]
+    pub fn data_schema(mut self, uri: impl Into<Arc<str>>) -> Self {
+        self.0.data_schema = Some(uri.into());
+        self
+    }
+
+    /// Sets an extension attribute; CloudEvents wants lower-case letters and digits in its name.
+    #[must_use]
+    pub fn extension(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.extensions.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets the trace that the event is made in.
+    #[must_use]
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.0.trace = Some(trace);
+        self
+    }
+
+    /// Finishes the event with `data` of the media type `content_type`.
+    pub fn data(mut self, content_type: impl Into<Arc<str>>, data: impl Into<Bytes>) -> Event {
+        self.0.content_type = Some(content_type.into());
+        self.0.data = data.into();
+        self.0
+    }
+
+    /// Finishes the event with `data` as JSON.
+    ///
+    /// # Errors
+    /// `data` cannot be written as JSON.
+    pub fn json<T: serde::Serialize>(self, data: &T) -> Result<Event, serde_json::Error> {
+        Ok(self.data("application/json", serde_json::to_vec(data)?))
+    }
+
+    /// Finishes the event without data.
+    pub fn build(self) -> Event {
+        self.0
+    }
+}

@@ -1,0 +1,88 @@
+use std::sync::Arc;
+
+use super::{Durability, Filter, Position, Revision};
+use crate::Event;
+
+/// An event and the stream that it is to be appended to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// The stream's name; not empty, at most 512 bytes.
+    pub stream: Arc<str>,
+    /// The event.
+    pub event: Event,
+}
+
+/// Events that are appended together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// The events in the order in which they are to stand.
+    pub events: Vec<NewEvent>,
+}
+
+impl Batch {
+    /// Makes a batch of `events`, all for `stream`.
+    pub fn to_stream(stream: impl Into<Arc<str>>, events: impl IntoIterator<Item = Event>) -> Self {
+        let stream = stream.into();
+        Self {
+            events: events.into_iter().map(|event| NewEvent { stream: Arc::clone(&stream), event }).collect(),
+        }
+    }
+}
+
+/// What must hold at the moment of appending.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Condition {
+    /// Nothing.
+    #[default]
+    Any,
+    /// Each named stream is as expected.
+    Streams(Vec<StreamCondition>),
+    /// No event matching `filter` stands after `after`: nothing that the decision rests on has changed since.
+    NoneMatching {
+        /// Which events the decision rests on.
+        filter: Filter,
+        /// Up to where the decision has seen them.
+        after: Position,
+    },
+}
+
+impl Condition {
+    /// Makes the condition that `stream` is as `expected`.
+    pub fn stream(stream: impl Into<Arc<str>>, expected: Expected) -> Self {
+        Self::Streams(vec![StreamCondition { stream: stream.into(), expected }])
+    }
+}
+
+/// What one stream must look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamCondition {
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// What it must look like.
+    pub expected: Expected,
+}
+
+/// The state of a stream on which an append depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The stream has no event.
+    NoStream,
+    /// The stream has at least one event.
+    Exists,
+    /// The newest event of the stream has this revision.
+    Revision(Revision),
+}
+
+/// Where a batch stands, and how safe it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The position of the batch's last event.
+    pub position: Position,
+    /// The revision of the batch's last event in that event's stream.
+    pub revision: Revision,
+    /// The level achieved, at least the one asked for.
+    pub achieved: Durability,
+    /// The batch had been appended before; nothing was written now.
+    pub duplicate: bool,
+}

@@ -1,0 +1,111 @@
+//! The event store: what every store promises, whatever it stands on.
+//!
+//! **Invariants**, which the conformance suite checks on every store:
+//! - A batch is appended whole or not at all, and its events stand next to each other in the order given.
+//! - A reader never passes a position behind which an event appears later; positions may have holes.
+//! - What [`EventStore::append`] reports as achieved has been achieved: an append that returned
+//!   [`Durability::Written`] survives the death of the process, [`Durability::Durable`] the loss of power.
+//! - An append that failed with an error whose [`Error::outcome`] is [`Outcome::NotAppended`] left nothing behind.
+//! - Appending a batch again (same event ids) within the store's stated memory changes nothing and returns where
+//!   it stands.
+
+mod append;
+mod durability;
+mod error;
+mod position;
+mod query;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+pub use append::Appended;
+pub use append::Batch;
+pub use append::Condition;
+pub use append::Expected;
+pub use append::NewEvent;
+pub use append::StreamCondition;
+pub use durability::Durability;
+pub use error::Error;
+pub use error::Outcome;
+pub use position::Position;
+pub use position::Revision;
+pub use query::Direction;
+pub use query::Filter;
+pub use query::Query;
+pub use query::StoredEvent;
+
+/// What a store can do beyond the invariants; the conformance suite runs what is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The highest durability that an append can achieve.
+    pub durability_max: Durability,
+    /// One batch may write to several streams atomically.
+    pub multi_stream: bool,
+    /// How many of the newest event ids are remembered to recognise a batch that is appended again.
+    pub deduplicated_events: u64,
+}
+
+impl Capabilities {
+    /// Declares a store that can do `durability_max`, batches over several streams if `multi_stream`, and
+    /// recognises the newest `deduplicated_events` events.
+    pub const fn new(durability_max: Durability, multi_stream: bool, deduplicated_events: u64) -> Self {
+        Self { durability_max, multi_stream, deduplicated_events }
+    }
+}
+
+/// An append-only log of events in streams, with one order over all of them.
+///
+/// Events are opaque bytes with attributes, encoded by the caller. The trait is object-safe: a service chooses
+/// its store by configuration.
+pub trait EventStore: Send + Sync + 'static {
+    /// Says what this store can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Appends `batch` atomically if `condition` holds, and returns once `durability` is achieved.
+    ///
+    /// A durability above [`Capabilities::durability_max`] is refused, never silently lowered.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the condition does not hold; [`Error::Unsupported`]; [`Error::Full`],
+    /// [`Error::Io`], [`Error::Closed`] as the store's state has it. [`Error::outcome`] says whether the batch may
+    /// have been appended all the same.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it open whether the batch is appended; appending it again tells.
+    fn append(
+        &self,
+        batch: Batch,
+        condition: Condition,
+        durability: Durability,
+    ) -> BoxFuture<'_, Result<Appended, Error>>;
+
+    /// Streams the events that `query` selects, in bounded memory. It ends at the head as it was at some moment
+    /// after the call, and yields only events that are at least [`Durability::Written`].
+    ///
+    /// The stream ends after its first error.
+    fn read(&self, query: Query) -> BoxStream<'_, Result<StoredEvent, Error>>;
+
+    /// Streams the events that match `filter` after `after`, first those stored, then those to come, without gap
+    /// or repeat. It ends when the store closes.
+    fn subscribe(&self, filter: Filter, after: Position) -> BoxStream<'_, Result<StoredEvent, Error>>;
+
+    /// Returns the position of the newest readable event, [`Position::START`] for an empty store.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] or [`Error::Io`].
+    fn head(&self) -> BoxFuture<'_, Result<Position, Error>>;
+
+    /// Returns the revision of the newest event of `stream`, none if it has no event.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] or [`Error::Io`].
+    fn revision<'a>(&'a self, stream: &'a str) -> BoxFuture<'a, Result<Option<Revision>, Error>>;
+
+    /// Finishes what was accepted, makes it as durable as was asked for, and closes the store. Later calls
+    /// return [`Error::Closed`]. Closing twice is allowed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when something accepted could not be made durable.
+    fn close(&self) -> BoxFuture<'_, Result<(), Error>>;
+}
