@@ -1,1 +1,4 @@
 //! Experiments: specification, admission, run, faults, observation, verdict and report.
+
+pub mod http;
+pub mod report;

@@ -1,0 +1,5 @@
+//! What a run leaves for people and pipelines.
+
+mod model;
+
+pub use model::*;
