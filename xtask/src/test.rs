@@ -1,0 +1,172 @@
+//! Every test: cargo's, the failing twins, and the experiment on a process that is not ours.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::prove::{Profile, build, documents, steadfast};
+use crate::{command, setup};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Also runs the slow extras: the kill tests twenty times and the crash tests at full length.
+    #[arg(long)]
+    full: bool,
+}
+
+/// The verdict that a document must end with.
+struct Expected {
+    /// The exit code.
+    code: i32,
+    /// Words that the reason must contain.
+    reason: Vec<String>,
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    let nginx = setup::obtain(&setup::NGINX);
+
+    build(Profile::Dev)?;
+    let mut tests = command::cargo(&["test", "--locked", "--workspace"]);
+    if arguments.full {
+        tests.env("STEADFAST_FULL", "1");
+    }
+    let tests_passed = command::run(tests);
+    match &tests_passed {
+        Ok(()) => tally.passed += 1,
+        Err(why) => {
+            tally.failed += 1;
+            eprintln!("FAILED cargo test: {why:#}");
+        }
+    }
+
+    eprintln!("\nexperiments");
+    for file in documents(&command::root().join("specs/orders/failing"))? {
+        let reason = wanted_reason(&file)?;
+        tally.count(&file.display().to_string(), &experiment(&file, &Expected { code: 1, reason }));
+    }
+    for file in documents(&command::root().join("specs/nginx"))? {
+        let name = file.display().to_string();
+        match &nginx {
+            Ok(()) => tally.count(&name, &experiment(&file, &Expected { code: 0, reason: Vec::new() })),
+            Err(why) if setup::must_have() => {
+                tally.count(&name, &Err(anyhow::anyhow!("nginx is missing: {why:#}")));
+            }
+            Err(why) => {
+                tally.skipped += 1;
+                eprintln!("skipped {name}: nginx is missing: {why:#}");
+            }
+        }
+    }
+    eprintln!("took {:.1} min", started.elapsed().as_secs_f64() / 60.0);
+    eprintln!("experiments: {} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    if tally.failed > 0 {
+        anyhow::bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+impl Tally {
+    fn count(&mut self, name: &str, result: &anyhow::Result<String>) {
+        match result {
+            Ok(seen) => {
+                self.passed += 1;
+                eprintln!("ok      {name}: {seen}");
+            }
+            Err(why) => {
+                self.failed += 1;
+                eprintln!("FAILED  {name}: {why:#}");
+            }
+        }
+    }
+}
+
+/// Reads the words that a failing twin's reason must name, from its line `# expect: WORD, WORD`.
+fn wanted_reason(file: &std::path::Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(command::root().join(file))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("# expect: "));
+    let line = line.with_context(|| format!("{} has no line `# expect: WORDS`", file.display()))?;
+    Ok(line.split(',').map(|word| word.trim().to_owned()).collect())
+}
+
+#[derive(Deserialize)]
+struct Report {
+    verdict: Verdict,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Verdict {
+    exit_code: i32,
+    reason: String,
+}
+
+fn experiment(file: &std::path::Path, expected: &Expected) -> anyhow::Result<String> {
+    let out = tempfile::tempdir()?;
+    let folder = out.path().join("run");
+    let mut command = steadfast(Profile::Dev, &["prove"]);
+    command.arg("--out").arg(&folder).arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = output_within(command, Duration::from_secs(240))?;
+    let printed =
+        || format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    let report = find_report(&folder).with_context(printed)?;
+    let verdict = serde_json::from_slice::<Report>(&report)?.verdict;
+    let seen = format!("exit {}: {}", verdict.exit_code, verdict.reason);
+    if output.status.code() != Some(expected.code) || verdict.exit_code != expected.code {
+        anyhow::bail!(
+            "expected exit {}, the command ended with {}: {seen}\n{}",
+            expected.code,
+            output.status,
+            printed()
+        );
+    }
+    if let Some(missing) = expected.reason.iter().find(|word| !verdict.reason.contains(word.as_str())) {
+        anyhow::bail!("the reason does not name `{missing}`: {seen}");
+    }
+    Ok(seen)
+}
+
+/// Finds `report.json` in the run's folder or, for a suite, in its only subfolder.
+fn find_report(folder: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    let direct = folder.join("report.json");
+    if direct.exists() {
+        return Ok(std::fs::read(direct)?);
+    }
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let nested = entry.path().join("report.json");
+        if nested.exists() {
+            return Ok(std::fs::read(nested)?);
+        }
+    }
+    anyhow::bail!("no report.json in {}", folder.display())
+}
+
+/// Runs a command to its end, or kills it when it takes longer than `limit`.
+fn output_within(
+    mut command: std::process::Command,
+    limit: Duration,
+) -> anyhow::Result<std::process::Output> {
+    let child = command.spawn().context("cannot start steadfast; is it built?")?;
+    let pid = child.id();
+    let (done, waiting) = std::sync::mpsc::channel::<()>();
+    let killer = std::thread::spawn(move || {
+        if waiting.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("taking longer than {limit:?}: ending it");
+            let _ = std::process::Command::new("kill").arg(pid.to_string()).status();
+        }
+    });
+    let output = child.wait_with_output();
+    drop(done);
+    let _ = killer.join();
+    Ok(output?)
+}
