@@ -6,6 +6,7 @@
 use crate::report::{Finding, Outcome, Verdict};
 
 /// The finding's code that marks a violated invariant: lost data outranks a dose that was too small.
+#[allow(dead_code)]
 pub(crate) const INVARIANT_VIOLATED: &str = "invariant-violated";
 
 /// Ranks a finding; the lowest rank decides. The order is that of the exit codes' documentation: not restored, a
@@ -26,6 +27,7 @@ fn rank(finding: &Finding) -> u8 {
 }
 
 /// Makes the verdict of a run from all that speaks against PASS.
+#[allow(dead_code)]
 pub(crate) fn decide(mut findings: Vec<Finding>, pass_reason: &str) -> Verdict {
     findings.sort_by_key(rank);
     let (outcome, code, reason) = match findings.first() {
@@ -42,6 +44,7 @@ pub fn most_severe<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Outco
 }
 
 /// Makes a finding.
+#[allow(dead_code)]
 pub(crate) fn finding(outcome: Outcome, code: &str, message: impl Into<String>) -> Finding {
     Finding { outcome, code: code.to_owned(), message: message.into() }
 }
