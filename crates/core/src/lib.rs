@@ -6,6 +6,8 @@
 mod aggregate;
 mod event;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use aggregate::Aggregate;
 pub use event::Event;

@@ -1,7 +1,11 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Durability, Filter, Position, Revision};
+use super::{Durability, Error, Filter, Position, Revision};
 use crate::Event;
+
+/// The longest name of a stream, in bytes.
+pub const STREAM_NAME_BYTES_MAX: usize = 512;
 
 /// An event and the stream that it is to be appended to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,41 @@ impl Batch {
         Self {
             events: events.into_iter().map(|event| NewEvent { stream: Arc::clone(&stream), event }).collect(),
         }
+    }
+
+    /// Checks what every store refuses, so that all refuse it alike.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the batch is empty, a stream's name is empty or longer than
+    /// [`STREAM_NAME_BYTES_MAX`], or an event id occurs twice; [`Error::Unsupported`] when the batch spans
+    /// several streams but `multi_stream` is false.
+    pub fn check(&self, multi_stream: bool) -> Result<(), Error> {
+        let invalid = |reason: String| Err(Error::Invalid { reason });
+        let Some(first) = self.events.first() else {
+            return invalid("the batch has no event".to_owned());
+        };
+        for NewEvent { stream, .. } in &self.events {
+            if stream.is_empty() {
+                return invalid("the name of a stream is empty".to_owned());
+            }
+            if stream.len() > STREAM_NAME_BYTES_MAX {
+                let length = stream.len();
+                return invalid(format!(
+                    "the name of a stream has {length} bytes, more than {STREAM_NAME_BYTES_MAX}"
+                ));
+            }
+        }
+        // Most batches hold one event, which cannot repeat an id.
+        if self.events.len() > 1 {
+            let mut ids = HashSet::with_capacity(self.events.len());
+            if let Some(twice) = self.events.iter().find(|new| !ids.insert(new.event.id())) {
+                return invalid(format!("event {} occurs twice in the batch", twice.event.id()));
+            }
+        }
+        if !multi_stream && self.events.iter().any(|new| new.stream != first.stream) {
+            return Err(Error::Unsupported { what: "a batch over several streams".to_owned() });
+        }
+        Ok(())
     }
 }
 

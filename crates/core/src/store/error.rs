@@ -9,7 +9,7 @@ use super::{Durability, Revision};
 #[non_exhaustive]
 pub enum Error {
     /// The condition of an append does not hold: read the stream again, decide again, append again.
-    #[error("conflict in stream `{stream}`: its newest revision is {}", actual.map_or("none".to_owned(), |r| r.to_string()))]
+    #[error("{}", conflict(stream, *actual))]
     Conflict {
         /// The stream that is not as expected; empty when the condition was a filter.
         stream: Arc<str>,
@@ -90,6 +90,14 @@ impl Error {
             Self::Io { outcome, .. } => *outcome,
             _ => Outcome::NotAppended,
         }
+    }
+}
+
+fn conflict(stream: &str, actual: Option<Revision>) -> String {
+    match (stream, actual) {
+        ("", _) => "conflict: an event that the decision rests on was appended since".to_owned(),
+        (stream, None) => format!("conflict in stream `{stream}`: it has no event"),
+        (stream, Some(actual)) => format!("conflict in stream `{stream}`: its newest revision is {actual}"),
     }
 }
 

@@ -6,12 +6,14 @@
 //! - What [`EventStore::append`] reports as achieved has been achieved: an append that returned
 //!   [`Durability::Written`] survives the death of the process, [`Durability::Durable`] the loss of power.
 //! - An append that failed with an error whose [`Error::outcome`] is [`Outcome::NotAppended`] left nothing behind.
-//! - Appending a batch again (same event ids) within the store's stated memory changes nothing and returns where
-//!   it stands.
+//! - Appending a batch again (same event ids in the same order) within the store's stated memory changes nothing
+//!   and returns where it stands, whatever the condition says by now; it is raised to the durability asked for.
+//!   A batch that repeats only some ids of another is [`Error::Invalid`].
 
 mod append;
 mod durability;
 mod error;
+mod memory;
 mod position;
 mod query;
 
@@ -23,10 +25,12 @@ pub use append::Batch;
 pub use append::Condition;
 pub use append::Expected;
 pub use append::NewEvent;
+pub use append::STREAM_NAME_BYTES_MAX;
 pub use append::StreamCondition;
 pub use durability::Durability;
 pub use error::Error;
 pub use error::Outcome;
+pub use memory::MemoryStore;
 pub use position::Position;
 pub use position::Revision;
 pub use query::Direction;
@@ -81,7 +85,8 @@ pub trait EventStore: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Appended, Error>>;
 
     /// Streams the events that `query` selects, in bounded memory. It ends at the head as it was at some moment
-    /// after the call, and yields only events that are at least [`Durability::Written`].
+    /// after the call, never inside a batch, and yields only events that are at least [`Durability::Written`]; a
+    /// store that cannot achieve even that yields what it has accepted.
     ///
     /// The stream ends after its first error.
     fn read(&self, query: Query) -> BoxStream<'_, Result<StoredEvent, Error>>;

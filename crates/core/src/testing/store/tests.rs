@@ -1,0 +1,230 @@
+//! The suite itself under test: it passes a sound store that survives crashes, and catches each defect.
+
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{BoxStream, StreamExt};
+use parking_lot::Mutex;
+
+use super::{Crash, StoreFactory};
+use crate::store::{
+    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, MemoryStore, Position,
+    Query, Revision, StoredEvent,
+};
+
+/// What is wrong with a store on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Defect {
+    SkipsSync,
+    WritesLate,
+    TearsTheLastBatch,
+    IgnoresConditions,
+    ForgetsDuplicates,
+    SplitsBatches,
+    DropsLiveEvents,
+    RepeatsLiveEvents,
+    IgnoresLimits,
+    ShowsSomeEventsLate,
+    LowersDurability,
+    StaysOpen,
+}
+
+/// The batches that the operating system has, and how many of them the medium has.
+#[derive(Debug, Default)]
+struct Medium {
+    written: Vec<Batch>,
+    synced: usize,
+    /// Which store may write: one that crashed may not.
+    owner: u64,
+}
+
+struct Store {
+    memory: MemoryStore,
+    medium: Arc<Mutex<Medium>>,
+    number: u64,
+    defect: Option<Defect>,
+}
+
+impl Store {
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    fn append_now(&self, batch: &Batch, condition: Condition, asked: Durability) -> Result<Appended, Error> {
+        let mut medium = self.medium.lock();
+        if medium.owner != self.number {
+            return Err(Error::Poisoned);
+        }
+        let max = self.capabilities().durability_max;
+        if asked > max && !self.has(Defect::LowersDurability) {
+            return Err(Error::unsupported_durability(asked));
+        }
+        let condition = if self.has(Defect::IgnoresConditions) { Condition::Any } else { condition };
+        let append = self.memory.append(batch.clone(), condition, Durability::Accepted);
+        let mut appended = append.now_or_never().expect("memory never waits")?;
+        if !appended.duplicate && (asked > Durability::Accepted && !self.has(Defect::WritesLate)) {
+            medium.written.push(batch.clone());
+        }
+        if asked >= Durability::Durable && !self.has(Defect::SkipsSync) {
+            medium.synced = medium.written.len();
+        }
+        appended.achieved = asked.min(max);
+        appended.duplicate &= !self.has(Defect::ForgetsDuplicates);
+        Ok(appended)
+    }
+}
+
+impl EventStore for Store {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Durability::Durable, true, u64::MAX)
+    }
+
+    fn append(
+        &self,
+        batch: Batch,
+        condition: Condition,
+        durability: Durability,
+    ) -> BoxFuture<'_, Result<Appended, Error>> {
+        Box::pin(async move {
+            if !self.has(Defect::SplitsBatches) || batch.events.len() < 2 {
+                return self.append_now(&batch, condition, durability);
+            }
+            let mut place = None;
+            for new in batch.events {
+                place = Some(self.append_now(&Batch { events: vec![new] }, Condition::Any, durability)?);
+                tokio::task::yield_now().await;
+            }
+            Ok(place.expect("the batch has two events"))
+        })
+    }
+
+    fn read(&self, mut query: Query) -> BoxStream<'_, Result<StoredEvent, Error>> {
+        if self.has(Defect::IgnoresLimits) {
+            query.limit = None;
+        }
+        let newest = self.memory.head().now_or_never().and_then(Result::ok).map_or(0, |head| head.parts().0);
+        // Of the newest batch of three the second event, but not of the batch that ends a stream of 120.
+        let shown = move |stored: &Result<StoredEvent, Error>| {
+            let Ok(StoredEvent { position, revision, .. }) = stored else { return true };
+            position.parts().0 + 3 <= newest || revision.0 % 3 != 1 || revision.0 >= 117
+        };
+        let events = self.memory.read(query);
+        if self.has(Defect::ShowsSomeEventsLate) {
+            return events.filter(move |stored| std::future::ready(shown(stored))).boxed();
+        }
+        events
+    }
+
+    fn subscribe(&self, filter: Filter, after: Position) -> BoxStream<'_, Result<StoredEvent, Error>> {
+        let events = self.memory.subscribe(filter, after).enumerate();
+        let defect = self.defect;
+        events
+            .flat_map(move |(index, stored)| {
+                // The last event always comes, so that the case need not wait for it.
+                let end = stored.as_ref().is_ok_and(|stored| stored.event.kind() == "end");
+                let times = match defect {
+                    Some(Defect::DropsLiveEvents) if index % 10 == 9 && !end => 0,
+                    Some(Defect::RepeatsLiveEvents) if index % 10 == 9 => 2,
+                    _ => 1,
+                };
+                futures::stream::iter(std::iter::repeat_n(stored, times))
+            })
+            .boxed()
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, Error>> {
+        self.memory.head()
+    }
+
+    fn revision<'a>(&'a self, stream: &'a str) -> BoxFuture<'a, Result<Option<Revision>, Error>> {
+        self.memory.revision(stream)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
+        if self.has(Defect::StaysOpen) { std::future::ready(Ok(())).boxed() } else { self.memory.close() }
+    }
+}
+
+struct Factory {
+    medium: Arc<Mutex<Medium>>,
+    defect: Option<Defect>,
+}
+
+impl Factory {
+    fn new(defect: Option<Defect>) -> Self {
+        Self { medium: Arc::default(), defect }
+    }
+
+    fn start(&self) -> Arc<dyn EventStore> {
+        let mut medium = self.medium.lock();
+        medium.owner += 1;
+        let memory = MemoryStore::new();
+        for batch in &medium.written {
+            let append = memory.append(batch.clone(), Condition::Any, Durability::Accepted);
+            append.now_or_never().expect("memory never waits").expect("the batch was appended before");
+        }
+        let (medium, number) = (Arc::clone(&self.medium), medium.owner);
+        Arc::new(Store { memory, medium, number, defect: self.defect })
+    }
+}
+
+impl StoreFactory for Factory {
+    fn open(&mut self) -> BoxFuture<'_, Arc<dyn EventStore>> {
+        Box::pin(async { self.start() })
+    }
+
+    fn reopen(&mut self) -> Option<BoxFuture<'_, Arc<dyn EventStore>>> {
+        Some(Box::pin(async { self.start() }))
+    }
+
+    fn crash(&mut self, crash: Crash) -> Option<BoxFuture<'_, Arc<dyn EventStore>>> {
+        {
+            let mut medium = self.medium.lock();
+            medium.owner += 1;
+            if crash == Crash::Power {
+                let synced = medium.synced;
+                medium.written.truncate(synced);
+            }
+            if self.defect == Some(Defect::TearsTheLastBatch) {
+                let torn = medium.written.iter_mut().rev().find(|batch| batch.events.len() > 1);
+                torn.expect("batches of several events were appended").events.pop();
+            }
+        }
+        Some(Box::pin(async { self.start() }))
+    }
+}
+
+crate::store_conformance!(Factory::new(None));
+
+/// Asserts that a case finds a defect.
+macro_rules! caught {
+    ($($name:ident: $defect:ident by $case:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let checked = super::run(super::$case(&mut Factory::new(Some(Defect::$defect))));
+                assert!(checked.is_err(), "the defect went unnoticed");
+            }
+        )*
+    };
+}
+
+caught! {
+    catches_a_missing_sync: SkipsSync by durable_batches_survive_the_loss_of_power
+    catches_a_late_write: WritesLate by written_batches_survive_the_death_of_the_process
+    catches_a_torn_batch: TearsTheLastBatch by durable_batches_survive_the_loss_of_power
+    catches_ignored_stream: IgnoresConditions by expected_no_stream
+    catches_ignored_existence: IgnoresConditions by expected_exists
+    catches_ignored_revision: IgnoresConditions by expected_revision
+    catches_ignored_filter: IgnoresConditions by none_matching
+    catches_ignored_conflict: IgnoresConditions by a_conflict_leaves_nothing_behind
+    catches_lost_updates: IgnoresConditions by one_of_many_concurrent_writers_wins_each_revision
+    catches_forgotten_duplicates: ForgetsDuplicates by duplicate_batches_return_their_place
+    catches_split_batches: SplitsBatches by readers_never_see_part_of_a_batch
+    catches_a_gap: DropsLiveEvents by subscriptions_have_no_gap_and_no_repeat
+    catches_a_repeat: RepeatsLiveEvents by subscriptions_have_no_gap_and_no_repeat
+    catches_ignored_limits: IgnoresLimits by queries_honour_direction_from_and_limit
+    catches_events_behind_a_reader: ShowsSomeEventsLate by a_reader_never_passes_a_later_event
+    catches_lowered_durability: LowersDurability by unsupported_durability_is_refused
+    catches_a_store_that_stays_open: StaysOpen by a_closed_store_refuses
+}
