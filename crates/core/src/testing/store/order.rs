@@ -99,7 +99,7 @@ pub async fn appended_events_are_readable_at_once(factory: &mut dyn StoreFactory
 }
 
 type Appenders = tokio::task::JoinSet<Checked>;
-/// How often the reader has read so far.
+/// How often the reader has read something new so far.
 type Passes = watch::Sender<usize>;
 
 /// Starts appenders that wait for the reader now and then, so that it reads between appends, however fast they are.
@@ -138,12 +138,14 @@ async fn follow(
         let all = read(store, Query::default()).await?.len();
         let part = read(store, Query::after(after)).await?;
         inspect(&part)?;
+        if !part.is_empty() {
+            passes.send_modify(|passes| *passes += 1);
+        }
         after = part.last().map_or(after, |last| last.position);
         seen.extend(part);
         if all == APPENDERS * BATCHES * BATCH && seen.len() < all {
             return Err(format!("a reader missed {} events that appeared behind it", all - seen.len()));
         }
-        passes.send_modify(|passes| *passes += 1);
         tokio::task::yield_now().await;
     }
     check_log(&seen)?;
