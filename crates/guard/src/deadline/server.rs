@@ -1,0 +1,144 @@
+//! The layer for incoming requests.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::HeaderMap;
+use steadfast_base::{Context as _, ContextMut, Deadline};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::header::{InvalidTimeout, parse_envoy_timeout, parse_grpc_timeout};
+
+/// Puts the caller's deadline into the extensions of each incoming request.
+///
+/// Reads `grpc-timeout` and Envoy's `x-envoy-expected-rq-timeout-ms`; where both are sent the shorter counts, and an
+/// invalid one is treated as absent. Handlers and outgoing calls find it by
+/// [`Context::deadline`](steadfast_base::Context::deadline). The time counts from the moment the request reaches the
+/// layer, so the layer stands outermost.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use steadfast_guard::ServerDeadlineLayer;
+///
+/// let layer = ServerDeadlineLayer { default: Duration::from_secs(1), ..ServerDeadlineLayer::default() };
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerDeadlineLayer {
+    /// The time of a request that states none.
+    pub default: Duration,
+    /// The longest time that a caller can ask for; more is cut to it.
+    pub max: Duration,
+}
+
+impl Default for ServerDeadlineLayer {
+    /// Gives 3 s to a request that states nothing, and at most 60 s.
+    fn default() -> Self {
+        Self { default: Duration::from_secs(3), max: Duration::from_secs(60) }
+    }
+}
+
+impl<S> Layer<S> for ServerDeadlineLayer {
+    type Service = ServerDeadlineService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ServerDeadlineService { inner, policy: *self }
+    }
+}
+
+/// Sets the deadline of each request and passes it on; made by [`ServerDeadlineLayer`].
+#[derive(Debug, Clone)]
+pub struct ServerDeadlineService<S> {
+    inner: S,
+    policy: ServerDeadlineLayer,
+}
+
+impl<S, B> Service<http::Request<B>> for ServerDeadlineService<S>
+where
+    S: Service<http::Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        let stated = stated(request.headers());
+        let deadline = Deadline::within(stated.unwrap_or(self.policy.default).min(self.policy.max));
+        // A layer above may have set one already; the earlier counts.
+        let deadline = request.deadline().map_or(deadline, |above| above.earliest(deadline));
+        request.set_deadline(deadline);
+        self.inner.call(request)
+    }
+}
+
+/// Returns the shortest time that the headers state.
+fn stated(headers: &HeaderMap) -> Option<Duration> {
+    type Parse = fn(&[u8]) -> Result<Duration, InvalidTimeout>;
+    const HEADERS: [(&str, Parse); 2] =
+        [("grpc-timeout", parse_grpc_timeout), ("x-envoy-expected-rq-timeout-ms", parse_envoy_timeout)];
+    HEADERS
+        .into_iter()
+        .filter_map(|(name, parse)| {
+            let value = headers.get(name)?;
+            parse(value.as_bytes())
+                .inspect_err(|_| tracing::debug!(name, ?value, "timeout header ignored"))
+                .ok()
+        })
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    async fn remaining(headers: &[(&str, &str)]) -> Duration {
+        let mut request = http::Request::builder();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let layer = ServerDeadlineLayer { default: Duration::from_secs(3), max: Duration::from_secs(10) };
+        let service = layer.layer(service_fn(|request: http::Request<()>| async move {
+            Ok::<_, Infallible>(request.deadline().map(Deadline::remaining))
+        }));
+        let Ok(remaining) = service.oneshot(request.body(()).expect("a valid request")).await;
+        remaining.expect("the layer sets a deadline")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_what_the_caller_states() {
+        let envoy = "x-envoy-expected-rq-timeout-ms";
+        assert_eq!(remaining(&[("grpc-timeout", "250m")]).await, Duration::from_millis(250));
+        assert_eq!(remaining(&[(envoy, "400")]).await, Duration::from_millis(400));
+        let both = [("grpc-timeout", "2S"), (envoy, "400")];
+        assert_eq!(remaining(&both).await, Duration::from_millis(400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn defaults_and_cuts() {
+        assert_eq!(remaining(&[]).await, Duration::from_secs(3));
+        assert_eq!(remaining(&[("grpc-timeout", "soon")]).await, Duration::from_secs(3));
+        assert_eq!(remaining(&[("grpc-timeout", "1H")]).await, Duration::from_secs(10));
+        assert_eq!(remaining(&[("grpc-timeout", "0n")]).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_deadline_from_above_stays() {
+        let mut request = http::Request::new(());
+        request.set_deadline(Deadline::within(Duration::from_millis(5)));
+        let service =
+            ServerDeadlineLayer::default().layer(service_fn(|request: http::Request<()>| async move {
+                Ok::<_, Infallible>(request.deadline())
+            }));
+        let Ok(deadline) = service.oneshot(request).await;
+        assert_eq!(deadline.map(Deadline::remaining), Some(Duration::from_millis(5)));
+    }
+}

@@ -1,0 +1,49 @@
+//! Why a guard ended a call.
+
+use std::time::Duration;
+
+use steadfast_base::{Class, Classify, DeadlineExceeded};
+
+/// The reason for which a guard refused a call, or gave it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// No time was left, before the call was sent or while it was under way. Repeating cannot help: whoever asked
+    /// has stopped waiting. Unless the callee recognises a repetition, it is unknown whether it did what was asked.
+    #[error("deadline exceeded")]
+    DeadlineExceeded,
+    /// One attempt took longer than the policy allows, and no further one was possible. Repeating can help.
+    #[error("no answer within {after:?}")]
+    AttemptTimedOut {
+        /// How long the attempt was given.
+        after: Duration,
+    },
+    /// The circuit breaker is open, so nothing was sent. Repeating can help after `retry_after`.
+    #[error("circuit breaker open, retry after {retry_after:?}")]
+    BreakerOpen {
+        /// The time until the next probe is let through; zero while probes are under way.
+        retry_after: Duration,
+    },
+}
+
+impl Classify for Rejection {
+    fn classify(&self) -> Class {
+        match self {
+            Self::DeadlineExceeded => Class::Permanent,
+            Self::AttemptTimedOut { .. } | Self::BreakerOpen { .. } => Class::Transient,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::BreakerOpen { retry_after } => Some(*retry_after),
+            Self::DeadlineExceeded | Self::AttemptTimedOut { .. } => None,
+        }
+    }
+}
+
+impl From<DeadlineExceeded> for Rejection {
+    fn from(_: DeadlineExceeded) -> Self {
+        Self::DeadlineExceeded
+    }
+}

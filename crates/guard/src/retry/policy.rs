@@ -1,0 +1,25 @@
+//! What is repeated, how often and when.
+
+use std::time::Duration;
+
+use steadfast_base::Backoff;
+
+/// How often a call is attempted, and how long each attempt and each wait may take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryPolicy {
+    /// The most attempts of one call, the first included; 0 counts as 1.
+    pub attempts_max: u32,
+    /// The wait before a repetition. It is added to what the callee asks for (`Retry-After`, an open breaker), so
+    /// that those who were told the same time do not return together.
+    pub backoff: Backoff,
+    /// The longest that one attempt may take, waiting for the service to become ready included. An attempt that
+    /// takes longer is dropped and counts as a transient failure. `None`: until the request's deadline.
+    pub attempt_timeout: Option<Duration>,
+}
+
+impl Default for RetryPolicy {
+    /// Three attempts, [`Backoff::default`] between them, no time limit for each but the request's deadline.
+    fn default() -> Self {
+        Self { attempts_max: 3, backoff: Backoff::default(), attempt_timeout: None }
+    }
+}

@@ -1,0 +1,47 @@
+//! The service that [`RetryLayer`](super::RetryLayer) makes.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use steadfast_base::{Classify, ContextMut};
+use tower_service::Service;
+
+use super::RetryFuture;
+use super::layer::Shared;
+use crate::Rejection;
+
+/// Repeats calls of the service within; made by [`RetryLayer`](super::RetryLayer).
+#[derive(Debug, Clone)]
+pub struct RetryService<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> RetryService<S> {
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S, Req> Service<Req> for RetryService<S>
+where
+    S: Service<Req> + Clone,
+    S::Response: Classify,
+    S::Error: Classify + From<Rejection>,
+    Req: Clone + ContextMut,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = RetryFuture<S, Req>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        // IMPORTANT: The future takes the service that was polled ready and leaves the clone, which was not.
+        let clone = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, clone);
+        RetryFuture::new(ready, request, Arc::clone(&self.shared))
+    }
+}
