@@ -1,0 +1,186 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use steadfast_base::Seed;
+
+use super::{Active, Lease, LeaseError, LeaseId, LeaseState};
+use crate::Fault;
+
+/// The longest time to live that a lease is given at once, 1 hour; it may be renewed for ever.
+pub const TTL_MAX: Duration = Duration::from_secs(3600);
+
+/// As many leases are active at most.
+pub(super) const ACTIVE_MAX: usize = 64;
+
+/// As many ended leases are remembered, so that their doses can be read and their ids are not given again.
+pub(super) const ENDED_MAX: usize = 256;
+
+/// All leases of one process.
+///
+/// Time is an argument: whoever calls reads the clock.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    // The one thing that an idle call reads; first, so that it is found without an offset to compute.
+    armed: AtomicBool,
+    /// What calls see of the book: the active leases, in the order in which they were injected.
+    snapshot: RwLock<Arc<[Arc<Active>]>>,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    active: Vec<Arc<Active>>,
+    ended: VecDeque<Ended>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    lease: Arc<Active>,
+    state: LeaseState,
+    at: Instant,
+}
+
+impl Registry {
+    /// Says whether any lease may be active. One load, for the path that every call takes.
+    #[inline(always)]
+    pub(crate) fn is_armed(&self) -> bool {
+        // Relaxed suffices: a call that races with an injection may fall on either side of it, and whoever reads
+        // `true` takes the lock of the snapshot before reading anything else.
+        self.armed.load(Ordering::Relaxed)
+    }
+
+    /// Returns the leases that may be active; each says by itself whether it still is.
+    pub(crate) fn snapshot(&self) -> Arc<[Arc<Active>]> {
+        self.snapshot.read().clone()
+    }
+
+    /// Gives a lease, or renews it when the same was given before, as after a lost answer.
+    ///
+    /// The second value is the lease if it was given just now.
+    pub(crate) fn inject(
+        &self,
+        now: Instant,
+        id: &LeaseId,
+        fault: Fault,
+        ttl: Duration,
+        seed: Option<Seed>,
+    ) -> Result<(Lease, Option<Arc<Active>>), LeaseError> {
+        fault.validate()?;
+        check(ttl)?;
+        let mut book = self.lock(now);
+        if book.ended(id).is_some() {
+            return Err(LeaseError::Ended);
+        }
+        if let Some(active) = book.active(id) {
+            if active.fault != fault {
+                return Err(LeaseError::Exists);
+            }
+            active.renew(now, ttl);
+            return Ok((active.report(LeaseState::Active, now), None));
+        }
+        let stalls = |fault: &Fault| matches!(fault, Fault::Runtime(_));
+        if stalls(&fault) && book.active.iter().any(|other| stalls(&other.fault)) {
+            return Err(LeaseError::Conflict);
+        }
+        if book.active.len() >= ACTIVE_MAX {
+            return Err(LeaseError::Limit);
+        }
+        let seed = seed.unwrap_or_else(|| Seed::new(0).derive(id.as_str()));
+        let active = Arc::new(Active::new(id.clone(), fault, seed, now, ttl));
+        book.active.push(active.clone());
+        self.publish(&book);
+        Ok((active.report(LeaseState::Active, now), Some(active)))
+    }
+
+    /// Lets an active lease end `ttl` from `now`.
+    pub(crate) fn renew(&self, now: Instant, id: &LeaseId, ttl: Duration) -> Result<Lease, LeaseError> {
+        check(ttl)?;
+        let book = self.lock(now);
+        match book.active(id) {
+            Some(active) => {
+                active.renew(now, ttl);
+                Ok(active.report(LeaseState::Active, now))
+            }
+            None if book.ended(id).is_some() => Err(LeaseError::Ended),
+            None => Err(LeaseError::Unknown),
+        }
+    }
+
+    /// Ends a lease and returns its dose; of one that has ended before, what it ended with.
+    pub(crate) fn revoke(&self, now: Instant, id: &LeaseId) -> Result<Lease, LeaseError> {
+        let mut book = self.lock(now);
+        if let Some(index) = book.active.iter().position(|active| active.id == *id) {
+            book.end(index, LeaseState::Revoked, now);
+            self.publish(&book);
+        }
+        let ended = book.ended(id).ok_or(LeaseError::Unknown)?;
+        Ok(ended.lease.report(ended.state, ended.at))
+    }
+
+    /// Returns the ended leases that are remembered, oldest first, then the active ones.
+    pub(crate) fn list(&self, now: Instant) -> Vec<Lease> {
+        let book = self.lock(now);
+        let ended = book.ended.iter().map(|ended| ended.lease.report(ended.state, ended.at));
+        ended.chain(book.active.iter().map(|active| active.report(LeaseState::Active, now))).collect()
+    }
+
+    /// Ends what has expired, so that calls take the idle path again.
+    pub(crate) fn sweep(&self, now: Instant) {
+        drop(self.lock(now));
+    }
+
+    /// Ends all leases.
+    pub(crate) fn clear(&self, now: Instant) {
+        let mut book = self.lock(now);
+        while !book.active.is_empty() {
+            book.end(0, LeaseState::Revoked, now);
+        }
+        self.publish(&book);
+    }
+
+    /// Opens the book and moves what has expired by `now` to its end.
+    fn lock(&self, now: Instant) -> parking_lot::MutexGuard<'_, Book> {
+        let mut book = self.book.lock();
+        let mut swept = false;
+        while let Some(index) = book.active.iter().position(|active| !active.is_live(now)) {
+            let expired_at = book.active[index].deadline();
+            book.end(index, LeaseState::Expired, expired_at);
+            swept = true;
+        }
+        if swept {
+            self.publish(&book);
+        }
+        book
+    }
+
+    fn publish(&self, book: &Book) {
+        *self.snapshot.write() = book.active.as_slice().into();
+        self.armed.store(!book.active.is_empty(), Ordering::Release);
+    }
+}
+
+impl Book {
+    fn active(&self, id: &LeaseId) -> Option<&Arc<Active>> {
+        self.active.iter().find(|active| active.id == *id)
+    }
+
+    fn ended(&self, id: &LeaseId) -> Option<&Ended> {
+        self.ended.iter().find(|ended| ended.lease.id == *id)
+    }
+
+    fn end(&mut self, index: usize, state: LeaseState, at: Instant) {
+        let lease = self.active.remove(index);
+        lease.end();
+        self.ended.push_back(Ended { lease, state, at });
+        if self.ended.len() > ENDED_MAX {
+            self.ended.pop_front();
+        }
+    }
+}
+
+fn check(ttl: Duration) -> Result<(), LeaseError> {
+    if ttl < Duration::from_millis(1) || ttl > TTL_MAX { Err(LeaseError::Ttl) } else { Ok(()) }
+}
