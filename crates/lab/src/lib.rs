@@ -3,3 +3,5 @@
 pub mod http;
 pub mod report;
 pub mod run;
+pub mod system;
+pub mod undo;
