@@ -168,7 +168,7 @@ async fn only_deaths_that_nobody_here_caused_are_reported() {
     let died = bench.system.start(shell("died", "while [ ! -e go ]; do sleep 0.01; done; echo oh; exit 3"));
     let died = died.await.expect("it runs");
     stopped.stop().await.expect("it stops");
-    killed.kill(Signal::Kill).await.expect("it is killed");
+    killed.kill(Signal::Kill, Scope::Main).await.expect("it is killed");
     std::fs::write(bench.path().join("go"), "").expect("written");
     let death = bench.deaths.recv().await.expect("the system is there");
     assert_eq!((death.process.as_str(), death.status.as_str()), ("died", "exited with 3"));
@@ -177,7 +177,7 @@ async fn only_deaths_that_nobody_here_caused_are_reported() {
     assert_eq!((stopped.end(), killed.end()), (End::Stopped, End::Killed));
     assert_eq!(died.end(), End::Died("exited with 3".into()));
     assert!(bench.deaths.try_recv().is_err());
-    assert!(matches!(killed.kill(Signal::Kill).await, Err(Error::NotRunning { .. })));
+    assert!(matches!(killed.kill(Signal::Kill, Scope::Main).await, Err(Error::NotRunning { .. })));
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn descendants_go_with_the_process_also_those_that_left_its_session() {
     let far = process_in(&bench.path().join("far")).await;
     assert!(process.members(Scope::Worker).is_ok());
     assert!(process.members(Scope::Group).expect("it runs").contains(&near));
-    process.kill(Signal::Kill).await.expect("it is killed");
+    process.kill(Signal::Kill, Scope::Group).await.expect("it is killed");
     assert!(!near.is_alive());
     assert!(far.is_alive(), "it left the session; the sweep at the end finds it");
     bench.system.stop().await.expect("none is left");

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::end::describe;
 use super::exit::Exit;
-use super::family::{self, children_of, extinguish, set_stopped};
+use super::family::{self, children_of, extinguish};
 use super::output::last_lines;
 use super::set::Shared;
 use super::{
@@ -178,15 +178,16 @@ impl Process {
         self.start().await
     }
 
-    /// Sends `signal` as a fault and waits until the process has ended; SIGKILL goes to its descendants too.
+    /// Sends `signal` to the part of the process that `scope` means, as a fault. If that ends the main process, it
+    /// returns when it has ended; [`Scope::Group`] also sees that none of its descendants is left.
     ///
     /// # Errors
-    /// It does not run, or something survived SIGKILL.
+    /// The process does not run, or something survived SIGKILL.
     ///
     /// # Cancel safety
     /// The signal is sent also if the future is dropped.
-    pub async fn kill(&self, signal: Signal) -> Result<(), Error> {
-        self.blocking(move |process| process.kill_blocking(signal)).await
+    pub async fn kill(&self, signal: Signal, scope: Scope) -> Result<(), Error> {
+        self.blocking(move |process| process.kill_blocking(signal, scope)).await
     }
 
     /// Waits until the process that was launched last is ready.
@@ -235,14 +236,6 @@ impl Process {
             },
             Scope::Group => Ok(family::of_leader(main)),
         }
-    }
-
-    pub(crate) fn pause_blocking(&self, processes: &[Identity]) -> Result<(), Error> {
-        set_stopped(processes, true).map_err(|error| self.signal_error(error.to_string()))
-    }
-
-    pub(crate) fn resume_blocking(&self, processes: &[Identity]) -> Result<(), Error> {
-        set_stopped(processes, false).map_err(|error| self.signal_error(error.to_string()))
     }
 
     /// Starts the process; it is not ready when this returns.
@@ -316,15 +309,27 @@ impl Process {
         self.finish(&instance)
     }
 
-    pub(crate) fn kill_blocking(&self, signal: Signal) -> Result<(), Error> {
+    pub(crate) fn kill_blocking(&self, signal: Signal, scope: Scope) -> Result<(), Error> {
         let _operation = self.inner.operation.lock();
         let instance = self.running().ok_or_else(|| self.not_running())?;
-        *instance.expected.lock() = Some(Expected::Kill(signal));
-        self.send(signal, instance.identity)?;
-        if signal != Signal::Kill {
-            instance.exit.wait(self.inner.config.stop.within);
+        let members = self.members(scope)?;
+        let main_is_meant = members.contains(&instance.identity);
+        if main_is_meant {
+            *instance.expected.lock() = Some(Expected::Kill(signal));
+            // First of all, so that it cannot replace the workers that die next.
+            self.send(signal, instance.identity)?;
         }
-        self.finish(&instance)
+        for member in members.into_iter().filter(|member| *member != instance.identity) {
+            self.send(signal, member)?;
+        }
+        if !main_is_meant {
+            return Ok(());
+        }
+        if instance.exit.wait(self.inner.config.stop.within).is_none() {
+            self.send(Signal::Kill, instance.identity)?;
+            instance.exit.wait(EXTINGUISH_WITHIN);
+        }
+        if scope == Scope::Group { self.finish(&instance) } else { Ok(()) }
     }
 
     /// Kills at once, without asking; for when nobody can wait.

@@ -1,7 +1,11 @@
 //! Undoing by the records of a run that is dead.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use steadfast_fault::control::{Client, ClientError};
+use steadfast_fault::{LeaseId, LeaseState};
 
 use super::log::DeadLog;
 use super::record::Begun;
@@ -88,7 +92,39 @@ fn perform(undo: &Undo) -> Result<String, String> {
         Undo::Resume { processes } => set_stopped(processes, false)
             .map(|()| "none is stopped".to_owned())
             .map_err(|error| error.to_string()),
-        Undo::Revoke { socket, lease } => Err(format!("no client for {} ({lease})", socket.display())),
+        Undo::Revoke { socket, lease } => revoke(socket, lease),
         Undo::Restart { .. } => Ok("not started again: the run it belongs to is dead".to_owned()),
     }
+}
+
+/// Takes a lease back and sees that it is not active any more. A target that cannot be reached because it is gone
+/// holds no lease.
+pub(crate) fn revoke(socket: &Path, lease: &str) -> Result<String, String> {
+    let client = Client::new(socket).with_timeout(Duration::from_secs(1));
+    let id: LeaseId = lease.parse().map_err(|error| format!("{lease:?}: {error}"))?;
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        // Whatever the answer: what counts is what the list says next.
+        let _ = client.revoke(&id);
+        let problem = match client.list() {
+            Ok(leases) => {
+                match leases.iter().find(|lease| lease.id == id && lease.state == LeaseState::Active) {
+                    None => return Ok("the target does not list it as active".to_owned()),
+                    Some(_) => format!("the target still lists {id} as active"),
+                }
+            }
+            Err(ClientError::Unreachable { source, .. }) if nobody_listens(&source) => {
+                return Ok("the target does not run any more".to_owned());
+            }
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= deadline {
+            return Err(problem);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn nobody_listens(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
