@@ -4,6 +4,7 @@
 //! Persisting is the store's job ([`store::EventStore`]), publishing the bus's, time and randomness are inputs.
 
 mod aggregate;
+pub mod bus;
 mod event;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]

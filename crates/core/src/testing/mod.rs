@@ -1,3 +1,8 @@
 //! What tests of crates that build on this one share; behind the feature `testing`.
 
+mod aggregate;
 pub mod store;
+
+pub use aggregate::Given;
+pub use aggregate::When;
+pub use aggregate::given;
