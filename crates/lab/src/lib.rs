@@ -3,5 +3,6 @@
 pub mod http;
 pub mod report;
 pub mod run;
+pub mod spec;
 pub mod system;
 pub mod undo;
