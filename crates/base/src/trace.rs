@@ -45,6 +45,17 @@ impl TraceContext {
         self.span_id
     }
 
+    /// Returns the flags as they were received; the lowest bit says that the trace is sampled.
+    pub fn flags(&self) -> u8 {
+        self.flags
+    }
+
+    /// Returns the same context with other flags.
+    #[must_use]
+    pub fn with_flags(self, flags: u8) -> Self {
+        Self { flags, ..self }
+    }
+
     /// Says whether the caller may have recorded the trace.
     pub fn is_sampled(&self) -> bool {
         self.flags & 1 == 1

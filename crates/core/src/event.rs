@@ -89,6 +89,27 @@ impl Event {
         })
     }
 
+    /// Starts an event that was made before, such as one that a store reads back.
+    pub fn restore(
+        id: EventId,
+        source: impl Into<Arc<str>>,
+        kind: impl Into<Arc<str>>,
+        time: SystemTime,
+    ) -> EventBuilder {
+        EventBuilder(Self {
+            id,
+            source: source.into(),
+            kind: kind.into(),
+            subject: None,
+            time,
+            content_type: None,
+            data_schema: None,
+            extensions: BTreeMap::new(),
+            trace: None,
+            data: Bytes::new(),
+        })
+    }
+
     /// Returns `id`.
     pub fn id(&self) -> EventId {
         self.id
@@ -185,6 +206,19 @@ impl EventBuilder {
     pub fn trace(mut self, trace: TraceContext) -> Self {
         self.0.trace = Some(trace);
         self
+    }
+
+    /// Sets the media type of the data; [`EventBuilder::data`] sets both at once.
+    #[must_use]
+    pub fn content_type(mut self, content_type: impl Into<Arc<str>>) -> Self {
+        self.0.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Finishes the event with `data` whose media type was set before, or is left unsaid.
+    pub fn bytes(mut self, data: impl Into<Bytes>) -> Event {
+        self.0.data = data.into();
+        self.0
     }
 
     /// Finishes the event with `data` of the media type `content_type`.

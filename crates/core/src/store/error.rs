@@ -28,6 +28,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Somebody else writes to this store: stop them, or choose another place.
+    #[error("`{path}` is locked by another writer; stop it or choose another folder")]
+    Locked {
+        /// The lock file.
+        path: String,
+    },
     /// The queue of appends is full: wait and append again.
     #[error("the store is overloaded")]
     Overloaded,

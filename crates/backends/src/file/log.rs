@@ -1,0 +1,291 @@
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use steadfast_base::disk::{Disk, RealDisk};
+use steadfast_core::store::{
+    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Outcome, Position,
+    Query, Revision, StoredEvent,
+};
+
+use super::config::Config;
+use super::format::segment::Header;
+use super::group::Group;
+use super::prepare::Preparer;
+use super::reader::Reader;
+use super::recovery::{Recovered, recover};
+use super::segments::Segments;
+use super::shared::{Shared, read_error};
+use super::state::{Queued, Scan, State, Status};
+use super::writer::{Writer, mark};
+
+/// An event store in a folder of its own: one process, one writing thread, no server.
+///
+/// Batches that come while the disk is busy are written together and share one `fdatasync`. Events can be read
+/// once they are [`Durability::Written`]; with [`Durability::Durable`] asked for, a reader may thus see an event
+/// before its append returns, and the loss of power may take such an event back.
+///
+/// Dropping the log closes it, which blocks until what was accepted is written; [`EventStore::close`] waits
+/// without blocking and reports errors.
+///
+/// # Examples
+/// ```
+/// use steadfast_backends::file::{Config, FileLog};
+/// use steadfast_core::Event;
+/// use steadfast_core::store::{Batch, Condition, Durability, EventStore};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let config = Config { segment_size: "64KiB".parse()?, ..Config::default() };
+/// let log = FileLog::open(folder.path(), config)?;
+/// let created = Event::new("/orders", "order.created").subject("order-1").build();
+/// let batch = Batch::to_stream("order-1", [created]);
+/// let appended = log.append(batch, Condition::Any, Durability::Durable).await?;
+/// assert_eq!(appended.achieved, Durability::Durable);
+/// log.close().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct FileLog {
+    shared: Arc<Shared>,
+    capabilities: Capabilities,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl FileLog {
+    /// Opens the log in `folder`, or makes one there, on the file system of the operating system.
+    ///
+    /// It blocks: all segments are read. A torn tail is cut; it holds nothing that an append has promised.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process, or another log of this one, has it open; [`Error::Damaged`];
+    /// [`Error::Unsupported`] for a later format; [`Error::Full`] and [`Error::Io`].
+    #[allow(clippy::needless_pass_by_value, reason = "what a log was opened with belongs to it")]
+    pub fn open(folder: impl AsRef<Path>, config: Config) -> Result<Self, Error> {
+        Self::open_on(Arc::new(RealDisk), folder, config)
+    }
+
+    /// Opens the log in `folder` of `disk`, or makes one there.
+    ///
+    /// # Errors
+    /// Those of [`FileLog::open`].
+    #[allow(clippy::needless_pass_by_value, reason = "what a log was opened with belongs to it")]
+    pub fn open_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>, config: Config) -> Result<Self, Error> {
+        let folder = folder.as_ref();
+        let opening = |error| Error::io("opening the log", error, Outcome::NotAppended);
+        disk.create_dir_all(folder).map_err(opening)?;
+        let lock_path = folder.join("lock");
+        let lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => Error::Locked { path: lock_path.display().to_string() },
+            _ => opening(error),
+        })?;
+        let segments = Segments::new(disk, folder.to_owned());
+        let Recovered { index, file, header, tail, next, clean } = recover(&segments, &config)?;
+        let state = State {
+            index,
+            group: Group::default(),
+            status: Status::Open,
+            failure: None,
+            identity: header.identity,
+            next,
+            tail,
+            segment_bytes: header.size,
+            new_segment_bytes: config.segment_bytes(),
+            readable: next - 1,
+            durable: next - 1,
+            durable_end: tail,
+            queue_bytes_max: usize::try_from(config.queue_size_max.bytes()).unwrap_or(usize::MAX).max(1),
+        };
+        let shared = Arc::new(Shared::new(segments, state));
+        if !clean {
+            mark(&shared, &*file, header.number)?;
+        }
+        let end = shared.state().tail;
+        shared.state().durable_end = end;
+        let new_header = Header { size: config.segment_bytes(), ..header };
+        let preparer =
+            Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            identity: header.identity,
+            file,
+            segment: header.number,
+            written_end: end,
+            durable_end: end,
+            written: next - 1,
+            preparer,
+            lock,
+        };
+        let thread = std::thread::Builder::new()
+            .name("log-write".to_owned())
+            .spawn(move || writer.run())
+            .map_err(opening)?;
+        Ok(Self {
+            shared,
+            capabilities: Capabilities::new(Durability::Durable, true, config.deduplicated_events.into()),
+            writer: Mutex::new(Some(thread)),
+        })
+    }
+
+    async fn append_now(
+        &self,
+        batch: Batch,
+        condition: Condition,
+        durability: Durability,
+    ) -> Result<Appended, Error> {
+        if durability > Durability::Durable {
+            return Err(Error::unsupported_durability(durability));
+        }
+        let (mut batch, mut scanned) = (batch, 0);
+        loop {
+            let queued = self.shared.state().queue(batch, &condition, durability, scanned)?;
+            let scan = match queued {
+                Queued::Done(appended) => {
+                    self.shared.notify();
+                    return Ok(appended);
+                }
+                Queued::Waiting(answer) => {
+                    self.shared.notify();
+                    return answer.await.unwrap_or(Err(Error::Closed));
+                }
+                Queued::Scan(untouched, scan) => {
+                    batch = untouched;
+                    scan
+                }
+            };
+            scanned = scan.to;
+            if self.any(scan).await? {
+                return Err(Error::Conflict { stream: "".into(), actual: None });
+            }
+        }
+    }
+
+    /// Says whether an event is what the scan looks for.
+    async fn any(&self, scan: Scan) -> Result<bool, Error> {
+        let from = Some(Position::from_parts(scan.after, 0));
+        let query = Query { filter: scan.filter, from, limit: Some(1), ..Query::default() };
+        let mut reader = Reader::new(&self.shared, query);
+        reader.end_at(scan.to);
+        while !reader.is_done() {
+            let (same, found) = chunk(reader).await?;
+            if !found.is_empty() {
+                return Ok(true);
+            }
+            reader = same;
+        }
+        Ok(false)
+    }
+
+    /// Waits for the writer, which has finished or is about to.
+    fn join(&self) {
+        if let Some(thread) = self.writer.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl EventStore for FileLog {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn append(
+        &self,
+        batch: Batch,
+        condition: Condition,
+        durability: Durability,
+    ) -> BoxFuture<'_, Result<Appended, Error>> {
+        Box::pin(self.append_now(batch, condition, durability))
+    }
+
+    fn read(&self, query: Query) -> BoxStream<'_, Result<StoredEvent, Error>> {
+        if let Err(closed) = self.shared.check_open() {
+            return stream::iter([Err(closed)]).boxed();
+        }
+        events(Reader::new(&self.shared, query)).boxed()
+    }
+
+    fn subscribe(&self, filter: Filter, after: Position) -> BoxStream<'_, Result<StoredEvent, Error>> {
+        if let Err(closed) = self.shared.check_open() {
+            return stream::iter([Err(closed)]).boxed();
+        }
+        let head = self.shared.head.subscribe();
+        let reader = Reader::after(&self.shared, filter, after);
+        let chunks = stream::try_unfold((reader, head), async |(mut reader, mut head)| {
+            loop {
+                let now = *head.borrow_and_update();
+                reader.extend(now.position);
+                if !reader.is_done() {
+                    let (same, found) = chunk(reader).await?;
+                    reader = same;
+                    if !found.is_empty() {
+                        return Ok(Some((stream::iter(found).map(Ok), (reader, head))));
+                    }
+                } else if now.closed || head.changed().await.is_err() {
+                    return Ok(None);
+                }
+            }
+        });
+        chunks.try_flatten().boxed()
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, Error>> {
+        Box::pin(async {
+            self.shared.check_open()?;
+            Ok(Position::from_parts(self.shared.state().readable, 0))
+        })
+    }
+
+    fn revision<'a>(&'a self, stream: &'a str) -> BoxFuture<'a, Result<Option<Revision>, Error>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            let state = self.shared.state();
+            let count = state.index.streams.count_until(stream, state.readable);
+            Ok(count.checked_sub(1).map(Revision))
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async {
+            self.shared.begin_close();
+            let mut head = self.shared.head.subscribe();
+            // The sender lives in `self`.
+            let _ = head.wait_for(|head| head.closed).await;
+            self.join();
+            self.shared.state().failure.clone().map_or(Ok(()), Err)
+        })
+    }
+}
+
+impl Drop for FileLog {
+    fn drop(&mut self) {
+        self.shared.begin_close();
+        self.join();
+    }
+}
+
+/// Streams what the reader finds.
+fn events(reader: Reader) -> impl Stream<Item = Result<StoredEvent, Error>> + Send {
+    let chunks = stream::try_unfold(reader, async |mut reader| {
+        while !reader.is_done() {
+            let (same, found) = chunk(reader).await?;
+            if !found.is_empty() {
+                return Ok(Some((stream::iter(found).map(Ok), same)));
+            }
+            reader = same;
+        }
+        Ok(None)
+    });
+    chunks.try_flatten()
+}
+
+/// Takes the next events off a reader, on a thread that may block.
+async fn chunk(mut reader: Reader) -> Result<(Reader, VecDeque<StoredEvent>), Error> {
+    let reading = tokio::task::spawn_blocking(move || reader.next().map(|found| (reader, found)));
+    reading.await.unwrap_or_else(|error| Err(read_error(error.into())))
+}

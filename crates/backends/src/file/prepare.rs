@@ -1,0 +1,95 @@
+//! Segments made ahead of their use.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use steadfast_base::disk::DiskFile;
+
+use super::format::segment::Header;
+use super::shared::Shared;
+
+type Prepared = io::Result<Box<dyn DiskFile>>;
+
+/// Makes segments, on a thread of its own if asked to.
+#[derive(Debug)]
+pub(super) struct Preparer {
+    shared: Arc<Shared>,
+    /// What segments to come look like.
+    header: Header,
+    thread: Option<Thread>,
+    /// The segment that the thread has been asked for and not been taken from.
+    asked: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    orders: mpsc::SyncSender<u32>,
+    prepared: mpsc::Receiver<Prepared>,
+    handle: JoinHandle<()>,
+}
+
+impl Preparer {
+    /// Makes a preparer of segments like `header`.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub(super) fn new(shared: Arc<Shared>, header: Header, ahead: bool) -> io::Result<Self> {
+        let thread = ahead.then(|| Thread::start(Arc::clone(&shared), header)).transpose()?;
+        Ok(Self { shared, header, thread, asked: None })
+    }
+
+    /// Has the next segment made when `segment` is filled to `byte`, if that is more than half.
+    pub(super) fn foresee(&mut self, segment: u32, byte: u32) {
+        if self.asked.is_none()
+            && u64::from(byte) > self.header.size / 2
+            && let Some(thread) = &self.thread
+            && thread.orders.try_send(segment + 1).is_ok()
+        {
+            self.asked = Some(segment + 1);
+        }
+    }
+
+    /// Returns segment `number`, ready to be written to.
+    pub(super) fn take(&mut self, number: u32) -> Prepared {
+        if self.asked.take() == Some(number)
+            && let Some(thread) = &self.thread
+            && let Ok(prepared) = thread.prepared.recv()
+        {
+            return prepared;
+        }
+        make(&self.shared, Header { number, ..self.header })
+    }
+
+    /// Ends the thread and waits for it.
+    pub(super) fn join(self) {
+        if let Some(Thread { orders, prepared, handle }) = self.thread {
+            drop((orders, prepared));
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Thread {
+    fn start(shared: Arc<Shared>, header: Header) -> io::Result<Self> {
+        let (orders, ordered) = mpsc::sync_channel(1);
+        let (send, prepared) = mpsc::sync_channel(1);
+        let handle = std::thread::Builder::new().name("log-prepare".to_owned()).spawn(move || {
+            for number in ordered {
+                if send.send(make(&shared, Header { number, ..header })).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { orders, prepared, handle })
+    }
+}
+
+/// Opens the segment if an earlier process prepared it, or makes it.
+fn make(shared: &Shared, header: Header) -> Prepared {
+    match shared.segments.writer(header.number)? {
+        Some(file) => Ok(file),
+        None => shared.segments.prepare(&header),
+    }
+}

@@ -1,0 +1,327 @@
+//! What opening a log does: read every frame, cut a torn tail, refuse damage, rebuild the index.
+//!
+//! Each frame tells up to where the log was durable when it was written. A frame that is not valid is a torn tail
+//! if no valid frame anywhere tells that the log was durable beyond it: nobody was promised what is lost. It is
+//! damage otherwise.
+
+use std::io;
+
+use steadfast_base::disk::DiskFile;
+use steadfast_core::store::{Error, Outcome};
+
+use super::config::Config;
+use super::format::frame::{self, Frame, Invalid};
+use super::format::record::Record;
+use super::format::segment::{self, Header, HeaderError};
+use super::format::{Offset, VERSION};
+use super::index::Index;
+use super::segments::Segments;
+use super::window::Window;
+
+/// How much is read at once.
+const READ: usize = 1 << 20;
+
+/// A log as it was found and put in order.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) index: Index,
+    /// The segment to go on in, opened for writing.
+    pub(super) file: Box<dyn DiskFile>,
+    pub(super) header: Header,
+    /// Where the next frame goes, and the position of its first event.
+    pub(super) tail: Offset,
+    pub(super) next: u64,
+    /// The last frame says itself that all before it was durable.
+    pub(super) clean: bool,
+}
+
+/// Opens the log in the folder of `segments`, or makes one. The caller holds the lock.
+pub(super) fn recover(segments: &Segments, config: &Config) -> Result<Recovered, Error> {
+    let headers = list(segments)?;
+    let Some(first) = headers.first() else { return create(segments, config) };
+    let mut scan = Scan {
+        segments,
+        identity: first.identity,
+        window: Window::new(READ),
+        index: Index::new(config.deduplicated_events),
+        next: 1,
+        tail: Offset::start_of(1),
+        durable: Offset::start_of(1),
+        last_is_mark: false,
+    };
+    let problem = scan.frames(&headers)?;
+    scan.refuse_damage(&headers, problem)?;
+    scan.cut(&headers, config)
+}
+
+fn create(segments: &Segments, config: &Config) -> Result<Recovered, Error> {
+    let identity = config.identity.unwrap_or_else(|| steadfast_base::Seed::random().value());
+    let header = Header { number: 1, size: config.segment_bytes(), identity };
+    let file = segments
+        .prepare(&header)
+        .map_err(|error| Error::io("making the first segment of the log", error, Outcome::NotAppended))?;
+    let index = Index::new(config.deduplicated_events);
+    Ok(Recovered { index, file, header, tail: Offset::start_of(1), next: 1, clean: true })
+}
+
+/// Reads the headers of all segments, removes what was being prepared, and makes the folder's entries durable.
+fn list(segments: &Segments) -> Result<Vec<Header>, Error> {
+    let disk = segments.disk();
+    let mut headers: Vec<Header> = Vec::new();
+    for file in disk.list(segments.folder()).map_err(opening)? {
+        if file.ends_with(".new") {
+            disk.remove(&segments.folder().join(file)).map_err(opening)?;
+        } else if let Some(number) = segment::number(&file) {
+            if number as usize != headers.len() + 1 {
+                let missing = segment::name(headers.len() as u32 + 1);
+                return Err(damaged(format!("segment {missing}"), "it is missing".to_owned()));
+            }
+            headers.push(read_header(segments, number, headers.first())?);
+        }
+    }
+    // A process that died after a rename may have left an entry which only the cache knows.
+    disk.sync_dir(segments.folder()).map_err(opening)?;
+    Ok(headers)
+}
+
+fn read_header(segments: &Segments, number: u32, first: Option<&Header>) -> Result<Header, Error> {
+    let broken =
+        |problem: String| Err(damaged(format!("segment {} at byte 0", segment::name(number)), problem));
+    let file = segments.reader(number).map_err(opening)?;
+    let mut bytes = [0; segment::HEADER];
+    let count = file.read_at(&mut bytes, 0).map_err(opening)?;
+    let header = match Header::decode(&bytes[..count]) {
+        Ok(header) => header,
+        Err(HeaderError::Version(version)) => {
+            let what = format!("format version {version} of a log; this program reads version {VERSION}");
+            return Err(Error::Unsupported { what });
+        }
+        Err(HeaderError::Invalid) => return broken("the header is not valid".to_owned()),
+    };
+    let length = file.length().map_err(opening)?;
+    if header.number != number || first.is_some_and(|first| first.identity != header.identity) {
+        return broken("it belongs to another log, or has another number".to_owned());
+    }
+    if length != header.size || header.size > u64::from(u32::MAX) {
+        return broken(format!("it should be {} bytes long and is {length}", header.size));
+    }
+    Ok(header)
+}
+
+struct Scan<'a> {
+    segments: &'a Segments,
+    identity: u64,
+    window: Window,
+    index: Index,
+    next: u64,
+    /// Behind the last valid frame.
+    tail: Offset,
+    /// The furthest that any valid frame says was durable.
+    durable: Offset,
+    last_is_mark: bool,
+}
+
+impl Scan<'_> {
+    /// Takes all frames up to the first that is not there, and says why it is not.
+    fn frames(&mut self, headers: &[Header]) -> Result<Invalid, Error> {
+        loop {
+            let at = self.tail;
+            let file = self.segments.reader(at.segment()).map_err(opening)?;
+            let problem = match self.window.frame(&*file, self.identity, at).map_err(opening)? {
+                Ok(frame) => {
+                    let length = frame.length;
+                    self.last_is_mark = frame.count == 0 && frame.durable == at;
+                    self.durable = self.durable.max(frame.durable);
+                    take(frame, at, &mut self.index, &mut self.next)
+                        .map_err(|problem| damaged(at.to_string(), problem))?;
+                    self.tail = at.plus(length);
+                    continue;
+                }
+                Err(problem) => problem,
+            };
+            // The rest of a segment stays empty where a frame did not fit.
+            if problem != Invalid::Empty || !self.goes_on(at.segment() + 1, headers)? {
+                return Ok(problem);
+            }
+            self.tail = Offset::start_of(at.segment() + 1);
+        }
+    }
+
+    /// Says whether segment `number` starts with the frame that is due.
+    fn goes_on(&mut self, number: u32, headers: &[Header]) -> Result<bool, Error> {
+        if number as usize > headers.len() {
+            return Ok(false);
+        }
+        let file = self.segments.reader(number).map_err(opening)?;
+        let found = self.window.frame(&*file, self.identity, Offset::start_of(number)).map_err(opening)?;
+        Ok(found.is_ok_and(|frame| frame.first == self.next && frame.durable <= self.tail))
+    }
+
+    /// Looks behind the tail for frames that say the log was durable beyond it.
+    fn refuse_damage(&mut self, headers: &[Header], problem: Invalid) -> Result<(), Error> {
+        let tail = self.tail;
+        for header in &headers[tail.segment() as usize - 1..] {
+            let start = if header.number == tail.segment() { tail } else { Offset::start_of(header.number) };
+            let file = self.segments.reader(header.number).map_err(opening)?;
+            let (window, identity) = (&mut self.window, self.identity);
+            let mut witness = None;
+            visit_written(&*file, start, header.size, &mut |at| {
+                if let Ok(frame) = window.frame(&*file, identity, at)?
+                    && frame.durable > tail
+                {
+                    witness.get_or_insert(at);
+                }
+                Ok(())
+            })
+            .map_err(opening)?;
+            if let Some(witness) = witness {
+                let what = match problem {
+                    Invalid::Empty => "a frame is missing",
+                    Invalid::Broken(what) => what,
+                };
+                let place = tail.to_string();
+                return Err(damaged(
+                    place,
+                    format!("{what}, though the frame in {witness} says it was durable"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the torn tail, so that nothing of it can be taken for a frame later, and makes what is left
+    /// durable.
+    fn cut(self, headers: &[Header], config: &Config) -> Result<Recovered, Error> {
+        let Self { segments, tail, durable, index, next, .. } = self;
+        let header = headers[tail.segment() as usize - 1];
+        let mut cut = 0;
+        // Newest first: segments must never have a gap. A prepared one of another size is made again.
+        for later in headers[tail.segment() as usize..].iter().rev() {
+            let file = segments.reader(later.number).map_err(opening)?;
+            let start = Offset::start_of(later.number);
+            let mut written = 0_u64;
+            visit_written(&*file, start, later.size, &mut |_| {
+                written += 1;
+                Ok(())
+            })
+            .map_err(opening)?;
+            if written > 0 || later.size != config.segment_bytes() || later.number > tail.segment() + 1 {
+                cut += written;
+                segments.remove(later.number).map_err(opening)?;
+            }
+        }
+        let file = segments.writer(header.number).map_err(opening)?;
+        let file = file.ok_or_else(|| opening(io::ErrorKind::NotFound.into()))?;
+        cut += clear(&*file, tail, header.size).map_err(opening)?;
+        if cut > 0 {
+            tracing::warn!(at = %tail, position = next - 1, "cut a torn tail, which nobody was promised");
+        }
+        // A sync that failed may have left pages which count as clean: only writing them again makes them durable.
+        let start = durable.max(Offset::start_of(header.number));
+        rewrite(&*file, start, tail).map_err(opening)?;
+        file.sync_data().map_err(opening)?;
+        let clean = cut == 0 && self.last_is_mark;
+        Ok(Recovered { index, file, header, tail, next, clean })
+    }
+}
+
+/// Takes the events of a valid frame into the index.
+fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u64) -> Result<(), String> {
+    if frame.first != *next {
+        return Err(format!("a frame starts with position {} where {next} is due", frame.first));
+    }
+    if frame.durable > at {
+        return Err("a frame says that more was durable than was written".to_owned());
+    }
+    if frame.count == 0 {
+        return Ok(());
+    }
+    index.checkpoints.add(frame.first, at);
+    let mut rest = frame.payload;
+    for _ in 0..frame.count {
+        let record = Record::take(&mut rest).map_err(|_| format!("event {next} is malformed"))?;
+        let revision = index.streams.push_name(record.stream, *next);
+        if revision != record.revision {
+            let problem = format!("event {next} has revision {} where {revision} is due", record.revision);
+            return Err(problem);
+        }
+        index.ids.add(record.id, *next);
+        *next += 1;
+    }
+    if rest.is_empty() { Ok(()) } else { Err("a frame holds more than its events".to_owned()) }
+}
+
+/// Calls `visit` for every aligned place from `start` to `size` where something was written that could be the
+/// first bytes of a frame or part of one.
+fn visit_written(
+    file: &dyn DiskFile,
+    start: Offset,
+    size: u64,
+    visit: &mut dyn FnMut(Offset) -> io::Result<()>,
+) -> io::Result<()> {
+    const BLOCK: usize = 4096;
+    let zeros = [0; BLOCK];
+    let mut bytes = vec![0; READ];
+    let mut at = u64::from(start.byte());
+    while at < size {
+        let wanted = ((size - at) as usize).min(READ);
+        let count = file.read_at(&mut bytes[..wanted], at)?;
+        if count == 0 {
+            break;
+        }
+        for (number, block) in bytes[..count].chunks(BLOCK).enumerate() {
+            if *block == zeros[..block.len()] {
+                continue;
+            }
+            for (word, content) in block.chunks(frame::ALIGNMENT).enumerate() {
+                if content.iter().any(|byte| *byte != 0) {
+                    let byte = at as usize + number * BLOCK + word * frame::ALIGNMENT;
+                    visit(Offset::new(start.segment(), byte as u32))?;
+                }
+            }
+        }
+        at += count as u64;
+    }
+    Ok(())
+}
+
+/// Writes zeros over all from `tail` to the last byte that is not zero, and returns how much that was.
+fn clear(file: &dyn DiskFile, tail: Offset, size: u64) -> io::Result<u64> {
+    let mut end = tail;
+    visit_written(file, tail, size, &mut |at| {
+        end = at.plus(frame::ALIGNMENT);
+        Ok(())
+    })?;
+    let length = u64::from(end.byte() - tail.byte());
+    let zeros = vec![0; READ.min(length as usize)];
+    let mut done = 0;
+    while done < length {
+        let count = (length - done).min(zeros.len() as u64);
+        file.write_all_at(&zeros[..count as usize], u64::from(tail.byte()) + done)?;
+        done += count;
+    }
+    Ok(length)
+}
+
+fn rewrite(file: &dyn DiskFile, start: Offset, end: Offset) -> io::Result<()> {
+    let mut bytes = vec![0; READ];
+    let (mut at, end) = (u64::from(start.byte()), u64::from(end.byte()));
+    while at < end {
+        let wanted = ((end - at) as usize).min(READ);
+        let count = file.read_at(&mut bytes[..wanted], at)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_all_at(&bytes[..count], at)?;
+        at += count as u64;
+    }
+    Ok(())
+}
+
+fn opening(error: io::Error) -> Error {
+    Error::io("opening the log", error, Outcome::NotAppended)
+}
+
+fn damaged(place: String, problem: String) -> Error {
+    Error::Damaged { place, problem }
+}

@@ -1,0 +1,99 @@
+//! The meeting place of appenders, readers and the writer.
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use steadfast_core::store::{Error, Outcome};
+use tokio::sync::watch;
+
+use super::group::Group;
+use super::segments::Segments;
+use super::state::{State, Status};
+
+/// How far readers may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The newest event that is written.
+    pub(super) position: u64,
+    /// Nothing will follow.
+    pub(super) ended: bool,
+    /// The log is closed, its thread is done and its lock given back.
+    pub(super) closed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) segments: Segments,
+    pub(super) head: watch::Sender<Head>,
+    state: Mutex<State>,
+    /// Signalled when the group is no longer empty, or the log is to close.
+    work: Condvar,
+}
+
+impl Shared {
+    pub(super) fn new(segments: Segments, state: State) -> Self {
+        let head = Head { position: state.readable, ended: false, closed: false };
+        Self { segments, head: watch::Sender::new(head), state: Mutex::new(state), work: Condvar::new() }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Wakes the writer.
+    pub(super) fn notify(&self) {
+        self.work.notify_one();
+    }
+
+    /// Asks the writer to finish and close.
+    pub(super) fn begin_close(&self) {
+        let mut state = self.state();
+        state.status = Status::Closed;
+        // Under the lock, or the writer could look before and sleep after.
+        self.head.send_if_modified(|head| !std::mem::replace(&mut head.ended, true));
+        drop(state);
+        self.notify();
+    }
+
+    /// Waits for batches and puts them into `group`, which is empty. Says no when the log is to close and
+    /// nothing is left to do.
+    pub(super) fn take_group(&self, group: &mut Group) -> bool {
+        let mut state = self.state();
+        loop {
+            if !state.group.is_empty() {
+                std::mem::swap(&mut state.group, group);
+                return true;
+            }
+            if self.head.borrow().ended {
+                return false;
+            }
+            self.work.wait(&mut state);
+        }
+    }
+
+    /// Lets readers go on to `position`.
+    pub(super) fn publish_readable(&self, position: u64) {
+        self.state().readable = position;
+        self.head.send_modify(|head| head.position = position);
+    }
+
+    /// Refuses all appends from now on and fails those that wait.
+    pub(super) fn poison(&self, error: &Error) {
+        let mut state = self.state();
+        if state.status == Status::Open {
+            state.status = Status::Poisoned;
+        }
+        state.failure.get_or_insert_with(|| error.clone());
+        let mut waiting = std::mem::take(&mut state.group);
+        drop(state);
+        waiting.refuse(error);
+    }
+
+    /// Returns an error if the log is closed or about to be.
+    pub(super) fn check_open(&self) -> Result<(), Error> {
+        if self.head.borrow().ended { Err(Error::Closed) } else { Ok(()) }
+    }
+}
+
+/// The error for a failed read.
+pub(super) fn read_error(error: std::io::Error) -> Error {
+    Error::io("reading the log", error, Outcome::NotAppended)
+}

@@ -1,0 +1,289 @@
+//! What appenders and the writer share, behind one lock that is never held over I/O.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use steadfast_core::store::{
+    Appended, Batch, Condition, Durability, Error, Expected, Filter, NewEvent, Position, Revision,
+};
+use tokio::sync::oneshot;
+
+use super::format::{Offset, frame, record};
+use super::group::{Group, Run, Waiter};
+use super::index::Index;
+
+/// The longest name of a stream in bytes.
+const STREAM_MAX: usize = 512;
+
+/// Whether the log takes appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Open,
+    /// A write or sync failed.
+    Poisoned,
+    /// It is closed, or what was accepted is being finished.
+    Closed,
+}
+
+/// What became of an append.
+#[derive(Debug)]
+pub(super) enum Queued {
+    /// It is as safe as was asked for already.
+    Done(Appended),
+    /// The writer will answer.
+    Waiting(oneshot::Receiver<Result<Appended, Error>>),
+    /// Nothing yet: the disk must be asked first. The batch comes back.
+    Scan(Batch, Scan),
+}
+
+/// The question whether an event after `after` and up to `to` matches.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) filter: Filter,
+    pub(super) after: u64,
+    pub(super) to: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) index: Index,
+    pub(super) group: Group,
+    pub(super) status: Status,
+    /// How the first write or sync failed.
+    pub(super) failure: Option<Error>,
+    pub(super) identity: u64,
+    /// The position of the next event.
+    pub(super) next: u64,
+    /// Where the next frame goes, if there is room.
+    pub(super) tail: Offset,
+    /// The length of the segment that `tail` is in.
+    pub(super) segment_bytes: u64,
+    /// The length of segments to come.
+    pub(super) new_segment_bytes: u64,
+    /// The newest event that is written, and the newest that is durable.
+    pub(super) readable: u64,
+    pub(super) durable: u64,
+    /// Up to where the log is durable.
+    pub(super) durable_end: Offset,
+    pub(super) queue_bytes_max: usize,
+}
+
+impl State {
+    /// Checks an append and puts it into the group. `scanned` is up to where the condition's filter has been
+    /// found not to match.
+    pub(super) fn queue(
+        &mut self,
+        batch: Batch,
+        condition: &Condition,
+        durability: Durability,
+        scanned: u64,
+    ) -> Result<Queued, Error> {
+        if self.status == Status::Closed {
+            return Err(Error::Closed);
+        }
+        let payload_max = self.validate(&batch)?;
+        let duplicate = self.find_duplicate(&batch, durability)?;
+        if self.status == Status::Poisoned {
+            // What was queued when the write failed may be in the log.
+            return Err(duplicate.and(self.failure.clone()).unwrap_or(Error::Poisoned));
+        }
+        if let Some(appended) = duplicate {
+            return Ok(self.answer(appended, durability));
+        }
+        if let Some(scan) = self.check(condition, scanned)? {
+            return Ok(Queued::Scan(batch, scan));
+        }
+        if self.group.bytes.len() >= self.queue_bytes_max {
+            return Err(Error::Overloaded);
+        }
+        let appended = self.put(batch, payload_max, durability);
+        Ok(self.answer(appended, durability))
+    }
+
+    /// Writes a frame without events, which tells that the log is durable up to it. Returns its bytes and place,
+    /// unless there is no room.
+    pub(super) fn mark(&mut self) -> Option<(Vec<u8>, Offset)> {
+        let at = self.tail;
+        if u64::from(at.byte()) + frame::HEADER as u64 > self.segment_bytes {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        frame::begin(&mut bytes);
+        frame::end(&mut bytes, 0, self.next, 0);
+        frame::seal(&mut bytes, self.identity, at, at);
+        self.tail = at.plus(bytes.len());
+        Some((bytes, at))
+    }
+
+    /// Returns a length that the batch's payload does not exceed.
+    fn validate(&self, batch: &Batch) -> Result<usize, Error> {
+        let invalid = |reason: String| Err(Error::Invalid { reason });
+        if batch.events.is_empty() {
+            return invalid("the batch has no events".to_owned());
+        }
+        let mut payload_max = 0;
+        for new in &batch.events {
+            if new.stream.is_empty() || new.stream.len() > STREAM_MAX {
+                return invalid(format!(
+                    "a stream's name has 1 to {STREAM_MAX} bytes, this {}",
+                    new.stream.len()
+                ));
+            }
+            payload_max += record::length_max(new);
+        }
+        let room = self.new_segment_bytes as usize - super::format::segment::HEADER;
+        if frame::length_with(payload_max) > room {
+            return invalid(format!("the batch takes up to {payload_max} bytes, a segment holds {room}"));
+        }
+        Ok(payload_max)
+    }
+
+    /// Finds where the batch stands if it was appended before.
+    fn find_duplicate(&self, batch: &Batch, durability: Durability) -> Result<Option<Appended>, Error> {
+        let known = |new: &NewEvent| self.index.ids.position(new.event.id().as_u128());
+        let mut events = batch.events.iter();
+        let first = events.next().and_then(known);
+        let refuse = |new: &NewEvent| {
+            let id = new.event.id();
+            Err(Error::Invalid { reason: format!("event {id} was appended before, in another batch") })
+        };
+        let Some(first) = first else {
+            self.check_ids_differ(batch)?;
+            return events.find(|new| known(new).is_some()).map_or(Ok(None), refuse);
+        };
+        let mut revision = 0;
+        for (new, position) in batch.events.iter().zip(first..) {
+            match self.index.streams.revision_at(&new.stream, position) {
+                Some(found) if known(new) == Some(position) => revision = found,
+                _ => return refuse(new),
+            }
+        }
+        Ok(Some(Appended {
+            position: Position::from_parts(first + batch.events.len() as u64 - 1, 0),
+            revision: Revision(revision),
+            achieved: durability,
+            duplicate: true,
+        }))
+    }
+
+    fn check_ids_differ(&self, batch: &Batch) -> Result<(), Error> {
+        let id_of = |new: &NewEvent| new.event.id();
+        let repeated = match batch.events.as_slice() {
+            [] | [_] => None,
+            events if events.len() <= 16 => events
+                .iter()
+                .enumerate()
+                .find(|(at, new)| events[..*at].iter().any(|e| id_of(e) == id_of(new))),
+            events => {
+                let mut seen = HashMap::with_capacity(events.len());
+                events.iter().enumerate().find(|(at, new)| seen.insert(id_of(new), *at).is_some())
+            }
+        };
+        match repeated {
+            Some((_, new)) => {
+                Err(Error::Invalid { reason: format!("event {} is twice in the batch", id_of(new)) })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the condition against all that is queued, written or durable.
+    fn check(&self, condition: &Condition, scanned: u64) -> Result<Option<Scan>, Error> {
+        let streams = &self.index.streams;
+        match condition {
+            Condition::Any => {}
+            Condition::Streams(conditions) => {
+                for condition in conditions {
+                    let next = streams.next_revision(&condition.stream);
+                    let holds = match condition.expected {
+                        Expected::NoStream => next == 0,
+                        Expected::Exists => next > 0,
+                        Expected::Revision(Revision(revision)) => revision.checked_add(1) == Some(next),
+                    };
+                    if !holds {
+                        let actual = next.checked_sub(1).map(Revision);
+                        return Err(Error::Conflict { stream: Arc::clone(&condition.stream), actual });
+                    }
+                }
+            }
+            Condition::NoneMatching { filter, after } => {
+                let after = after.parts().0.max(scanned);
+                let by_stream_alone = filter.kinds.is_empty() && filter.subjects.is_empty();
+                let matches = if by_stream_alone && !filter.streams.is_empty() {
+                    Some(filter.streams.iter().any(|s| streams.last(s).is_some_and(|last| last > after)))
+                } else {
+                    self.index.recent.matches_after(filter, after, self.next)
+                };
+                match matches {
+                    Some(false) => {}
+                    Some(true) => return Err(Error::Conflict { stream: "".into(), actual: None }),
+                    None => {
+                        return Ok(Some(Scan { filter: filter.clone(), after, to: self.readable }));
+                    }
+                }
+            }
+            _ => return Err(Error::Unsupported { what: format!("the condition {condition:?}") }),
+        }
+        Ok(None)
+    }
+
+    /// Encodes the batch behind the group's bytes and gives it its place. Nothing can fail here.
+    fn put(&mut self, batch: Batch, payload_max: usize, durability: Durability) -> Appended {
+        let start = self.group.bytes.len();
+        self.group.bytes.reserve(frame::length_with(payload_max));
+        frame::begin(&mut self.group.bytes);
+        let first = self.next;
+        let count = batch.events.len() as u32;
+        let mut revision = 0;
+        for new in batch.events {
+            revision = self.index.streams.push(&new.stream, self.next);
+            record::encode(&mut self.group.bytes, &new, revision);
+            self.index.ids.add(new.event.id().as_u128(), self.next);
+            self.index.recent.push(new, self.next, self.readable);
+            self.next += 1;
+        }
+        frame::end(&mut self.group.bytes, start, first, count);
+        let length = self.group.bytes.len() - start;
+        let at = self.place(length, start);
+        frame::seal(&mut self.group.bytes[start..], self.identity, at, self.durable_end);
+        self.index.checkpoints.add(first, at);
+        self.group.last = Some(self.next - 1);
+        Appended {
+            position: Position::from_parts(self.next - 1, 0),
+            revision: Revision(revision),
+            achieved: durability,
+            duplicate: false,
+        }
+    }
+
+    /// Takes `length` bytes at the tail, or at the start of the next segment.
+    fn place(&mut self, length: usize, start: usize) -> Offset {
+        let fits = u64::from(self.tail.byte()) + length as u64 <= self.segment_bytes;
+        if !fits {
+            self.tail = Offset::start_of(self.tail.segment() + 1);
+            self.segment_bytes = self.new_segment_bytes;
+        }
+        let at = self.tail;
+        self.tail = at.plus(length);
+        if !fits || self.group.runs.is_empty() {
+            self.group.runs.push(Run { at, start, first_length: length });
+        }
+        at
+    }
+
+    /// Answers at once what is safe enough, and lets the rest wait for the writer.
+    fn answer(&mut self, appended: Appended, durability: Durability) -> Queued {
+        let position = appended.position.parts().0;
+        let (reached, waiters) = match durability {
+            Durability::Accepted => return Queued::Done(appended),
+            Durability::Written => (self.readable, &mut self.group.written),
+            _ => (self.durable, &mut self.group.durable),
+        };
+        if position <= reached {
+            return Queued::Done(appended);
+        }
+        let (answer, receiver) = oneshot::channel();
+        waiters.push(Waiter { appended, answer });
+        Queued::Waiting(receiver)
+    }
+}

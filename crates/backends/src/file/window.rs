@@ -1,0 +1,64 @@
+//! A piece of a segment in memory, out of which frames are read.
+
+use std::io;
+
+use steadfast_base::disk::DiskFile;
+
+use super::format::Offset;
+use super::format::frame::{self, Frame, Invalid};
+
+/// What stands at an offset.
+pub(super) type Found<'a> = Result<Frame<'a>, Invalid>;
+
+/// A buffer over one segment at a time, refilled as needed.
+#[derive(Debug)]
+pub(super) struct Window {
+    bytes: Vec<u8>,
+    start: Offset,
+    /// How many bytes are read at once at least.
+    ahead: usize,
+}
+
+impl Window {
+    pub(super) fn new(ahead: usize) -> Self {
+        Self { bytes: Vec::new(), start: Offset::new(0, 0), ahead }
+    }
+
+    /// Forgets what was read, so that the next look is at the disk.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Returns the frame at `at` of `file`.
+    pub(super) fn frame(&mut self, file: &dyn DiskFile, identity: u64, at: Offset) -> io::Result<Found<'_>> {
+        let header = self.at(file, at, frame::HEADER)?;
+        let length = match frame::claimed_length(header) {
+            Ok(length) => length,
+            Err(invalid) => return Ok(Err(invalid)),
+        };
+        // A length that damage made up must not make us allocate it.
+        if length > self.ahead && at.byte() as u64 + length as u64 > file.length()? {
+            return Ok(Err(Invalid::Broken("the frame runs past the end of its segment")));
+        }
+        Ok(frame::parse(self.at(file, at, length)?, identity, at))
+    }
+
+    /// Returns the bytes from `at` on: `need` of them, or fewer if the segment ends before.
+    pub(super) fn at(&mut self, file: &dyn DiskFile, at: Offset, need: usize) -> io::Result<&[u8]> {
+        let here = (self.start.segment() == at.segment() && self.start <= at)
+            .then(|| (at.byte() - self.start.byte()) as usize)
+            .filter(|skip| skip + need <= self.bytes.len());
+        let skip = match here {
+            Some(skip) => skip,
+            None => {
+                self.bytes.resize(need.max(self.ahead), 0);
+                self.start = at;
+                let filled = file.read_at(&mut self.bytes, at.byte().into());
+                self.bytes.truncate(*filled.as_ref().unwrap_or(&0));
+                filled?;
+                0
+            }
+        };
+        Ok(&self.bytes[skip..(skip + need).min(self.bytes.len())])
+    }
+}

@@ -1,0 +1,133 @@
+//! The one thread that writes: it takes all that waits, writes it with one call and syncs it with one call.
+
+use std::sync::Arc;
+
+use steadfast_base::disk::{DiskFile, DiskLock};
+use steadfast_core::store::{Error, Outcome};
+
+use super::format::{Offset, frame};
+use super::group::{Group, Waiter};
+use super::prepare::Preparer;
+use super::shared::Shared;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) identity: u64,
+    pub(super) file: Box<dyn DiskFile>,
+    pub(super) segment: u32,
+    /// Up to where the log is written, and up to where it is durable.
+    pub(super) written_end: Offset,
+    pub(super) durable_end: Offset,
+    /// The newest event written.
+    pub(super) written: u64,
+    pub(super) preparer: Preparer,
+    pub(super) lock: Box<dyn DiskLock>,
+}
+
+impl Writer {
+    /// Works until the log closes.
+    pub(super) fn run(mut self) {
+        let mut group = Group::default();
+        while self.shared.take_group(&mut group) {
+            if let Err(error) = self.commit(&mut group) {
+                tracing::error!(%error, "the log accepts no more appends until it is opened again");
+                // Refusing comes first, so that whoever hears of the failure meets no log that still accepts.
+                self.shared.poison(&error);
+                group.fail(&error);
+            }
+            group.clear();
+        }
+        self.finish();
+    }
+
+    fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
+        for index in 0..group.runs.len() {
+            let run = group.runs[index];
+            let end = group.runs.get(index + 1).map_or(group.bytes.len(), |next| next.start);
+            if run.at.segment() != self.segment {
+                // What stands in the segment before is written, if there is anything.
+                let outcome = if index == 0 { Outcome::NotAppended } else { Outcome::Unknown };
+                self.roll(run.at.segment(), outcome)?;
+            }
+            // The frame was sealed when it was queued; what has become durable since is worth telling.
+            let first = &mut group.bytes[run.start..run.start + run.first_length];
+            frame::seal(first, self.identity, run.at, self.durable_end);
+            let bytes = &group.bytes[run.start..end];
+            self.file.write_all_at(bytes, run.at.byte().into()).map_err(|error| Error::Io {
+                doing: "writing to the log",
+                source: Arc::new(error),
+                outcome: Outcome::Unknown,
+            })?;
+            self.written_end = run.at.plus(bytes.len());
+        }
+        if let Some(last) = group.last {
+            self.written = last;
+            self.shared.publish_readable(last);
+        }
+        answer(&mut group.written);
+        if !group.durable.is_empty() {
+            self.sync()?;
+            answer(&mut group.durable);
+        }
+        self.preparer.foresee(self.segment, self.written_end.byte());
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Error> {
+        if self.durable_end < self.written_end {
+            self.file.sync_data().map_err(|error| Error::io("syncing the log", error, Outcome::Unknown))?;
+            self.durable_end = self.written_end;
+            let mut state = self.shared.state();
+            state.durable = self.written;
+            state.durable_end = self.durable_end;
+        }
+        Ok(())
+    }
+
+    /// Goes on in segment `number`. The one before is made durable first, so that only the newest segment can
+    /// have a torn tail.
+    fn roll(&mut self, number: u32, outcome: Outcome) -> Result<(), Error> {
+        self.sync()?;
+        self.file = self
+            .preparer
+            .take(number)
+            .map_err(|error| Error::io("preparing the next segment of the log", error, outcome))?;
+        self.segment = number;
+        Ok(())
+    }
+
+    /// Leaves a mark that all of it is durable, and gives the lock back.
+    fn finish(self) {
+        let Self { shared, file, segment, preparer, lock, .. } = self;
+        preparer.join();
+        let failed = shared.state().failure.is_some();
+        if !failed && let Err(error) = mark(&shared, &*file, segment) {
+            tracing::error!(%error, "the log could not be closed cleanly");
+            shared.state().failure = Some(error);
+        }
+        drop((file, lock));
+        shared.head.send_modify(|head| head.closed = true);
+    }
+}
+
+/// Makes all of the log durable and says so in a last frame, if there is room for it.
+pub(super) fn mark(shared: &Shared, file: &dyn DiskFile, segment: u32) -> Result<(), Error> {
+    let failed = |error| Error::io("marking the log as durable", error, Outcome::Unknown);
+    file.sync_data().map_err(failed)?;
+    let mark = shared.state().mark();
+    if let Some((bytes, at)) = mark
+        && at.segment() == segment
+    {
+        file.write_all_at(&bytes, at.byte().into()).map_err(failed)?;
+        file.sync_data().map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn answer(waiters: &mut Vec<Waiter>) {
+    for waiter in waiters.drain(..) {
+        // Nobody may be waiting any more; the batch stands all the same.
+        let _ = waiter.answer.send(Ok(waiter.appended));
+    }
+}

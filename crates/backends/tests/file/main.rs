@@ -1,0 +1,4 @@
+//! The file log from outside.
+
+mod basics;
+mod support;
