@@ -51,7 +51,22 @@ where
     type Output = F::Output;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.as_mut().project().course.project() {
+            CourseProjection::Idle { inner } => inner.poll(cx),
+            _ => self.poll_affected(cx),
+        }
+    }
+}
+
+impl<F, RB, E> ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+    RB: Default,
+{
+    #[cold]
+    #[inline(never)]
+    fn poll_affected(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         match self.project().course.project() {
             CourseProjection::Idle { inner } => inner.poll(cx),
             CourseProjection::Affected { inner, effect } => {
