@@ -184,3 +184,151 @@ impl Book {
 fn check(ttl: Duration) -> Result<(), LeaseError> {
     if ttl < Duration::from_millis(1) || ttl > TTL_MAX { Err(LeaseError::Ttl) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{HttpFault, RuntimeFault};
+
+    fn id(number: u8) -> LeaseId {
+        format!("lease-{number}").parse().expect("an id")
+    }
+
+    fn fault(kind: u8) -> Fault {
+        let millis = |millis| steadfast_base::units::HumanDuration(Duration::from_millis(millis));
+        match kind {
+            0 => Fault::Runtime(RuntimeFault { stall: millis(1), every: millis(2) }),
+            kind => Fault::Http(HttpFault { status: Some(500 + u16::from(kind)), ..HttpFault::default() }),
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Inject(u8, u8, u64),
+        Renew(u8, u64),
+        Revoke(u8),
+        Pass(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..6_u8, 0..3_u8, 1..100_u64).prop_map(|(id, kind, ttl)| Step::Inject(id, kind, ttl)),
+            (0..6_u8, 1..100_u64).prop_map(|(id, ttl)| Step::Renew(id, ttl)),
+            (0..6_u8).prop_map(Step::Revoke),
+            (1..60_u64).prop_map(Step::Pass),
+        ]
+    }
+
+    /// A lease as the rules of the documentation have it: kind, deadline, and how it ended.
+    type Model = BTreeMap<u8, (u8, u64, Option<LeaseState>)>;
+
+    fn expire(model: &mut Model, now: u64) {
+        for (_, deadline, state) in model.values_mut() {
+            if state.is_none() && *deadline <= now {
+                *state = Some(LeaseState::Expired);
+            }
+        }
+    }
+
+    fn inject(model: &mut Model, id: u8, kind: u8, deadline: u64) -> Result<(), LeaseError> {
+        let stalled = model.values().any(|(kind, _, ended)| *kind == 0 && ended.is_none());
+        match model.get_mut(&id) {
+            Some((_, _, Some(_))) => return Err(LeaseError::Ended),
+            Some((held, _, None)) if *held != kind => return Err(LeaseError::Exists),
+            Some((_, held_until, None)) => *held_until = deadline,
+            None if kind == 0 && stalled => return Err(LeaseError::Conflict),
+            None => drop(model.insert(id, (kind, deadline, None))),
+        }
+        Ok(())
+    }
+
+    fn renew(model: &mut Model, id: u8, deadline: u64) -> Result<(), LeaseError> {
+        match model.get_mut(&id) {
+            Some((_, held_until, None)) => {
+                *held_until = deadline;
+                Ok(())
+            }
+            Some(_) => Err(LeaseError::Ended),
+            None => Err(LeaseError::Unknown),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn leases_live_as_the_rules_say(steps in proptest::collection::vec(step(), 1..80)) {
+            let registry = Registry::default();
+            let start = Instant::now();
+            let (mut model, mut now) = (Model::new(), 0_u64);
+            let ms = Duration::from_millis;
+            for step in steps {
+                let instant = start + ms(now);
+                expire(&mut model, now);
+                match step {
+                    Step::Inject(number, kind, ttl) => {
+                        let injected = registry.inject(instant, &id(number), fault(kind), ms(ttl), None);
+                        prop_assert_eq!(injected.map(drop), inject(&mut model, number, kind, now + ttl));
+                    }
+                    Step::Renew(number, ttl) => {
+                        let renewed = registry.renew(instant, &id(number), ms(ttl));
+                        prop_assert_eq!(renewed.map(drop), renew(&mut model, number, now + ttl));
+                    }
+                    Step::Revoke(number) => {
+                        let revoked = registry.revoke(instant, &id(number)).map(|lease| lease.state);
+                        let expected = model.get_mut(&number);
+                        let expected = expected.map(|lease| *lease.2.get_or_insert(LeaseState::Revoked));
+                        prop_assert_eq!(revoked, expected.ok_or(LeaseError::Unknown));
+                    }
+                    Step::Pass(time) => now += time,
+                }
+                let instant = start + ms(now);
+                // What calls see agrees with the rules before anybody has swept.
+                let live = registry.snapshot().iter().filter(|lease| lease.is_live(instant)).count();
+                expire(&mut model, now);
+                prop_assert_eq!(live, model.values().filter(|lease| lease.2.is_none()).count());
+                prop_assert!(live == 0 || registry.is_armed());
+                let listed: BTreeMap<_, _> =
+                    registry.list(instant).into_iter().map(|lease| (lease.id, lease.state)).collect();
+                let expected: BTreeMap<_, _> = model
+                    .iter()
+                    .map(|(number, lease)| (id(*number), lease.2.unwrap_or(LeaseState::Active)))
+                    .collect();
+                prop_assert_eq!(listed, expected);
+                prop_assert_eq!(registry.is_armed(), live > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn leases_are_bounded_and_ended_ones_forgotten_in_turn() {
+        let registry = Registry::default();
+        let (now, minute) = (Instant::now(), Duration::from_secs(60));
+        let name = |number: usize| format!("lease-{number}").parse::<LeaseId>().expect("an id");
+        for number in 0..ACTIVE_MAX {
+            registry.inject(now, &name(number), fault(1), minute, None).expect("a lease");
+        }
+        let beyond = registry.inject(now, &name(ACTIVE_MAX), fault(1), minute, None);
+        assert_eq!(beyond.map(drop), Err(LeaseError::Limit));
+        registry.clear(now);
+        assert!(!registry.is_armed());
+        for number in ACTIVE_MAX..=ENDED_MAX {
+            registry.inject(now, &name(number), fault(1), minute, None).expect("a lease");
+            registry.revoke(now, &name(number)).expect("a lease");
+        }
+        assert_eq!(registry.list(now).len(), ENDED_MAX);
+        assert_eq!(registry.revoke(now, &name(0)), Err(LeaseError::Unknown));
+        assert!(registry.revoke(now, &name(1)).is_ok());
+    }
+
+    #[test]
+    fn a_time_to_live_is_bounded() {
+        let registry = Registry::default();
+        for ttl in [Duration::ZERO, TTL_MAX + Duration::from_millis(1)] {
+            let refused = registry.inject(Instant::now(), &id(0), fault(1), ttl, None);
+            assert_eq!(refused.map(drop), Err(LeaseError::Ttl));
+        }
+    }
+}
