@@ -244,7 +244,7 @@ impl Process {
         let Inner { config, shared, .. } = &*self.inner;
         let name = || config.name.clone();
         // Looked at under the operation's lock: whoever closes the system stops each process under it afterwards.
-        if shared.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Error::Closed { name: name() });
         }
         if self.running().is_some() {
@@ -342,6 +342,11 @@ impl Process {
                 tracing::error!(process = self.name(), %error, "left behind");
             }
         }
+    }
+
+    /// Tells whether nothing of the system is started any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.shared.closed.load(Ordering::Acquire)
     }
 
     pub(crate) fn not_running(&self) -> Error {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use steadfast_fault::control::{Client, ClientError};
-use steadfast_fault::{LeaseId, LeaseState};
+use steadfast_fault::{Lease, LeaseState};
 
 use super::log::DeadLog;
 use super::record::Begun;
@@ -92,37 +92,44 @@ fn perform(undo: &Undo) -> Result<String, String> {
         Undo::Resume { processes } => set_stopped(processes, false)
             .map(|()| "none is stopped".to_owned())
             .map_err(|error| error.to_string()),
-        Undo::Revoke { socket, lease } => revoke(socket, lease),
+        Undo::Revoke { socket, prefix } => revoke(socket, prefix),
         Undo::Restart { .. } => Ok("not started again: the run it belongs to is dead".to_owned()),
     }
 }
 
-/// Takes a lease back and sees that it is not active any more. A target that cannot be reached because it is gone
-/// holds no lease.
-pub(crate) fn revoke(socket: &Path, lease: &str) -> Result<String, String> {
+/// Takes back all leases whose ids begin with `prefix`.
+fn revoke(socket: &Path, prefix: &str) -> Result<String, String> {
     let client = Client::new(socket).with_timeout(Duration::from_secs(1));
-    let id: LeaseId = lease.parse().map_err(|error| format!("{lease:?}: {error}"))?;
     let deadline = Instant::now() + WITHIN;
     loop {
-        // Whatever the answer: what counts is what the list says next.
-        let _ = client.revoke(&id);
-        let problem = match client.list() {
-            Ok(leases) => {
-                match leases.iter().find(|lease| lease.id == id && lease.state == LeaseState::Active) {
-                    None => return Ok("the target does not list it as active".to_owned()),
-                    Some(_) => format!("the target still lists {id} as active"),
-                }
-            }
-            Err(ClientError::Unreachable { source, .. }) if nobody_listens(&source) => {
-                return Ok("the target does not run any more".to_owned());
-            }
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() >= deadline {
-            return Err(problem);
+        let leases = client.list().unwrap_or_default();
+        for lease in leases.iter().filter(|lease| is_active(lease, prefix)) {
+            // Whatever the answer: what counts is what the list says next.
+            let _ = client.revoke(&lease.id);
         }
-        std::thread::sleep(Duration::from_millis(50));
+        match no_lease_is_active(&client, prefix) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+            result => return result,
+        }
     }
+}
+
+/// Sees that the target holds no lease whose id begins with `prefix`. One that does not run holds none.
+pub(crate) fn no_lease_is_active(client: &Client, prefix: &str) -> Result<String, String> {
+    match client.list() {
+        Ok(leases) => match leases.iter().find(|lease| is_active(lease, prefix)) {
+            None => Ok("the target lists no active lease of it".to_owned()),
+            Some(lease) => Err(format!("the target lists {} as active", lease.id)),
+        },
+        Err(ClientError::Unreachable { source, .. }) if nobody_listens(&source) => {
+            Ok("the target does not run any more".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn is_active(lease: &Lease, prefix: &str) -> bool {
+    lease.state == LeaseState::Active && lease.id.as_str().starts_with(prefix)
 }
 
 fn nobody_listens(error: &io::Error) -> bool {
