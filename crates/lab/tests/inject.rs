@@ -98,14 +98,15 @@ async fn a_lease_is_renewed_counted_and_revoked() {
     let bench = Bench::new();
     let process = bench.linked().await;
     let target = Target::listen(&bench.path().join("control")).expect("it listens");
-    // Longer than a lease lasts if nobody renews it.
-    let active = bench.begin(bench.refuse(&process), Duration::from_millis(3500));
+    let active = bench.begin(bench.refuse(&process), HOUR);
     active.injected().await.expect("it answers");
     assert!(bench.undo_log().contains("revoke"), "the undo is on disk while the fault is in force");
     call(&target, 10).await;
     eventually("the dose is seen", || calls(&active.observation().dose).affected == 10).await;
-    tokio::time::sleep(Duration::from_millis(3100)).await;
+    let held_ms = || target.leases().iter().map(|lease| lease.held_ms).sum::<u64>();
+    eventually("it is held for longer than a lease lasts that nobody renews", || held_ms() > 3200).await;
     call(&target, 5).await;
+    active.end();
     let outcome = active.undone().await;
     assert_eq!(
         calls(&outcome.observation.dose).affected,
