@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tower::{Layer as _, Service as _};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const UNDO_WITHIN: Duration = Duration::from_secs(2);
+const UNDO_WITHIN: Duration = Duration::from_millis(700);
 
 struct Bench {
     folder: tempfile::TempDir,

@@ -51,7 +51,7 @@ impl Injector for Pause {
     }
 
     fn uphold(&mut self) -> Result<Duration, Error> {
-        let all_stopped = self.stopped.iter().all(|process| process.is_stopped());
+        let all_stopped = self.stopped.iter().all(|process| process.is_held());
         match (all_stopped, self.spans.last()) {
             // Somebody else let them go on, or they died: what was delivered ends here.
             (false, Some(Span { to: None, .. })) => end_span(&mut self.spans, Instant::now()),
