@@ -9,7 +9,6 @@ use steadfast_fault::{Fault, Injector as Target, LeaseState};
 use steadfast_lab::inject::{Active, Dose, Injector, Kill, KillConfig, LeasedFault, Pause};
 use steadfast_lab::system::{Death, End, Process, ProcessConfig, Scope, System, SystemConfig};
 use steadfast_lab::undo::{StateDir, UndoLog};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tower::{Layer as _, Service as _};
 
@@ -64,7 +63,7 @@ impl Bench {
     }
 
     fn undo_log(&self) -> String {
-        std::fs::read_to_string(self.path().join("undo.log")).expect("it is there")
+        std::fs::read_to_string(self.path().join("run.undo")).expect("it is there")
     }
 }
 
@@ -170,7 +169,7 @@ async fn a_killed_process_is_started_again_each_time() {
     let process = bench.shell("sleep 1000 & sleep 1000").await;
     let (first, short) = (process.identity(), Duration::from_millis(100));
     let config = KillConfig { restart_after: Some(short), every: Some(3 * short), ..KillConfig::default() };
-    let active = bench.begin(Kill::new(process.clone(), config, Handle::current()), HOUR);
+    let active = bench.begin(Kill::new(process.clone(), config), HOUR);
     let kills = |dose: &Dose| match dose {
         Dose::Kills { kills, .. } => *kills,
         _ => 0,
@@ -200,8 +199,7 @@ async fn a_process_that_does_not_come_back_is_not_restored() {
     let started = bench.system.start(ProcessConfig { ready_within: Duration::from_millis(300), ..config });
     assert!(started.await.is_err(), "it never has an address");
     let process = bench.system.process("target").expect("it was started");
-    let active =
-        bench.begin(Kill::new(process.clone(), KillConfig::default(), Handle::current()), Duration::ZERO);
+    let active = bench.begin(Kill::new(process.clone(), KillConfig::default()), Duration::ZERO);
     let outcome = active.undone().await;
     assert!(outcome.undone.as_ref().is_err_and(|why| why.contains("no")), "{outcome:?}");
     assert!(matches!(process.end(), End::Died(_)));

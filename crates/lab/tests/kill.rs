@@ -236,7 +236,7 @@ fn run(folder: &Path, token: &str) -> ExitCode {
         let quickly = Duration::from_millis(40);
         let config =
             KillConfig { restart_after: Some(quickly), every: Some(2 * quickly), ..KillConfig::default() };
-        let crash = begin("crash", Box::new(Kill::new(killed, config, tokio::runtime::Handle::current())));
+        let crash = begin("crash", Box::new(Kill::new(killed, config)));
         let linked = ProcessConfig {
             address: Address::Url("http://127.0.0.1:1".to_owned()),
             ready: Readiness::Running,

@@ -28,6 +28,9 @@ pub enum Error {
     /// The undo log cannot be written, so nothing is injected.
     #[error(transparent)]
     Undo(#[from] undo::Error),
+    /// The thread of the fault cannot wait for readiness; the host is short of something.
+    #[error("no runtime for readiness: {0}")]
+    Runtime(#[source] std::io::Error),
     /// The fault is still in force after it was undone.
     #[error("not undone: {0}")]
     StillThere(String),

@@ -1,9 +1,10 @@
 //! Killing a process and starting it again.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use futures::future::BoxFuture;
+use tokio::runtime::Runtime;
 
 use super::dose::{Span, end_span};
 use super::{Dose, Error, Injector, Observation};
@@ -12,8 +13,8 @@ use crate::undo::Undo;
 
 /// How long to wait before a start that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// How often it is looked whether the process is ready.
-const LOOK: Duration = Duration::from_millis(10);
+/// How long the readiness of the process is looked at before other things get their turn.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How a process is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,24 +43,43 @@ impl Default for KillConfig {
 pub struct Kill {
     process: Process,
     config: KillConfig,
-    runtime: Handle,
+    /// For the probes of readiness. One of its own, so that a fault can be undone also while somebody blocks the
+    /// runtime of the run, as by dropping the fault.
+    runtime: Option<Runtime>,
     stage: Stage,
     next_kill: Option<Instant>,
     kills: u32,
     spans: Vec<Span>,
 }
 
-#[derive(Debug)]
 enum Stage {
     Up,
     Down { restart_at: Option<Instant> },
-    Starting(JoinHandle<Result<(), system::Error>>),
+    Starting(BoxFuture<'static, Result<(), system::Error>>),
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "Up",
+            Self::Down { .. } => "Down",
+            Self::Starting(_) => "Starting",
+        })
+    }
 }
 
 impl Kill {
-    /// Makes a fault that kills `process`; its readiness is awaited on `runtime`.
-    pub fn new(process: Process, config: KillConfig, runtime: Handle) -> Self {
-        Self { process, config, runtime, stage: Stage::Up, next_kill: None, kills: 0, spans: Vec::new() }
+    /// Makes a fault that kills `process`.
+    pub fn new(process: Process, config: KillConfig) -> Self {
+        Self {
+            process,
+            config,
+            runtime: None,
+            stage: Stage::Up,
+            next_kill: None,
+            kills: 0,
+            spans: Vec::new(),
+        }
     }
 
     fn kill(&mut self) -> Result<(), Error> {
@@ -79,18 +99,17 @@ impl Kill {
         self.stage = Stage::Down { restart_at: Some(Instant::now() + RETRY) };
         self.process.launch()?;
         let process = self.process.clone();
-        self.stage = Stage::Starting(self.runtime.spawn(async move { process.await_ready().await }));
+        self.stage = Stage::Starting(Box::pin(async move { process.await_ready().await }));
         Ok(())
     }
 
-    /// Takes the result of a start: up, or stopped and to be tried again.
-    fn started(
-        &mut self,
-        result: Result<Result<(), system::Error>, tokio::task::JoinError>,
-    ) -> Result<(), Error> {
-        let result = result.unwrap_or_else(|error| {
-            Err(system::Error::Signal { name: self.process.name().to_owned(), problem: error.to_string() })
-        });
+    /// Waits for at most `patience` for a start under way to come to its end: up, or stopped and to be tried again.
+    fn await_start(&mut self, patience: Duration) -> Result<(), Error> {
+        let (Stage::Starting(start), Some(runtime)) = (&mut self.stage, &self.runtime) else { return Ok(()) };
+        let result = match runtime.block_on(async { tokio::time::timeout(patience, start).await }) {
+            Ok(result) => result,
+            Err(_) => return Ok(()),
+        };
         if result.is_ok() {
             end_span(&mut self.spans, Instant::now());
             self.stage = Stage::Up;
@@ -99,14 +118,6 @@ impl Kill {
             self.process.stop_blocking()?;
         }
         Ok(result?)
-    }
-
-    fn await_start(&mut self) -> Result<(), Error> {
-        if let Stage::Starting(start) = &mut self.stage {
-            let result = self.runtime.block_on(start);
-            self.started(result)?;
-        }
-        Ok(())
     }
 }
 
@@ -121,6 +132,8 @@ impl Injector for Kill {
 
     fn prepare(&mut self) -> Result<Undo, Error> {
         self.process.members(self.config.scope)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        self.runtime = Some(runtime.map_err(Error::Runtime)?);
         Ok(Undo::Restart { process: self.process.name().to_owned() })
     }
 
@@ -138,13 +151,13 @@ impl Injector for Kill {
         match &mut self.stage {
             Stage::Up if kill_is_due => self.kill()?,
             Stage::Down { restart_at: Some(at) } if *at <= now => self.launch()?,
-            Stage::Starting(start) if start.is_finished() => self.await_start()?,
-            Stage::Up | Stage::Down { .. } | Stage::Starting(_) => {}
+            Stage::Starting(_) => self.await_start(LOOK)?,
+            Stage::Up | Stage::Down { .. } => {}
         }
         let next = match &self.stage {
             Stage::Up => self.next_kill,
             Stage::Down { restart_at } => *restart_at,
-            Stage::Starting(_) => Some(now + LOOK),
+            Stage::Starting(_) => Some(now),
         };
         let again = next.map(|at| at.saturating_duration_since(Instant::now()));
         Ok(again.unwrap_or(Duration::from_secs(1)).min(Duration::from_millis(200)))
@@ -163,7 +176,8 @@ impl Injector for Kill {
                 result => result?,
             }
         }
-        self.await_start()
+        // Readiness has its own bound.
+        self.await_start(Duration::MAX)
     }
 
     fn verify(&mut self) -> Result<String, Error> {

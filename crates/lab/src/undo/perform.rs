@@ -12,8 +12,14 @@ use super::record::Begun;
 use super::{Error, Undo};
 use crate::system::{boot_id, extinguish, family_of, marked, set_stopped};
 
-/// How long one thing may take to be undone.
+/// How long one try may take to kill processes.
 const WITHIN: Duration = Duration::from_secs(5);
+
+/// How long undoing is tried again.
+const ALL_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long to wait between two rounds.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long to wait for somebody else who undoes the same run.
 const HELD: Duration = Duration::from_secs(15);
@@ -31,18 +37,30 @@ pub struct Settled {
 /// left.
 pub(super) fn settle(begun: &Begun, registration: &Path, by: &str) -> Result<Vec<Settled>, Error> {
     let mut log = hold(begun)?;
-    let mut settled = Vec::new();
     if log.damaged_lines > 0 {
         tracing::warn!(run = begun.run, lines = log.damaged_lines, "the undo log has damaged lines");
     }
     let same_boot = begun.boot == boot_id();
-    let open: Vec<_> = log.open.clone().into_iter().rev().collect();
-    for (id, (what, undo)) in open {
-        let result = if same_boot { perform(&undo) } else { Ok("the machine was booted since".to_owned()) };
-        if let Ok(how) = &result {
-            log.close(id, by, how)?;
+    let deadline = Instant::now() + ALL_WITHIN;
+    let mut settled = Vec::new();
+    loop {
+        // The last first; what fails may succeed once the others are undone, as with a target that was stopped.
+        let open: Vec<_> = log.open.clone().into_iter().rev().collect();
+        let last_round = Instant::now() >= deadline;
+        for (id, (what, undo)) in open {
+            let result =
+                if same_boot { perform(&undo) } else { Ok("the machine was booted since".to_owned()) };
+            match &result {
+                Ok(how) => log.close(id, by, how)?,
+                Err(_) if !last_round => continue,
+                Err(_) => {}
+            }
+            settled.push(Settled { what: format!("{what}: {undo}"), result });
         }
-        settled.push(Settled { what: format!("{what}: {undo}"), result });
+        if log.open.is_empty() || last_round {
+            break;
+        }
+        std::thread::sleep(PAUSE);
     }
     if same_boot {
         match extinguish(WITHIN, || marked(&begun.marker)) {
@@ -75,7 +93,7 @@ fn hold(begun: &Begun) -> Result<DeadLog, Error> {
     }
 }
 
-/// Undoes one thing and returns how it was seen that it is undone.
+/// Tries to undo one thing and returns how it was seen that it is undone.
 fn perform(undo: &Undo) -> Result<String, String> {
     match undo {
         Undo::Kill { leader } => {
@@ -100,18 +118,12 @@ fn perform(undo: &Undo) -> Result<String, String> {
 /// Takes back all leases whose ids begin with `prefix`.
 fn revoke(socket: &Path, prefix: &str) -> Result<String, String> {
     let client = Client::new(socket).with_timeout(Duration::from_secs(1));
-    let deadline = Instant::now() + WITHIN;
-    loop {
-        let leases = client.list().unwrap_or_default();
-        for lease in leases.iter().filter(|lease| is_active(lease, prefix)) {
-            // Whatever the answer: what counts is what the list says next.
-            let _ = client.revoke(&lease.id);
-        }
-        match no_lease_is_active(&client, prefix) {
-            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
-            result => return result,
-        }
+    let leases = client.list().unwrap_or_default();
+    for lease in leases.iter().filter(|lease| is_active(lease, prefix)) {
+        // Whatever the answer: what counts is what the list says next.
+        let _ = client.revoke(&lease.id);
     }
+    no_lease_is_active(&client, prefix)
 }
 
 /// Sees that the target holds no lease whose id begins with `prefix`. One that does not run holds none.
