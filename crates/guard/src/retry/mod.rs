@@ -10,8 +10,6 @@ mod future;
 mod layer;
 mod policy;
 mod service;
-#[cfg(test)]
-mod tests;
 
 pub use future::RetryFuture;
 pub use layer::RetryLayer;

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use steadfast_fault::FaultLayer;
+use steadfast_guard::ServerDeadlineLayer;
+
+use super::{command, read};
+use crate::host::{Gate, Problem, Work};
+use crate::orders::command::Orders;
+use crate::orders::domain::Command;
+use crate::orders::process::Manager;
+use crate::orders::view::Totals;
+
+/// The largest body of a request, in bytes; the example payload has 15 KiB.
+const BODY_MAX: usize = 256 * 1024;
+
+/// What the interface stands on.
+pub struct Api {
+    /// Carries commands out.
+    pub orders: Arc<Orders>,
+    /// Confirms.
+    pub manager: Arc<Manager>,
+    /// Sums up.
+    pub totals: Arc<Totals>,
+    /// Where commands run to their end.
+    pub work: Work,
+    /// Whether the caller's deadline counts. Off only to show that proof finds it.
+    pub deadline: bool,
+}
+
+/// Makes the routes. Requests that state no time get `default_time`.
+pub fn router(gate: Gate<Api>, faults: FaultLayer, default_time: Duration) -> Router {
+    let deadline = ServerDeadlineLayer { default: default_time, ..ServerDeadlineLayer::default() };
+    Router::new()
+        .route("/orders", post(command::create))
+        .route("/orders/{id}", get(read::order))
+        .route("/orders/{id}/confirm", post(command::confirm))
+        .route("/orders/{id}/ship", post(command::transition(Command::Ship)))
+        .route("/orders/{id}/return", post(command::transition(Command::Return)))
+        .route("/orders/{id}/cancel", post(command::transition(Command::Cancel)))
+        .route("/orders/{id}/events", get(read::order_events))
+        .route("/events", get(read::events))
+        .route("/totals", get(read::totals))
+        .method_not_allowed_fallback(async || Problem::new(405, "method-not-allowed", "Not this method"))
+        .fallback(async || Problem::new(404, "no-such-route", "There is nothing here"))
+        .with_state(gate)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        // Innermost but for the limit, so that the deadline runs while a fault delays.
+        .layer(faults)
+        .layer(deadline)
+}

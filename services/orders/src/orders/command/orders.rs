@@ -1,0 +1,341 @@
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use parking_lot::RwLock;
+use steadfast_core::Aggregate;
+use steadfast_core::bus::Topic;
+use steadfast_core::store::{
+    self, Batch, Condition, Durability, EventStore, Expected, NewEvent, Query, Revision, StreamCondition,
+};
+
+use super::{Answer, Book, Error, OrderEntry, Outcome, Record};
+use crate::ledger::{Held, Locks};
+use crate::orders::domain::{self, Command, Details, OrderId};
+use crate::orders::log::{self, Cause, Entry};
+use crate::orders::process::{self, Reason};
+
+/// How many requests may hold or wait for one order, or one key.
+const USERS_MAX: usize = 64;
+/// How often a command is decided anew when the store has moved on.
+const CONFLICTS_MAX: u32 = 3;
+/// How many confirmations may be under way.
+const CONFIRMATIONS_MAX: usize = 10_000;
+
+/// How commands are carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The durability of an event before anybody is told.
+    pub durability: Durability,
+    /// Whether a repeated command is recognised by its key. Off only to show that proof finds it.
+    pub idempotent: bool,
+}
+
+/// The orders: the log, and what it says.
+pub struct Orders {
+    store: Arc<dyn EventStore>,
+    book: RwLock<Book>,
+    // A key is locked before an order and never the other way round.
+    keys: Locks<Arc<str>>,
+    locks: Locks<OrderId>,
+    topic: Topic<Recorded>,
+    settings: Settings,
+}
+
+/// What subscribers of the bus hear: an event that is in the log.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Which order it happened to.
+    pub id: OrderId,
+    /// What happened.
+    pub entry: Entry,
+    /// What was ordered.
+    pub details: Option<Arc<Details>>,
+}
+
+impl Orders {
+    /// Makes the orders from what the log says.
+    pub fn new(store: Arc<dyn EventStore>, book: Book, topic: Topic<Recorded>, settings: Settings) -> Self {
+        Self {
+            store,
+            book: RwLock::new(book),
+            keys: Locks::new(USERS_MAX),
+            locks: Locks::new(USERS_MAX),
+            topic,
+            settings,
+        }
+    }
+
+    /// Returns the log.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// Looks something up in the book. Commands wait meanwhile.
+    pub fn look<T>(&self, question: impl FnOnce(&Book) -> T) -> T {
+        question(&self.book.read())
+    }
+
+    /// Creates an order.
+    ///
+    /// # Errors
+    /// [`Error`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it open whether the order is created; asking again with the same key tells.
+    pub async fn create(&self, details: Arc<Details>, cause: &Cause) -> Result<Answer, Error> {
+        let id = if self.settings.idempotent {
+            OrderId::from_key(cause.key.as_str())
+        } else {
+            OrderId::generate()
+        };
+        self.execute(id, &Command::Create(details), cause).await
+    }
+
+    /// Carries out a command that concerns the order alone.
+    ///
+    /// # Errors
+    /// [`Error`].
+    ///
+    /// # Cancel safety
+    /// As for [`create`](Self::create).
+    pub async fn execute(&self, id: OrderId, command: &Command, cause: &Cause) -> Result<Answer, Error> {
+        let (_key, _order) = self.enter(id, cause).await?;
+        for _ in 0..CONFLICTS_MAX {
+            if let Some(answer) = self.repetition(cause)? {
+                return Ok(answer);
+            }
+            let current = self.current(id);
+            let events = current.order.decide(command)?;
+            let entries: Vec<_> = events.into_iter().map(Entry::Order).collect();
+            match self.append(id, &current, &entries, cause).await {
+                Ok(()) => {
+                    let current = self.current(id);
+                    return answer(id, &current);
+                }
+                Err(store::Error::Conflict { .. }) => self.reload(id).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
+    /// Begins the confirmation of an order, or recognises that it has been asked for.
+    ///
+    /// # Errors
+    /// [`Error`].
+    ///
+    /// # Cancel safety
+    /// As for [`create`](Self::create).
+    pub async fn start_confirmation(&self, id: OrderId, cause: &Cause) -> Result<Started, Error> {
+        let (_key, _order) = self.enter(id, cause).await?;
+        for _ in 0..CONFLICTS_MAX {
+            if let Some(record) = self.known(cause)? {
+                return match record.outcome {
+                    Outcome::Confirming => Ok(Started::Before),
+                    outcome => self.outcome(id, outcome).map(Started::Done),
+                };
+            }
+            let current = self.current(id);
+            current.order.decide(&Command::Confirm)?;
+            let events = current.confirmation.decide(&process::Command::Start);
+            let events = events.map_err(|_| Error::ConfirmationUnderWay)?;
+            if self.look(|book| book.confirming().len()) >= CONFIRMATIONS_MAX {
+                return Err(Error::Overloaded);
+            }
+            let entries: Vec<_> = events.into_iter().map(Entry::Confirmation).collect();
+            match self.append(id, &current, &entries, cause).await {
+                Ok(()) => return Ok(Started::Now),
+                Err(store::Error::Conflict { .. }) => self.reload(id).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
+    /// Ends a confirmation for which all has been done: the order is confirmed. An order that can no longer be
+    /// confirmed makes the confirmation fail instead.
+    ///
+    /// # Errors
+    /// The log did not take it.
+    pub async fn complete_confirmation(&self, id: OrderId, cause: &Cause) -> Result<(), Error> {
+        let refused = |refused: domain::Refused| Reason::Overtaken { because: refused.to_string() };
+        self.decide_confirmation(id, cause, |current| {
+            let decided = match current.order.decide(&Command::Confirm) {
+                Ok(events) => {
+                    let completed = current.confirmation.decide(&process::Command::Complete)?;
+                    return Ok(events
+                        .into_iter()
+                        .map(Entry::Order)
+                        .chain(completed.into_iter().map(Entry::Confirmation))
+                        .collect());
+                }
+                Err(error) => current.confirmation.decide(&process::Command::Fail(refused(error)))?,
+            };
+            Ok(decided.into_iter().map(Entry::Confirmation).collect())
+        })
+        .await
+    }
+
+    /// Turns a confirmation round, or ends one that has been taken back.
+    ///
+    /// # Errors
+    /// The log did not take it.
+    pub async fn record_confirmation(
+        &self,
+        id: OrderId,
+        cause: &Cause,
+        command: &process::Command,
+    ) -> Result<(), Error> {
+        self.decide_confirmation(id, cause, |current| {
+            Ok(current.confirmation.decide(command)?.into_iter().map(Entry::Confirmation).collect())
+        })
+        .await
+    }
+
+    /// Returns what came of the command with this cause: none while it is a confirmation under way, or when
+    /// nothing is known.
+    ///
+    /// # Errors
+    /// The confirmation failed, or the key belongs to another request.
+    pub fn repetition(&self, cause: &Cause) -> Result<Option<Answer>, Error> {
+        match self.known(cause)? {
+            None | Some(Record { outcome: Outcome::Confirming, .. }) => Ok(None),
+            Some(record) => self.outcome(record.order, record.outcome).map(Some),
+        }
+    }
+
+    async fn decide_confirmation(
+        &self,
+        id: OrderId,
+        cause: &Cause,
+        decide: impl Fn(&OrderEntry) -> Result<Vec<Entry>, process::Refused>,
+    ) -> Result<(), Error> {
+        let _order = self.locks.lock(id).await?;
+        for _ in 0..CONFLICTS_MAX {
+            let current = self.current(id);
+            // Out of order means that it has been decided before, by a process that died while it was told.
+            let Ok(entries) = decide(&current) else { return Ok(()) };
+            match self.append(id, &current, &entries, cause).await {
+                Ok(()) => return Ok(()),
+                Err(store::Error::Conflict { .. }) => self.reload(id).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
+    async fn enter(&self, id: OrderId, cause: &Cause) -> Result<(Held<Arc<str>>, Held<OrderId>), Error> {
+        let key = self.keys.lock(cause.key.clone().into()).await?;
+        Ok((key, self.locks.lock(id).await?))
+    }
+
+    fn current(&self, id: OrderId) -> OrderEntry {
+        self.look(|book| book.order(id).cloned()).unwrap_or_default()
+    }
+
+    fn known(&self, cause: &Cause) -> Result<Option<Record>, Error> {
+        if !self.settings.idempotent {
+            return Ok(None);
+        }
+        match self.look(|book| book.record(cause.key.as_str()).cloned()) {
+            Some(record) if record.fingerprint != cause.fingerprint => Err(Error::KeyReused),
+            record => Ok(record),
+        }
+    }
+
+    fn outcome(&self, id: OrderId, outcome: Outcome) -> Result<Answer, Error> {
+        match outcome {
+            Outcome::Done { state, revision } => {
+                let current = self.current(id);
+                let details = current.order.details().cloned().ok_or(domain::Refused::NotFound)?;
+                Ok(Answer { id, details, state, revision })
+            }
+            Outcome::NotConfirmed(reason) => Err(Error::NotConfirmed(reason)),
+            Outcome::Confirming => Err(Error::ConfirmationUnderWay),
+        }
+    }
+
+    /// Appends `entries` if both streams stand as `current` has them, then tells the book and the subscribers.
+    async fn append(
+        &self,
+        id: OrderId,
+        current: &OrderEntry,
+        entries: &[Entry],
+        cause: &Cause,
+    ) -> Result<(), store::Error> {
+        let expected = |revision: Option<Revision>| revision.map_or(Expected::NoStream, Expected::Revision);
+        let (order, confirmation) = (log::order_stream(id), log::confirmation_stream(id));
+        let mut conditions = Vec::new();
+        let is_order = |entry: &Entry| matches!(entry, Entry::Order(_));
+        if entries.iter().any(is_order) {
+            let expected = expected(current.revision);
+            conditions.push(StreamCondition { stream: Arc::clone(&order), expected });
+        }
+        if !entries.iter().all(is_order) {
+            let expected = expected(current.confirmation_revision);
+            conditions.push(StreamCondition { stream: Arc::clone(&confirmation), expected });
+        }
+        let events = entries
+            .iter()
+            .map(|entry| NewEvent {
+                stream: Arc::clone(if is_order(entry) { &order } else { &confirmation }),
+                event: log::encode(id, entry, cause),
+            })
+            .collect();
+        let durability = self.settings.durability;
+        self.store.append(Batch { events }, Condition::Streams(conditions), durability).await?;
+
+        let (mut revision, mut confirmation_revision) = (current.revision, current.confirmation_revision);
+        let details = {
+            let mut book = self.book.write();
+            for entry in entries {
+                let newest = if is_order(entry) { &mut revision } else { &mut confirmation_revision };
+                let revision = newest.map_or(Revision(0), Revision::next);
+                *newest = Some(revision);
+                book.apply(id, entry, revision, cause);
+            }
+            book.order(id).and_then(|entry| entry.order.details().cloned())
+        };
+        for entry in entries {
+            let recorded = Recorded { id, entry: entry.clone(), details: details.clone() };
+            // A subscriber that is away misses it and rebuilds from the log; the command has been carried out.
+            if let Err(error) = self.topic.publish(recorded).await {
+                tracing::debug!(%error, "nobody heard of an event");
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an order from the log again, because somebody else wrote to it or an append was given up halfway.
+    async fn reload(&self, id: OrderId) -> Result<(), Error> {
+        let streams = vec![log::order_stream(id), log::confirmation_stream(id)];
+        let filter = store::Filter { streams, ..store::Filter::default() };
+        let events: Vec<_> = self.store.read(Query { filter, ..Query::default() }).try_collect().await?;
+        let mut book = self.book.write();
+        book.forget(id);
+        for stored in &events {
+            book.apply_stored(stored)?;
+        }
+        Ok(())
+    }
+}
+
+/// What [`Orders::start_confirmation`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Started {
+    /// It has begun now, and is to be carried out.
+    Now,
+    /// It has been asked for before and is under way.
+    Before,
+    /// It has been asked for before and is done.
+    Done(Answer),
+}
+
+fn answer(id: OrderId, current: &OrderEntry) -> Result<Answer, Error> {
+    match (&current.order, current.revision) {
+        (domain::Order::Placed { details, state }, Some(revision)) => {
+            Ok(Answer { id, details: Arc::clone(details), state: *state, revision })
+        }
+        _ => Err(domain::Refused::NotFound.into()),
+    }
+}

@@ -1,0 +1,32 @@
+//! Defects on purpose, each one thing, to show that proof finds them.
+
+mod write_behind;
+
+use super::process::Guards;
+
+pub(super) use write_behind::WriteBehind;
+
+/// Which defects are switched on. None should ever be but under proof.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Defects, each of them here only to show that `steadfast prove` finds it")]
+pub struct Defects {
+    /// Carry out a repeated command again, although its key is known.
+    #[arg(long)]
+    pub no_idempotency: bool,
+    /// Answer from memory and write to the log every 250 ms: what was acknowledged dies with the process.
+    #[arg(long)]
+    pub acknowledge_before_append: bool,
+    /// Call payment and inventory once: each passing failure reaches the caller.
+    #[arg(long)]
+    pub no_retry: bool,
+    /// Let calls take as long as they take, whatever time the caller has, and keep calling what does not answer.
+    #[arg(long)]
+    pub no_breaker_no_deadline: bool,
+}
+
+impl Defects {
+    /// Returns the guards that are left.
+    pub fn guards(self) -> Guards {
+        Guards { retry: !self.no_retry, deadline_and_breaker: !self.no_breaker_no_deadline }
+    }
+}

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryFutureExt;
+use prometheus_client::registry::Registry;
+use steadfast_base::units::HumanDuration;
+use steadfast_base::{Deadline, Seed};
+use steadfast_core::bus::Bus;
+use steadfast_core::store::{Durability, EventStore};
+
+use super::api::{Api, router};
+use super::command::{Book, Orders, Settings};
+use super::defects::{Defects, WriteBehind};
+use super::metrics::OrderMetrics;
+use super::process::{Dependencies, Dependency, Manager};
+use super::view::Totals;
+use crate::host::{Common, Gate, HttpMetrics, Metrics, Program, Work, open_log, probes};
+
+/// How many commands may run at once.
+const COMMANDS_MAX: usize = 2048;
+/// How many events a subscriber of the bus may lag behind before commands wait for it.
+const TOPIC_CAPACITY: usize = 4096;
+/// How often to ask whether the dependencies are there, while the program starts.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+/// How long subscribers have to hear the rest when the program stops.
+const BUS_CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Takes orders over HTTP and confirms them with the help of inventory and payment; event-sourced.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "orders", version)]
+pub struct Arguments {
+    /// What all three programs take.
+    #[command(flatten)]
+    pub common: Common,
+    /// Where payment is, such as http://127.0.0.1:8081.
+    #[arg(long, value_name = "URL")]
+    pub payment: String,
+    /// Where inventory is.
+    #[arg(long, value_name = "URL")]
+    pub inventory: String,
+    /// The time of a request that states none by X-Envoy-Expected-Rq-Timeout-Ms or grpc-timeout.
+    #[arg(long, value_name = "DURATION", default_value = "3s")]
+    pub default_deadline: HumanDuration,
+    /// Defects on purpose.
+    #[command(flatten)]
+    pub defects: Defects,
+}
+
+/// Runs the program until it is asked to stop.
+///
+/// # Errors
+/// The port or the log cannot be opened, or the log cannot be closed.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let program = Program::bind(&arguments.common).await?;
+    let gate = Gate::<Api>::default();
+    let mut registry = Registry::with_prefix("orders");
+    let measured = HttpMetrics::register(&mut registry);
+    let metrics = OrderMetrics::register(&mut registry, gate.clone());
+    let routes = router(gate.clone(), program.faults(), arguments.default_deadline.into());
+    let router = measured.measure(routes).merge(probes(gate.clone())).merge(Metrics::new(registry).route());
+    let stopping = program.stopping();
+    let start = async move {
+        let defects = arguments.defects;
+        let mut store = open_log(arguments.common.data).await?;
+        if defects.acknowledge_before_append {
+            store = Arc::new(WriteBehind::new(store)) as Arc<dyn EventStore>;
+        }
+        let totals = Arc::new(Totals::default());
+        let book = Book::load(&*store, |id, entry, details| totals.apply(id, entry, details)).await?;
+
+        let (bus, work) = (Bus::new(), Work::new(COMMANDS_MAX));
+        let topic = bus.topic("orders")?;
+        let mut heard = topic.subscribe("view", TOPIC_CAPACITY)?;
+        let view = Arc::clone(&totals);
+        let subscriber = tokio::spawn(async move {
+            while let Some(delivery) = heard.next().await {
+                let recorded: &super::command::Recorded = delivery.payload();
+                view.apply(recorded.id, &recorded.entry, recorded.details.as_ref());
+                metrics.count(&recorded.entry);
+            }
+        });
+
+        let settings = Settings { durability: Durability::Durable, idempotent: !defects.no_idempotency };
+        let orders = Arc::new(Orders::new(Arc::clone(&store), book, topic, settings));
+        let (seed, guards) = (Seed::random(), defects.guards());
+        let dependencies = Dependencies {
+            inventory: Dependency::new("inventory", &arguments.inventory, guards, seed)?,
+            payment: Dependency::new("payment", &arguments.payment, guards, seed)?,
+        };
+        for dependency in [&dependencies.inventory, &dependencies.payment] {
+            while !dependency.is_well().await {
+                tokio::time::sleep(PROBE_EVERY).await;
+            }
+        }
+        let persistent = !defects.no_retry;
+        let manager = Manager::new(Arc::clone(&orders), dependencies, work.clone(), stopping, persistent);
+        manager.resume();
+        let deadline = !defects.no_breaker_no_deadline;
+        gate.open(Arc::new(Api { orders, manager, totals, work: work.clone(), deadline }));
+        Ok(async move {
+            work.close().await;
+            bus.close(Deadline::within(BUS_CLOSE_WITHIN)).await;
+            subscriber.await?;
+            store.close().map_err(Into::into).await
+        })
+    };
+    program.run(router, start).await
+}

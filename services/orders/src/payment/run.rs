@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use prometheus_client::registry::Registry;
+use serde_json::json;
+use steadfast_core::store::Durability;
+use tonic::server::NamedService;
+
+use super::domain::Charge;
+use super::grpc::{Ledger, Service};
+use crate::host::{
+    Common, Gate, Health, HttpMetrics, Metrics, Program, Ready, Work, grpc_route, open_log, probes,
+};
+use crate::ledger::Repository;
+use crate::proto::payment::payment_server::PaymentServer;
+
+/// How many commands may run at once.
+const COMMANDS_MAX: usize = 2048;
+/// The largest message of a call, in bytes.
+const MESSAGE_MAX: usize = 64 * 1024;
+
+/// Takes money for orders: gRPC payment.v1, idempotent by key, event-sourced.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "payment", version)]
+pub struct Arguments {
+    /// What all three programs take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Runs the program until it is asked to stop.
+///
+/// # Errors
+/// The port or the log cannot be opened, or the log cannot be closed.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let program = Program::bind(&arguments.common).await?;
+    let gate = Gate::<Ledger>::default();
+    let server = PaymentServer::new(Service(gate.clone())).max_decoding_message_size(MESSAGE_MAX);
+    let (health, health_route) = Health::new(<PaymentServer<Service> as NamedService>::NAME).await;
+    let mut registry = Registry::with_prefix("payment");
+    let measured = HttpMetrics::register(&mut registry);
+    let totals = async |Ready(ledger): Ready<Ledger>| Json(json!({"charged": ledger.charged()}));
+    let business = grpc_route(server, program.faults());
+    let router = measured
+        .measure(business.merge(Router::new().route("/totals", get(totals)).with_state(gate.clone())))
+        .merge(health_route)
+        .merge(probes(gate.clone()))
+        .merge(Metrics::new(registry).route());
+    let start = async move {
+        let store = open_log(arguments.common.data).await?;
+        let loaded = Repository::<Charge>::load(Arc::clone(&store), Durability::Durable).await?;
+        let work = Work::new(COMMANDS_MAX);
+        gate.open(Arc::new(Ledger::new(loaded, work.clone())));
+        health.ready().await;
+        Ok(async move {
+            work.close().await;
+            Ok(store.close().await?)
+        })
+    };
+    program.run(router, start).await
+}
