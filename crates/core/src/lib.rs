@@ -6,6 +6,7 @@
 mod aggregate;
 pub mod bus;
 mod event;
+pub mod process;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -171,3 +171,28 @@ fn dropping_the_injector_releases_a_runtime_that_was_shut_down() {
     drop(injector);
     assert!(started.elapsed() < SECOND);
 }
+
+#[test]
+fn a_saturated_runtime_is_stalled_too() {
+    for workers in [2, 4] {
+        let runtime = runtime(workers);
+        let injector = runtime.block_on(async { Injector::detached() });
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..50 * workers {
+            let stop = stop.clone();
+            // Some tasks are always ready to run, others wake each other by way of the runtime's queues.
+            runtime.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    tokio::task::yield_now().await;
+                    let _joined = tokio::spawn(tokio::task::yield_now()).await;
+                }
+            });
+        }
+        injector.inject(&id("stall"), stall(20, 40), 10 * SECOND, None).expect("a lease");
+        await_condition("ten stalls", || injector.leases()[0].dose.stalls >= 10);
+        let dose = injector.revoke(&id("stall")).expect("a lease").dose;
+        stop.store(true, Ordering::Relaxed);
+        eprintln!("{workers}: {dose:?}");
+        assert!(dose.stalls_missed <= 1, "{dose:?}");
+    }
+}

@@ -45,6 +45,8 @@ pub mod deadline;
 mod error;
 mod rejection;
 pub mod retry;
+#[cfg(test)]
+mod testing;
 
 pub use breaker::Breaker;
 pub use breaker::BreakerLayer;

@@ -1,6 +1,7 @@
 //! Experiments: specification, admission, run, faults, observation, verdict and report.
 
 pub mod http;
+pub mod inject;
 pub mod report;
 pub mod run;
 pub mod spec;

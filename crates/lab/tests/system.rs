@@ -110,10 +110,10 @@ async fn grpc_health_is_awaited() {
     drop(listener);
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve(address));
     let config = ProcessConfig {
-        address: Address::Url(format!("http://{address}")),
+        address: Address::File(bench.path().join("g.addr")),
         ready: Readiness::GrpcHealth { service: String::new() },
         ready_within: Duration::from_millis(700),
-        ..shell("g", "exec sleep 1000")
+        ..shell("g", &format!("echo {address} > new; mv new g.addr; exec sleep 1000"))
     };
     let error = bench.system.start(config).await.expect_err("it does not serve yet");
     assert!(matches!(&error, Error::NotReady { problem, .. } if problem.contains("NOT_SERVING")), "{error}");
@@ -150,6 +150,18 @@ async fn one_that_is_never_ready_is_given_up_in_time_and_killed_with_the_system(
     let identity = bench.system.process("a").and_then(|process| process.identity()).expect("it runs");
     drop(bench);
     assert!(!identity.is_alive());
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_already_is_not_taken_for_the_process() {
+    let bench = Bench::new();
+    let url = format!("http://{}/", http_server(&[200]).await);
+    let config = ProcessConfig {
+        address: Address::Url(url),
+        ready: Readiness::Http { path: "/".into() },
+        ..shell("a", "exec sleep 1000")
+    };
+    assert!(matches!(bench.system.start(config).await, Err(Error::AddressInUse { .. })));
 }
 
 #[tokio::test]

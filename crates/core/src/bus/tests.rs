@@ -348,3 +348,46 @@ proptest! {
         });
     }
 }
+
+/// Many threads publish while subscribers come and go and the bus is closed under them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_lost_or_reordered_in_a_race() {
+    for round in 0..150_u64 {
+        let bus = Bus::new();
+        let mut readers = tokio::task::JoinSet::new();
+        for capacity in [1, 7] {
+            let mut subscription = subscribe(&bus, "stays", capacity);
+            readers.spawn(async move {
+                let mut seen = Vec::new();
+                while let Some(delivery) = subscription.next().await {
+                    seen.push(*delivery.payload());
+                }
+                seen
+            });
+        }
+        let mut others = tokio::task::JoinSet::new();
+        for publisher in 0..3_u32 {
+            let topic = topic(&bus);
+            others.spawn(async move {
+                let mut number = publisher * 1_000_000;
+                while topic.publish(number).await.is_ok() {
+                    number += 1;
+                }
+            });
+        }
+        let leaver = topic(&bus);
+        others.spawn(async move {
+            while let Ok(mut subscription) = leaver.subscribe("leaves", 2) {
+                let _ = timeout(Duration::from_micros(50), subscription.next()).await;
+            }
+        });
+        tokio::time::sleep(Duration::from_micros(20 * (round % 100))).await;
+        let drained = bus.close(Deadline::within(SOON)).await;
+        let accepted = super::metrics::get(&bus.totals().counters.accepted);
+        others.join_all().await;
+        let seen = readers.join_all().await;
+        assert_eq!(seen[0], seen[1], "round {round}");
+        assert_eq!(bus.totals().counters.depth(), 0, "round {round}: {drained:?}");
+        assert_eq!(super::metrics::get(&bus.totals().counters.accepted), accepted, "sent after closing");
+    }
+}

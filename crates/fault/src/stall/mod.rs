@@ -2,8 +2,8 @@
 //!
 //! One task per worker is spawned; each blocks the thread that polls it. A thread that blocks takes no second
 //! task, so as many arrivals as there are workers means that each of them is held. Tasks that land in the queue of
-//! a held worker are stolen by the others, which tokio wakes one after the other for that purpose. Whatever goes
-//! wrong, a worker is held no longer than twice the length of a stall and never beyond the lease.
+//! a held worker are stolen by the others, or replaced by further ones when the others are too busy to steal. Whatever
+//! goes wrong, a worker is held no longer than twice the length of a stall and never beyond the lease.
 
 mod driver;
 mod rendezvous;

@@ -28,8 +28,8 @@ struct State {
 struct Round {
     number: u64,
     workers: usize,
-    arrived: usize,
-    first: Option<Instant>,
+    /// Each worker's thread and when it arrived; never the same thread twice, for it is held.
+    arrived: Vec<(ThreadId, Instant)>,
     full: Option<Instant>,
 }
 
@@ -39,7 +39,7 @@ impl Rendezvous {
         let mut state = self.state.lock();
         state.rounds += 1;
         let number = state.rounds;
-        state.round = Some(Round { number, workers, arrived: 0, first: None, full: None });
+        state.round = Some(Round { number, workers, arrived: Vec::with_capacity(workers), full: None });
         number
     }
 
@@ -47,12 +47,12 @@ impl Rendezvous {
     /// earlier; when some do not arrive, until `stall` after the first.
     pub(super) fn hold(&self, number: u64, stall: Duration, lease_end: impl Fn() -> Instant) {
         let mut state = self.state.lock();
-        let arrived = Instant::now();
+        let now = Instant::now();
         let Some(round) = state.open(number) else { return };
-        round.arrived += 1;
-        let first = *round.first.get_or_insert(arrived);
-        if round.arrived == round.workers {
-            round.full = Some(arrived);
+        round.arrived.push((thread::current().id(), now));
+        let first = round.arrived[0].1;
+        if round.arrived.len() == round.workers {
+            round.full = Some(now);
             self.changed.notify_all();
         }
         while let Some(round) = state.open(number) {
@@ -65,20 +65,31 @@ impl Rendezvous {
             }
             self.changed.wait_until(&mut state, until);
         }
-        state.held(arrived.elapsed());
     }
 
-    /// Waits until the round is over; gives it up at `patience` if nobody arrived by then.
-    pub(super) fn finish(&self, number: u64, patience: Instant) {
+    /// Waits until the round is full or over, but no longer than `until`; returns how many workers are still to
+    /// arrive, 0 when nobody is waited for any more.
+    pub(super) fn gather(&self, number: u64, until: Instant) -> usize {
         let mut state = self.state.lock();
         while let Some(round) = state.open(number) {
-            // Once somebody has arrived, the workers close the round by themselves.
-            if round.arrived > 0 {
-                self.changed.wait(&mut state);
-            } else if Instant::now() >= patience {
+            let missing = round.workers - round.arrived.len();
+            if missing == 0 || Instant::now() >= until {
+                return missing;
+            }
+            self.changed.wait_until(&mut state, until);
+        }
+        0
+    }
+
+    /// Waits until the round is over; ends it if nobody has arrived yet.
+    pub(super) fn finish(&self, number: u64) {
+        let mut state = self.state.lock();
+        while let Some(round) = state.open(number) {
+            if round.arrived.is_empty() {
                 state.close(Instant::now());
             } else {
-                self.changed.wait_until(&mut state, patience);
+                // Whoever has arrived closes the round when its time is over.
+                self.changed.wait(&mut state);
             }
         }
     }
@@ -128,10 +139,12 @@ impl State {
         } else {
             self.missed += 1;
         }
+        for (thread, arrived) in round.arrived {
+            self.held(thread, now - arrived);
+        }
     }
 
-    fn held(&mut self, time: Duration) {
-        let thread = thread::current().id();
+    fn held(&mut self, thread: ThreadId, time: Duration) {
         match self.workers.iter_mut().find(|(worker, _)| *worker == thread) {
             Some((_, held)) => *held += time,
             None => self.workers.push((thread, time)),

@@ -21,6 +21,8 @@ mod policy;
 mod registry;
 mod service;
 mod state;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use future::BreakerFuture;

@@ -173,10 +173,12 @@ where
 
     /// Decides on `result`: returns when the next attempt begins, or `None` when there is none.
     fn wait<R: Classify>(&self, result: &R) -> Option<Instant> {
-        let request = self.request.as_ref()?;
-        if !result.classify().is_retryable() {
+        // IMPORTANT: The number is asked, not whether the request is still there: an attempt that never became ready
+        // has not taken it.
+        if self.attempts >= self.shared.policy.attempts_max || !result.classify().is_retryable() {
             return None;
         }
+        let request = self.request.as_ref()?;
         let delay = self.shared.delay(self.attempts - 1) + result.retry_after().unwrap_or(Duration::ZERO);
         let wake = Instant::now().checked_add(delay)?;
         // The deadline is asked before the budget: a repetition that comes too late must not cost one.

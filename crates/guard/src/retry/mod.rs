@@ -10,6 +10,8 @@ mod future;
 mod layer;
 mod policy;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use future::RetryFuture;
 pub use layer::RetryLayer;

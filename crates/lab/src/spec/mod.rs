@@ -5,18 +5,27 @@
 //! (targets, steps, variables, times), and all that is wrong there is told at once. A fault found late still points
 //! at its place, because the checks name a path in the document and the tree knows where that path stands.
 
+mod check;
+mod decode;
+mod diagnostic;
 mod experiment;
 mod fault;
 mod invariant;
 mod json_path;
 mod load;
+mod node;
 mod objective;
 mod phases;
+mod read;
 mod rollback;
 mod system;
 mod template;
+#[cfg(test)]
+mod tests;
 mod text;
 
+pub use diagnostic::Diagnostic;
+pub use diagnostic::Diagnostics;
 pub use experiment::ApiVersion;
 pub use experiment::Experiment;
 pub use experiment::Kind;
@@ -49,6 +58,10 @@ pub use objective::Objective;
 pub use phases::During;
 pub use phases::Phase;
 pub use phases::Phases;
+pub use read::DOCUMENT_BYTES_MAX;
+pub use read::Document;
+pub use read::read_bytes;
+pub use read::read_file;
 pub use rollback::Abort;
 pub use rollback::AbortWhen;
 pub use rollback::Action;

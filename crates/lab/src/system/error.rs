@@ -51,6 +51,14 @@ pub enum Error {
         /// The process.
         name: String,
     },
+    /// Something else answers where the process is to answer.
+    #[error("{name}: something else listens at {url} already; stop it, or choose another port")]
+    AddressInUse {
+        /// The process.
+        name: String,
+        /// Where.
+        url: String,
+    },
     /// The kernel did not start the program.
     #[error("{name}: cannot start {}: {source}", .program.display())]
     Spawn {

@@ -40,6 +40,11 @@ impl Identity {
         self.stat().is_some_and(|stat| stat.state == 'T')
     }
 
+    /// Tells whether the process cannot run: it is stopped, or waits in the kernel where no signal reaches it.
+    pub(crate) fn is_held(self) -> bool {
+        self.stat().is_some_and(|stat| matches!(stat.state, 'T' | 'D'))
+    }
+
     fn stat(self) -> Option<Stat> {
         Stat::read(self.pid).filter(|stat| stat.identity == self)
     }

@@ -1,6 +1,7 @@
 //! One process of a system, through all its starts.
 
 use std::fs::OpenOptions;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -25,6 +26,9 @@ use crate::undo::{Opened, Undo};
 
 /// How long the descendants of an ended process may take to die of SIGKILL.
 const EXTINGUISH_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a server that is already there has to accept a connection.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The variable by which a linked process learns where to serve its control endpoint.
 const SOCKET_VARIABLE: &str = "STEADFAST_FAULT_SOCKET";
@@ -244,7 +248,7 @@ impl Process {
         let Inner { config, shared, .. } = &*self.inner;
         let name = || config.name.clone();
         // Looked at under the operation's lock: whoever closes the system stops each process under it afterwards.
-        if shared.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Error::Closed { name: name() });
         }
         if self.running().is_some() {
@@ -255,6 +259,7 @@ impl Process {
             self.finish(&before)?;
         }
         let mut command = self.command()?;
+        self.see_that_the_address_is_free()?;
         let program = PathBuf::from(command.get_program());
         self.remove_stale_files()?;
         let log = OpenOptions::new().create(true).append(true).open(&self.inner.log);
@@ -344,6 +349,11 @@ impl Process {
         }
     }
 
+    /// Tells whether nothing of the system is started any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.shared.closed.load(Ordering::Acquire)
+    }
+
     pub(crate) fn not_running(&self) -> Error {
         Error::NotRunning { name: self.name().to_owned(), end: self.end().to_string() }
     }
@@ -395,6 +405,19 @@ impl Process {
             command.env(SOCKET_VARIABLE, socket);
         }
         Ok(command)
+    }
+
+    /// Another server at a fixed address would pass for this process: it would seem ready, and be measured.
+    fn see_that_the_address_is_free(&self) -> Result<(), Error> {
+        let Address::Url(url) = &self.inner.config.address else { return Ok(()) };
+        let addresses = ready::authority(url).to_socket_addrs();
+        let taken =
+            addresses.into_iter().flatten().any(|address| TcpStream::connect_timeout(&address, LOOK).is_ok());
+        if taken {
+            Err(Error::AddressInUse { name: self.name().to_owned(), url: url.clone() })
+        } else {
+            Ok(())
+        }
     }
 
     fn remove_stale_files(&self) -> Result<(), Error> {

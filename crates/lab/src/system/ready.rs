@@ -64,6 +64,12 @@ fn parse_address(text: &str) -> Option<String> {
     Some(format!("{}://{host}:{}", uri.scheme_str()?, uri.port_u16()?))
 }
 
+/// Returns the part of `url` between scheme and path.
+pub(super) fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
+}
+
 async fn look(readiness: &Readiness, url: Option<&str>, http: &http::Client) -> Result<(), String> {
     let need_url = || url.ok_or_else(|| "it has no address to ask at".to_owned());
     match readiness {
@@ -89,8 +95,7 @@ async fn look(readiness: &Readiness, url: Option<&str>, http: &http::Client) -> 
             }
         }
         Readiness::Tcp => {
-            let authority = need_url()?.split_once("://").map_or("", |(_, rest)| rest).split('/').next();
-            let authority = authority.unwrap_or_default();
+            let authority = authority(need_url()?);
             tokio::net::TcpStream::connect(authority)
                 .await
                 .map_err(|error| format!("{authority}: {error}"))?;

@@ -54,12 +54,12 @@ struct Inner {
 pub struct Opened(u64);
 
 impl UndoLog {
-    /// Creates the file `undo.log` in `folder` for `run`, whose owner is this process, and registers it.
+    /// Creates the file `run.undo` in `folder` for `run`, whose owner is this process, and registers it.
     ///
     /// # Errors
-    /// A file cannot be written; an `undo.log` that is there already is never overwritten.
+    /// A file cannot be written; an `run.undo` that is there already is never overwritten.
     pub fn create(state: &StateDir, folder: &Path, run: &str) -> Result<Arc<Self>, Error> {
-        let log = std::path::absolute(folder.join("undo.log")).map_err(Error::file("finding", folder))?;
+        let log = std::path::absolute(folder.join("run.undo")).map_err(Error::file("finding", folder))?;
         let owner = Identity::own();
         let safe = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
         let name: String = run.chars().map(safe).take(100).collect();

@@ -26,3 +26,5 @@ pub use state::StateDir;
 pub use watchdog::Watchdog;
 pub use watchdog::WatchdogCommand;
 pub use watchdog::watchdog_main;
+
+pub(crate) use perform::no_lease_is_active;

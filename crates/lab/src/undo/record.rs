@@ -22,12 +22,12 @@ pub enum Undo {
         /// The processes that were stopped.
         processes: Vec<Identity>,
     },
-    /// Take back a lease at the control socket of a linked process.
+    /// Take back leases at the control socket of a linked process.
     Revoke {
         /// The socket.
         socket: PathBuf,
-        /// The lease's id.
-        lease: String,
+        /// What the ids of the leases begin with.
+        prefix: String,
     },
     /// Start a process again. Only the run itself does it; once the run is dead the system is to be gone anyway.
     Restart {
@@ -44,7 +44,7 @@ impl std::fmt::Display for Undo {
                 f.write_str("continue")?;
                 processes.iter().try_for_each(|process| write!(f, " {process}"))
             }
-            Self::Revoke { socket, lease } => write!(f, "revoke lease {lease} at {}", socket.display()),
+            Self::Revoke { socket, prefix } => write!(f, "revoke leases {prefix}* at {}", socket.display()),
             Self::Restart { process } => write!(f, "start {process} again"),
         }
     }
@@ -134,7 +134,7 @@ mod tests {
             let undos = [
                 Undo::Resume { processes },
                 Undo::Kill { leader: Identity { pid, start_time } },
-                Undo::Revoke { socket: "/tmp/a b".into(), lease: lease.clone() },
+                Undo::Revoke { socket: "/tmp/a b".into(), prefix: lease.clone() },
                 Undo::Restart { process: lease },
             ];
             for undo in undos {

@@ -57,7 +57,7 @@ impl Watchdog {
     pub fn start(log: &UndoLog, command: &WatchdogCommand) -> Result<Self, Error> {
         let failed = |problem: String| Error::Watchdog { problem };
         let (ours, theirs) = UnixStream::pair().map_err(|error| failed(error.to_string()))?;
-        let output_path = log.path().with_file_name("watchdog.log");
+        let output_path = log.path().with_file_name("run.watchdog");
         let output = OpenOptions::new().create(true).append(true).open(&output_path);
         let output = output.map_err(Error::file("opening", &output_path))?;
         let mut builder = Command::new(&command.program);
@@ -82,7 +82,8 @@ impl Watchdog {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends the watchdog home, all being undone, and waits for its end for at most five seconds.
+    /// Sends the watchdog home and waits for its end for at most five seconds. To be called when
+    /// [`UndoLog::end`] has left nothing open; else drop it, and it tries again what the run could not undo.
     pub fn dismiss(mut self) {
         let _ = self.line.write_all(DONE);
         let deadline = Instant::now() + END_WITHIN;

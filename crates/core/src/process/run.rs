@@ -1,0 +1,208 @@
+//! One process, from its first record to its last.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::{FutureExt, TryStreamExt};
+use steadfast_base::Deadline;
+use tokio::sync::watch;
+
+use super::driver::Shared;
+use super::handle::Status;
+use super::progress::{Progress, Record, Task, Undo};
+use super::{Call, Error, Port, ProcessManager, StepError};
+use crate::Event;
+use crate::store::{self, Batch, Condition, Expected, Query, Revision};
+
+/// Drives the process `id` to its end and tells `status`.
+pub(super) async fn run<P: ProcessManager, T: Port<P>>(
+    shared: &Shared<P, T>,
+    id: &Arc<str>,
+    input: Option<P::Input>,
+    status: watch::Sender<Status<P>>,
+) {
+    let stream = Arc::from(format!("{}-{id}", shared.name));
+    let run = Run { shared, id, stream, status: &status };
+    if let Err(error) = run.drive(input).await {
+        if !matches!(error, Error::Closed) {
+            tracing::error!(process = &*run.stream, %error, "a process is not driven on");
+        }
+        status.send_replace(Status::Failed(error));
+    }
+}
+
+struct Run<'a, P: ProcessManager, T> {
+    shared: &'a Shared<P, T>,
+    id: &'a Arc<str>,
+    stream: Arc<str>,
+    status: &'a watch::Sender<Status<P>>,
+}
+
+impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
+    async fn drive(&self, input: Option<P::Input>) -> Result<(), Error> {
+        let (mut progress, mut revision) = self.load().await?;
+        if let (None, Some(input)) = (revision, input) {
+            self.record(&mut progress, &mut revision, Record::Started { input: Arc::new(input) }).await?;
+        }
+        loop {
+            let Some(task) = progress.react(&self.shared.manager) else { return Err(Error::Closed) };
+            if !matches!(task, Task::Rest(_)) {
+                self.status.send_if_modified(|status| {
+                    let starting = matches!(status, Status::Starting);
+                    if starting {
+                        *status = Status::Running;
+                    }
+                    starting
+                });
+            }
+            let record = match task {
+                Task::Rest(ended) => {
+                    self.status.send_replace(Status::Ended(ended));
+                    return Ok(());
+                }
+                Task::Record(record) => record,
+                Task::Execute { number, step } => self.execute(&progress, number, step).await?,
+                Task::Undo(undo) => self.undo(&progress, undo).await?,
+            };
+            self.record(&mut progress, &mut revision, record).await?;
+        }
+    }
+
+    /// Does a step until its outcome is known, or it is given up.
+    async fn execute(
+        &self,
+        progress: &Progress<P>,
+        number: usize,
+        step: P::Step,
+    ) -> Result<Record<P>, Error> {
+        let attempts_max = self.shared.policy.attempts_max.map_or(u32::MAX, |max| max.max(1));
+        for attempt in 1.. {
+            let call = self.call(progress, number, step.clone(), None, attempt);
+            match self.attempt(call.deadline(), self.shared.port.execute(call)).await? {
+                Ok(output) => return Ok(Record::Done { step, output }),
+                Err(cause @ StepError::Refused { .. }) => return Ok(Record::Failed { cause, unknown: None }),
+                Err(cause) if attempt == attempts_max => {
+                    return Ok(Record::Failed { cause, unknown: Some(step) });
+                }
+                Err(cause) => self.wait(attempt, &step, &cause).await?,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Undoes a step, however often it takes.
+    async fn undo(&self, progress: &Progress<P>, undo: Undo<P>) -> Result<Record<P>, Error> {
+        let mut attempt = 1;
+        loop {
+            let Undo { number, step, output } = undo.clone();
+            let call = self.call(progress, number, step, output, attempt);
+            match self.attempt(call.deadline(), self.shared.port.undo(call)).await? {
+                Ok(()) => return Ok(Record::Undone),
+                Err(cause) => self.wait(attempt, &undo.step, &cause).await?,
+            }
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
+    fn call(
+        &self,
+        progress: &Progress<P>,
+        number: usize,
+        step: P::Step,
+        output: Option<P::Output>,
+        attempt: u32,
+    ) -> Call<P> {
+        let input = Arc::clone(progress.input().expect("a process that acts has begun"));
+        let key = Arc::from(format!("{}/{number}", self.stream));
+        let deadline = Deadline::within(self.shared.policy.attempt_timeout);
+        Call { input, step, output, name: Arc::clone(&self.shared.name), key, attempt, deadline }
+    }
+
+    async fn attempt<O>(
+        &self,
+        deadline: Deadline,
+        call: impl Future<Output = Result<O, StepError>>,
+    ) -> Result<Result<O, StepError>, Error> {
+        if self.shared.closing.is_cancelled() {
+            return Err(Error::Closed);
+        }
+        let call = AssertUnwindSafe(call).catch_unwind();
+        Ok(match tokio::time::timeout_at(deadline.instant(), call).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(StepError::unknown("the call panicked")),
+            Err(_) => Err(StepError::unknown("no answer in time")),
+        })
+    }
+
+    async fn wait(&self, attempt: u32, step: &P::Step, cause: &StepError) -> Result<(), Error> {
+        tracing::debug!(process = &*self.stream, ?step, attempt, %cause, "a step is repeated");
+        let wait = self.shared.policy.backoff.delay(attempt - 1, &mut self.shared.rng.lock());
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.shared.closing.cancelled() => Err(Error::Closed),
+        }
+    }
+
+    async fn load(&self) -> Result<(Progress<P>, Option<Revision>), Error> {
+        let mut progress = Progress::new();
+        let mut revision = None;
+        let mut events = self.shared.store.read(Query::stream(Arc::clone(&self.stream)));
+        while let Some(stored) = events.try_next().await? {
+            let record = serde_json::from_slice(stored.event.data()).map_err(|error| Error::Undecodable {
+                stream: Arc::clone(&self.stream),
+                problem: error.to_string(),
+            })?;
+            progress.evolve(record);
+            revision = Some(stored.revision);
+        }
+        Ok((progress, revision))
+    }
+
+    /// Records what happened and, in the same batch, what follows from it without any further step. If somebody else has
+    /// recorded meanwhile, takes up what they have.
+    async fn record(
+        &self,
+        progress: &mut Progress<P>,
+        revision: &mut Option<Revision>,
+        record: Record<P>,
+    ) -> Result<(), Error> {
+        let mut events = vec![self.event(&record)?];
+        progress.evolve(record);
+        while let Some(Task::Record(end)) = progress.react(&self.shared.manager) {
+            events.push(self.event(&end)?);
+            progress.evolve(end);
+        }
+        let batch = Batch::to_stream(Arc::clone(&self.stream), events);
+        let expected = revision.map_or(Expected::NoStream, Expected::Revision);
+        let condition = Condition::stream(Arc::clone(&self.stream), expected);
+        match self.append(&batch, &condition).await {
+            Ok(appended) => *revision = Some(appended.revision),
+            Err(store::Error::Conflict { .. }) => (*progress, *revision) = self.load().await?,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn append(&self, batch: &Batch, condition: &Condition) -> Result<store::Appended, store::Error> {
+        let policy = &self.shared.policy;
+        let mut repetition = 0;
+        loop {
+            let outcome = self.shared.store.append(batch.clone(), condition.clone(), policy.durability).await;
+            let Err(store::Error::Overloaded) = outcome else { return outcome };
+            let wait = policy.backoff.delay(repetition, &mut self.shared.rng.lock());
+            tokio::time::sleep(wait).await;
+            repetition = repetition.saturating_add(1);
+        }
+    }
+
+    fn event(&self, record: &Record<P>) -> Result<Event, Error> {
+        let name = &self.shared.name;
+        Event::new(format!("/processes/{name}"), format!("{name}.{}", record.kind()))
+            .subject(Arc::clone(self.id))
+            .json(record)
+            .map_err(|error| Error::Undecodable {
+                stream: Arc::clone(&self.stream),
+                problem: error.to_string(),
+            })
+    }
+}

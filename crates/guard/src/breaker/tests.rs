@@ -1,0 +1,459 @@
+use std::collections::VecDeque;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use steadfast_base::{ContextMut, Deadline};
+use tokio::time::{Instant, advance};
+use tower::{Layer, Service, ServiceExt};
+
+use super::state::{Machine, Outcome};
+use super::*;
+use crate::testing::{Callee, PERMANENT, Request, TRANSIENT, success};
+use crate::{Error, Rejection};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const POLICY: BreakerPolicy = BreakerPolicy {
+    window: 10,
+    calls_min: 4,
+    failure_ratio: 0.5,
+    consecutive_failures: None,
+    open_for: SECOND,
+    probes: 2,
+    probing_for: Duration::from_secs(5),
+};
+
+fn breaker(policy: BreakerPolicy) -> Breaker {
+    Breaker::new("test", policy)
+}
+
+fn tripped() -> Breaker {
+    let breaker = breaker(POLICY);
+    (0..4).for_each(|_| acquire(&breaker).fail());
+    assert_eq!(breaker.phase(), Phase::Open);
+    breaker
+}
+
+fn acquire(breaker: &Breaker) -> Permit {
+    breaker.acquire(None).expect("a call is let through")
+}
+
+fn refusal(breaker: &Breaker) -> Duration {
+    match breaker.acquire(None) {
+        Err(Rejection::BreakerOpen { retry_after }) => retry_after,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn trips_at_the_ratio_and_not_before_the_least_calls() {
+    let breaker = breaker(POLICY);
+    (0..3).for_each(|_| acquire(&breaker).fail());
+    assert_eq!(breaker.phase(), Phase::Closed, "three calls say nothing");
+    acquire(&breaker).succeed();
+    acquire(&breaker).succeed();
+    acquire(&breaker).succeed();
+    acquire(&breaker).succeed();
+    assert_eq!(breaker.phase(), Phase::Closed, "3 of 7 failed, and a success opens nothing");
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Open, "4 of 8 failed");
+}
+
+#[test]
+fn old_outcomes_leave_the_window() {
+    let breaker = breaker(POLICY);
+    (0..3).for_each(|_| acquire(&breaker).fail());
+    (0..10).for_each(|_| acquire(&breaker).succeed());
+    (0..4).for_each(|_| acquire(&breaker).fail());
+    assert_eq!(breaker.phase(), Phase::Closed, "4 of the last 10 failed, 7 of all 17");
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Open);
+}
+
+#[test]
+fn trips_on_consecutive_failures() {
+    let breaker = breaker(BreakerPolicy { consecutive_failures: Some(3), failure_ratio: 1.0, ..POLICY });
+    acquire(&breaker).fail();
+    acquire(&breaker).fail();
+    acquire(&breaker).succeed();
+    acquire(&breaker).fail();
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Closed);
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_with_the_time_that_is_left() {
+    let breaker = tripped();
+    assert_eq!(refusal(&breaker), SECOND);
+    advance(SECOND - Duration::from_millis(1)).await;
+    assert_eq!(refusal(&breaker), Duration::from_millis(1));
+    advance(Duration::from_millis(1)).await;
+    let _probe = acquire(&breaker);
+    assert_eq!(breaker.counts().refused, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_open_closes_when_all_probes_succeed() {
+    let breaker = tripped();
+    advance(SECOND).await;
+    let (first, second) = (acquire(&breaker), acquire(&breaker));
+    assert_eq!(refusal(&breaker), Duration::ZERO, "two probes and no more");
+    first.succeed();
+    assert_eq!(breaker.phase(), Phase::HalfOpen);
+    assert_eq!(refusal(&breaker), Duration::ZERO, "a probe that ended makes no place");
+    second.succeed();
+    assert_eq!(breaker.phase(), Phase::Closed);
+    (0..3).for_each(|_| acquire(&breaker).fail());
+    assert_eq!(breaker.phase(), Phase::Closed, "the window began anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_open_opens_when_one_probe_fails() {
+    let breaker = tripped();
+    advance(SECOND).await;
+    let (first, second) = (acquire(&breaker), acquire(&breaker));
+    first.fail();
+    assert_eq!(breaker.phase(), Phase::Open);
+    assert_eq!(refusal(&breaker), SECOND);
+    second.succeed();
+    assert_eq!((breaker.phase(), breaker.counts().opened), (Phase::Open, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_probe_gives_its_place_away() {
+    let breaker = tripped();
+    advance(SECOND).await;
+    for _ in 0..10 {
+        let (first, second) = (acquire(&breaker), acquire(&breaker));
+        refusal(&breaker);
+        drop((first, second));
+    }
+    assert_eq!(breaker.phase(), Phase::HalfOpen);
+    let (first, second) = (acquire(&breaker), acquire(&breaker));
+    first.succeed();
+    second.succeed();
+    assert_eq!(breaker.phase(), Phase::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_that_hang_open_it_again() {
+    let breaker = tripped();
+    advance(SECOND).await;
+    let hanging = (acquire(&breaker), acquire(&breaker));
+    advance(POLICY.probing_for).await;
+    assert_eq!(refusal(&breaker), SECOND);
+    assert_eq!(breaker.phase(), Phase::Open);
+    advance(SECOND).await;
+    let probes = (acquire(&breaker), acquire(&breaker));
+    drop(hanging);
+    refusal(&breaker);
+    drop(probes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_counts_only_in_the_state_it_belongs_to() {
+    let breaker = breaker(POLICY);
+    let late = (acquire(&breaker), acquire(&breaker), acquire(&breaker));
+    (0..4).for_each(|_| acquire(&breaker).fail());
+    advance(SECOND).await;
+    let _probe = acquire(&breaker);
+    late.0.fail();
+    assert_eq!(breaker.phase(), Phase::HalfOpen, "it was sent before the breaker opened");
+    late.1.succeed();
+    drop(late.2);
+    let _second = acquire(&breaker);
+    refusal(&breaker);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_after_its_deadline_failed() {
+    let breaker = breaker(BreakerPolicy { consecutive_failures: Some(1), ..POLICY });
+    let deadline = Some(Deadline::within(SECOND));
+    drop(breaker.acquire(deadline).expect("closed"));
+    assert_eq!((breaker.phase(), breaker.counts().abandoned), (Phase::Closed, 1));
+    let permit = breaker.acquire(deadline).expect("closed");
+    advance(SECOND).await;
+    drop(permit);
+    assert_eq!((breaker.phase(), breaker.counts().failed), (Phase::Open, 1));
+}
+
+#[test]
+fn a_call_that_panics_failed() {
+    let breaker = breaker(BreakerPolicy { consecutive_failures: Some(1), ..POLICY });
+    let panicking = breaker.clone();
+    let thread = std::thread::spawn(move || {
+        let _permit = acquire(&panicking);
+        panic!("in the test");
+    });
+    assert!(thread.join().is_err());
+    assert_eq!(breaker.phase(), Phase::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_hand_it_stays_open_until_it_is_closed() {
+    let breaker = breaker(POLICY);
+    breaker.open();
+    advance(100 * SECOND).await;
+    refusal(&breaker);
+    breaker.close();
+    assert_eq!(breaker.phase(), Phase::Closed);
+    acquire(&breaker).succeed();
+    assert_eq!(breaker.counts(), Counts { succeeded: 1, refused: 1, opened: 1, ..Counts::default() });
+}
+
+#[test]
+fn fields_out_of_range_are_cut() {
+    let nothing = BreakerPolicy {
+        window: 0,
+        calls_min: 0,
+        failure_ratio: -1.0,
+        consecutive_failures: Some(0),
+        open_for: Duration::MAX,
+        probes: 0,
+        probing_for: Duration::MAX,
+    };
+    let low = breaker(nothing);
+    acquire(&low).succeed();
+    acquire(&low).fail();
+    assert_eq!(low.phase(), Phase::Open);
+    let high = breaker(BreakerPolicy { window: u32::MAX, calls_min: u32::MAX, failure_ratio: 7.0, ..POLICY });
+    (0..BreakerPolicy::WINDOW_MAX).for_each(|_| acquire(&high).fail());
+    assert_eq!(high.phase(), Phase::Open);
+}
+
+/// Threads race for the probes: exactly as many as there are get one.
+#[test]
+fn exactly_as_many_probes_under_contention() {
+    const THREADS: usize = 8;
+    for _ in 0..50 {
+        let breaker = breaker(BreakerPolicy { open_for: Duration::ZERO, probes: 3, ..POLICY });
+        (0..4).for_each(|_| acquire(&breaker).fail());
+        let barrier = Barrier::new(THREADS);
+        let admitted: usize = std::thread::scope(|scope| {
+            let race = || {
+                barrier.wait();
+                let permits: Vec<Permit> = (0..4).filter_map(|_| breaker.acquire(None).ok()).collect();
+                barrier.wait();
+                permits.len()
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(race)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+        });
+        assert_eq!(admitted, 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_refuses_without_calling() {
+    let callee = Callee::new(|n, _| async move { if n < 4 { Err(TRANSIENT) } else { success() } });
+    let calls = callee.calls();
+    let breaker = breaker(POLICY);
+    let mut service = BreakerLayer::new(breaker.clone()).layer(callee);
+    for _ in 0..4 {
+        let answer = service.ready().await.expect("ready").call(Request::new(())).await;
+        assert_eq!(answer.err(), Some(TRANSIENT));
+    }
+    // A clone shares the state.
+    let answer = service.clone().oneshot(Request::new(())).await;
+    assert_eq!(answer.err(), Some(Error::Rejected(Rejection::BreakerOpen { retry_after: SECOND })));
+    assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 4);
+    advance(SECOND).await;
+    assert!(service.clone().oneshot(Request::new(())).await.is_ok());
+    assert!(service.oneshot(Request::new(())).await.is_ok());
+    assert_eq!(breaker.phase(), Phase::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_counts_by_class_and_sees_a_drop() {
+    let breaker = breaker(POLICY);
+    let answer = |n, _| async move {
+        match n {
+            0 => success(),
+            1 => Err(PERMANENT),
+            _ => std::future::pending().await,
+        }
+    };
+    let service = BreakerLayer::new(breaker.clone()).layer(Callee::new(answer));
+    let request = |remaining| {
+        let mut request = Request::new(());
+        request.set_deadline(Deadline::within(remaining));
+        request
+    };
+    let _ = service.clone().oneshot(request(SECOND)).await;
+    let _ = service.clone().oneshot(request(SECOND)).await;
+    let given_up = tokio::time::timeout(SECOND / 2, service.clone().oneshot(request(SECOND))).await;
+    assert!(given_up.is_err());
+    let too_slow = tokio::time::timeout(SECOND, service.oneshot(request(SECOND))).await;
+    assert!(too_slow.is_err());
+    assert_eq!(breaker.counts(), Counts { succeeded: 1, failed: 2, abandoned: 1, ..Counts::default() });
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Admit,
+    End(prop::sample::Index, bool),
+    Drop(prop::sample::Index),
+    Advance(u64),
+    Open,
+    Close,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => Just(Step::Admit),
+        6 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(which, ok)| Step::End(which, ok)),
+        2 => any::<prop::sample::Index>().prop_map(Step::Drop),
+        2 => (0..700_u64).prop_map(Step::Advance),
+        1 => Just(Step::Open),
+        1 => Just(Step::Close),
+    ]
+}
+
+/// What a breaker should do, written for reading: whole lists instead of counts, phases by name.
+#[derive(Debug)]
+enum Model {
+    Closed { outcomes: VecDeque<bool> },
+    Open { until: Option<Instant> },
+    HalfOpen { until: Instant, probes: Vec<Option<bool>> },
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn does_what_the_model_does(
+        steps in prop::collection::vec(step(), 0..200),
+        window in 1..12_u32,
+        calls_min in 1..12_u32,
+        failure_ratio in 0.0..1.0_f64,
+        consecutive_failures in prop::option::of(1..6_u32),
+        probes in 1..4_u32,
+    ) {
+        let policy = BreakerPolicy {
+            window,
+            calls_min: calls_min.min(window),
+            failure_ratio,
+            consecutive_failures,
+            open_for: SECOND,
+            probes,
+            probing_for: 2 * SECOND,
+        };
+        let mut machine = Machine::new(policy);
+        let mut model = Model::Closed { outcomes: VecDeque::new() };
+        // The epoch of the model, and what a call needs to find its place: its epoch, and which probe it is.
+        let mut epoch = 0;
+        let mut calls: Vec<(u64, u64, usize)> = Vec::new();
+        let mut now = Instant::now();
+        for step in steps {
+            match step {
+                Step::Admit => {
+                    let (admitted, _) = machine.admit(|| now);
+                    if let Model::Open { until: Some(until) } = model && now >= until {
+                        model = Model::HalfOpen { until: now + 2 * SECOND, probes: Vec::new() };
+                        epoch += 1;
+                    }
+                    let probe = match &mut model {
+                        Model::Closed { .. } => Some(0),
+                        Model::Open { .. } => None,
+                        Model::HalfOpen { until, probes } => {
+                            let taken = probes.iter().filter(|probe| **probe != Some(false)).count();
+                            if taken < policy.probes as usize {
+                                probes.push(None);
+                                Some(probes.len() - 1)
+                            } else {
+                                if now >= *until {
+                                    model = Model::Open { until: Some(now + SECOND) };
+                                    epoch += 1;
+                                }
+                                None
+                            }
+                        }
+                    };
+                    prop_assert_eq!(admitted.is_ok(), probe.is_some(), "{:?}", model);
+                    match (admitted, probe) {
+                        (Ok(generation), Some(probe)) => calls.push((generation, epoch, probe)),
+                        (Err(retry_after), _) => prop_assert!(retry_after <= SECOND),
+                        (Ok(_), None) => {}
+                    }
+                }
+                Step::End(which, _) | Step::Drop(which) if !calls.is_empty() => {
+                    let outcome = match step {
+                        Step::End(_, true) => Outcome::Succeeded,
+                        Step::End(_, false) => Outcome::Failed,
+                        _ => Outcome::Abandoned,
+                    };
+                    let (generation, of, probe) = calls.swap_remove(which.index(calls.len()));
+                    machine.record(generation, outcome, || now);
+                    if of != epoch {
+                        // Too late to count.
+                    } else {
+                        let mut next = None;
+                        match (&mut model, outcome) {
+                            (Model::Closed { outcomes }, Outcome::Succeeded | Outcome::Failed) => {
+                                outcomes.push_back(outcome == Outcome::Succeeded);
+                                let last = outcomes.iter().rev().take(window as usize);
+                                let (calls, failures) =
+                                    last.fold((0, 0), |(calls, failures), ok| (calls + 1, failures + u32::from(!ok)));
+                                let in_a_row = outcomes.iter().rev().take_while(|ok| !**ok).count() as u32;
+                                let trips = (calls >= policy.calls_min
+                                    && f64::from(failures) >= failure_ratio * f64::from(calls))
+                                    || consecutive_failures.is_some_and(|most| in_a_row >= most);
+                                if outcome == Outcome::Failed && trips {
+                                    next = Some(Model::Open { until: Some(now + SECOND) });
+                                }
+                            }
+                            (Model::HalfOpen { probes, .. }, Outcome::Succeeded) => {
+                                probes[probe] = Some(true);
+                                if probes.iter().filter(|probe| **probe == Some(true)).count() as u32 == policy.probes {
+                                    next = Some(Model::Closed { outcomes: VecDeque::new() });
+                                }
+                            }
+                            (Model::HalfOpen { .. }, Outcome::Failed) => {
+                                next = Some(Model::Open { until: Some(now + SECOND) });
+                            }
+                            (Model::HalfOpen { probes, .. }, Outcome::Abandoned) => probes[probe] = Some(false),
+                            _ => {}
+                        }
+                        if let Some(next) = next {
+                            model = next;
+                            epoch += 1;
+                        }
+                    }
+                }
+                Step::End(..) | Step::Drop(_) => {}
+                Step::Advance(ms) => now += Duration::from_millis(ms),
+                Step::Open => {
+                    machine.hold_open();
+                    model = Model::Open { until: None };
+                    epoch += 1;
+                }
+                Step::Close => {
+                    machine.close();
+                    model = Model::Closed { outcomes: VecDeque::new() };
+                    epoch += 1;
+                }
+            }
+            let expected = match model {
+                Model::Closed { .. } => Phase::Closed,
+                Model::Open { .. } => Phase::Open,
+                Model::HalfOpen { .. } => Phase::HalfOpen,
+            };
+            prop_assert_eq!(machine.phase(), expected, "{:?}", model);
+        }
+
+        // Whatever happened, and with all calls still hanging: once the callee is well, it closes.
+        if matches!(model, Model::Open { until: None }) {
+            return Ok(());
+        }
+        for _ in 0..2 + 2 * policy.probes {
+            now += 2 * SECOND;
+            if let (Ok(generation), _) = machine.admit(|| now) {
+                machine.record(generation, Outcome::Succeeded, || now);
+            }
+        }
+        prop_assert_eq!(machine.phase(), Phase::Closed);
+    }
+}

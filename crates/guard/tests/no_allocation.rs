@@ -1,0 +1,83 @@
+//! The guards allocate nothing for a call that succeeds at once or after a wait.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_base::{Budget, Seed};
+use steadfast_guard::{Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Error, RetryLayer, RetryPolicy};
+use tower::{Service, ServiceBuilder, service_fn};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[allow(unsafe_code, reason = "an allocator that counts can be written in no other way")]
+// SAFETY: Each call is handed to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: The caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: The caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A request without a map of extensions, which would allocate by itself.
+#[derive(Clone)]
+struct Call(Option<steadfast_base::Deadline>);
+
+impl steadfast_base::Context for Call {
+    fn deadline(&self) -> Option<steadfast_base::Deadline> {
+        self.0
+    }
+    fn trace(&self) -> Option<steadfast_base::TraceContext> {
+        None
+    }
+    fn key(&self) -> Option<&str> {
+        None
+    }
+    fn operation(&self) -> &str {
+        "test"
+    }
+}
+
+impl steadfast_base::ContextMut for Call {
+    fn set_deadline(&mut self, deadline: steadfast_base::Deadline) {
+        self.0 = Some(deadline);
+    }
+}
+
+#[tokio::test]
+async fn no_allocation_on_the_happy_path() {
+    let policy = RetryPolicy { attempt_timeout: Some(Duration::from_secs(1)), ..RetryPolicy::default() };
+    let mut service = ServiceBuilder::new()
+        .layer(DeadlineLayer::default())
+        .layer(RetryLayer::new(policy, Arc::new(Budget::default()), Seed::new(1)))
+        .layer(BreakerLayer::new(Breaker::new("test", BreakerPolicy::default())))
+        .service(service_fn(|_: Call| async {
+            // The answer is not there at once, so that the timers are set.
+            tokio::task::yield_now().await;
+            Ok::<_, Error<Infallible>>(http::Response::new(()))
+        }));
+    let mut before = 0;
+    for round in 0..1000 {
+        if round == 10 {
+            before = ALLOCATIONS.get();
+        }
+        std::future::poll_fn(|cx| Service::<Call>::poll_ready(&mut service, cx)).await.expect("ready");
+        service.call(Call(None)).await.expect("it succeeds");
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
