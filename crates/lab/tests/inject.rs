@@ -207,6 +207,22 @@ async fn a_process_that_does_not_come_back_is_not_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_is_left_to_its_process() {
+    let bench = Bench::new();
+    let process = bench.shell("while :; do sleep 1000; done").await;
+    let main = process.identity();
+    let worker = || process.members(Scope::Worker).ok().map(|workers| workers[0]);
+    eventually("it has a worker", || worker().is_some()).await;
+    let first = worker().expect("it has one");
+    let config = KillConfig { scope: Scope::Worker, ..KillConfig::default() };
+    let active = bench.begin(Kill::new(process.clone(), config), Duration::ZERO);
+    let outcome = active.undone().await;
+    assert!(outcome.undone.is_ok(), "{outcome:?}");
+    eventually("another worker", || worker().is_some_and(|worker| worker != first)).await;
+    assert_eq!((process.starts(), process.identity()), (1, main));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_is_stopped_and_goes_on() {
     let bench = Bench::new();
     let process = bench.shell("sleep 1000 & sleep 1000").await;

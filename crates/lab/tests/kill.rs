@@ -12,7 +12,9 @@ use steadfast_base::Seed;
 use steadfast_fault::control::Client;
 use steadfast_fault::{Fault, Injector, LeaseState};
 use steadfast_lab::inject::{Active, Kill, KillConfig, LeasedFault, Pause};
-use steadfast_lab::system::{Address, ProcessConfig, Readiness, Scope, Signal, System, SystemConfig};
+use steadfast_lab::system::{
+    Address, Identity, ProcessConfig, Readiness, Scope, Signal, System, SystemConfig,
+};
 use steadfast_lab::undo::{RunLock, StateDir, UndoLog, Watchdog, WatchdogCommand, recover, watchdog_main};
 
 /// Within which time all must be gone.
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.first().and_then(|word| word.to_str()) {
         Some("watchdog") => watchdog_main(&arguments[1..]),
+        Some("target") => target(),
         Some("run") => run(Path::new(&arguments[1]), arguments[2].to_str().expect("a word")),
         _ => {
             let full = std::env::var_os("STEADFAST_FULL").is_some();
@@ -45,6 +48,10 @@ fn test_all(rounds: u32, seed: Seed) {
     killed_run_leaves_nothing("killed once all is in force", await_in_force);
     killed_with_its_watchdog_it_is_recovered();
     a_lease_does_not_outlive_its_run();
+    a_watchdog_that_does_not_watch_is_an_error();
+    if rounds > 5 {
+        a_stopped_target_gets_its_fault_again_when_it_goes_on();
+    }
     eprintln!("ok");
 }
 
@@ -124,6 +131,66 @@ fn a_lease_does_not_outlive_its_run() {
     eprintln!("killed with a lease: revoked");
 }
 
+fn a_watchdog_that_does_not_watch_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = StateDir::at(&folder.path().join("state")).expect("it is ours");
+    let undo = UndoLog::create(&state, folder.path(), "run").expect("it can be written");
+    for program in ["/bin/false", "/no/such/program"] {
+        let command = WatchdogCommand { program: program.into(), arguments: Vec::new() };
+        let error = Watchdog::start(&undo, &command).expect_err("it does not watch");
+        assert!(error.to_string().contains("the watchdog did not start"), "{error}");
+    }
+    let command = WatchdogCommand::this_program().expect("it runs");
+    let mut watchdog = Watchdog::start(&undo, &command).expect("it watches");
+    assert!(watchdog.is_alive());
+    assert!(undo.end().expect("it can be written").is_empty());
+    watchdog.dismiss();
+    assert!(recover::list(&state).expect("it can be read").is_empty());
+}
+
+/// A linked target is stopped for longer than its lease lasts, ended by its own clock, and injected anew.
+fn a_stopped_target_gets_its_fault_again_when_it_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = StateDir::at(&folder.path().join("state")).expect("it is ours");
+    let undo = UndoLog::create(&state, folder.path(), "run").expect("it can be written");
+    let config = SystemConfig { folder: folder.path().to_owned(), bin_dirs: Vec::new() };
+    let (system, _deaths) = System::new(config, undo.clone()).expect("a thread");
+    let begin = |name: &str, injector, lasts| {
+        Active::begin(name, injector, lasts, HOUR, undo.clone()).expect("a thread")
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let outcome = runtime.block_on(async {
+        let program = std::env::current_exe().expect("it runs").to_str().expect("a plain name").to_owned();
+        let mut config = ProcessConfig::new("linked", [program.as_str(), "target"]);
+        config.control_socket = Some(state.socket("run", "linked"));
+        let linked = system.start(config).await.expect("it runs");
+        let fault: Fault = serde_json::from_str(r#"{"http": {"status": 503}}"#).expect("a fault");
+        let lease = LeasedFault::new(&linked, "refuse", undo.marker(), fault, None).expect("it is linked");
+        let refuse = begin("refuse", Box::new(lease), HOUR);
+        refuse.injected().await.expect("it answers");
+        let freeze = begin("freeze", Box::new(Pause::new(linked, Scope::Main)), Duration::from_secs(4));
+        assert_eq!(freeze.undone().await.undone.as_deref(), Ok("/proc shows none of them stopped"));
+        while refuse.observation().spans.len() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        refuse.end();
+        let outcome = refuse.undone().await;
+        system.stop().await.expect("it stops");
+        outcome
+    });
+    assert!(outcome.undone.is_ok() && outcome.problems[0].contains("no answer in time"), "{outcome:?}");
+    eprintln!("a target stopped for longer than its lease: injected anew");
+}
+
+/// A linked process that only serves its control endpoint.
+fn target() -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _entered = runtime.enter();
+    let _injector = Injector::from_env().expect("it listens");
+    std::thread::sleep(HOUR);
+    ExitCode::SUCCESS
+}
+
 /// A run under test, and all that can be found of it.
 struct Run {
     folder: tempfile::TempDir,
@@ -163,6 +230,17 @@ impl Run {
         let mut left = self.processes(|command| command.contains(&folder) || command.contains(&self.token));
         left.retain(|pid| *pid != own);
         left
+    }
+
+    /// What the run itself has started.
+    fn children(&self) -> Vec<Identity> {
+        let started_by_run = |pid: &i32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+            parent == Some(self.child.id())
+        };
+        let pids = self.left().into_iter().filter(started_by_run);
+        pids.filter_map(Identity::of).filter(|process| process.is_alive()).collect()
     }
 
     fn processes(&self, wanted: impl Fn(&str) -> bool) -> Vec<i32> {
@@ -207,7 +285,7 @@ fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 fn kill(pid: i32) {
-    if let Some(process) = steadfast_lab::system::Identity::of(pid) {
+    if let Some(process) = Identity::of(pid) {
         Signal::Kill.send(process).expect("it is ours");
     }
 }

@@ -95,9 +95,12 @@ impl Stat {
     }
 }
 
-/// Returns what distinguishes this boot of the machine from any other; start times count from it.
+/// Returns what distinguishes this boot of the machine, and this space of pids, from any other: within it a pid with
+/// its start time means one process.
 pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("{} {}", boot.trim(), namespace.display())
 }
 
 #[cfg(test)]

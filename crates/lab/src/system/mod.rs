@@ -7,10 +7,13 @@
 
 mod config;
 mod end;
+mod ending;
 mod error;
 mod exit;
 mod family;
 mod identity;
+mod instance;
+mod launch;
 mod output;
 mod process;
 mod program;
