@@ -7,6 +7,7 @@ use steadfast_base::{Deadline, Rng};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::handle::Status;
 use super::progress::Record;
@@ -142,15 +143,18 @@ impl<P: ProcessManager, T: Port<P>> Driver<P, T> {
         let (sender, status) = watch::channel(Status::Starting);
         running.insert(Arc::clone(&id), status.clone());
         let guard = Running { shared: Arc::clone(&self.shared), id: Arc::clone(&id) };
-        let task = self.shared.tasks.track_future(async move {
-            let Running { shared, id } = &guard;
-            let dropped = shared.dropped.clone();
-            tokio::select! {
-                biased;
-                () = dropped.cancelled() => {}
-                () = run(shared, id, input, sender) => {}
+        let task = self.shared.tasks.track_future(
+            async move {
+                let Running { shared, id } = &guard;
+                let dropped = shared.dropped.clone();
+                tokio::select! {
+                    biased;
+                    () = dropped.cancelled() => {}
+                    () = run(shared, id, input, sender) => {}
+                }
             }
-        });
+            .in_current_span(),
+        );
         // Not under the lock: a runtime that is shutting down drops the task at once, and the guard takes the lock.
         drop(running);
         tokio::spawn(task);

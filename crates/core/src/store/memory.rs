@@ -18,7 +18,7 @@ use crate::EventId;
 ///
 /// The highest durability is [`Durability::Accepted`]: a caller who asks for more is refused rather than
 /// deceived. It appends to several streams at once and recognises every batch that it holds. Memory grows with
-/// each event and is freed with the store.
+/// each event and is freed with the store; a read looks at every event, also when it asks for one stream.
 ///
 /// # Examples
 /// ```

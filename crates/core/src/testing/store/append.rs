@@ -1,5 +1,7 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures::FutureExt;
 use steadfast_base::TraceContext;
 
 use super::StoreFactory;
@@ -116,6 +118,65 @@ pub async fn duplicate_batches_return_their_place(factory: &mut dyn StoreFactory
         })?;
     }
     check_eq("log after duplicates", &read_all(&*store).await?, &before)
+}
+
+/// A batch that several append at the same time stands once, and all are told the same place.
+///
+/// # Errors
+/// What the store got wrong.
+pub async fn batches_appended_twice_at_once_stand_once(factory: &mut dyn StoreFactory) -> Checked {
+    let store = factory.open().await;
+    for round in 0..20 {
+        let batch = Batch::to_stream(format!("s{round}"), events("e", 1 + round % 2));
+        let condition = Condition::stream(format!("s{round}"), Expected::NoStream);
+        let mut appends = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (store, batch, condition) = (Arc::clone(&store), batch.clone(), condition.clone());
+            appends.spawn(async move { append_if(&*store, &batch, condition).await });
+        }
+        let mut places = Vec::new();
+        for outcome in appends.join_all().await {
+            let appended = outcome?.map_err(|error| format!("one of equal appends failed: {error}"))?;
+            places.push((appended.duplicate, appended.position, appended.revision));
+        }
+        places.sort_unstable();
+        let (_, position, revision) = places[0];
+        let expected: Vec<_> = [false, true, true, true].map(|twice| (twice, position, revision)).into();
+        check_eq("places of equal appends", &places, &expected)?;
+    }
+    check_eq("events", &read_all(&*store).await?.len(), &30)
+}
+
+/// A batch whose append was dropped is whole or absent, and appending it again tells.
+///
+/// # Errors
+/// What the store got wrong.
+pub async fn dropped_appends_are_whole_or_absent(factory: &mut dyn StoreFactory) -> Checked {
+    let store = factory.open().await;
+    let mut sent = Vec::new();
+    for round in 0..30 {
+        let batch = Batch::to_stream("s", events("e", 3));
+        let mut append = store.append(batch.clone(), Condition::Any, usual(&*store));
+        // Dropped before it is polled, after it is, and a little later.
+        for _ in 0..round % 3 {
+            if append.as_mut().now_or_never().is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(append);
+        sent.push(batch);
+    }
+    for batch in &sent {
+        append(&*store, batch).await?;
+    }
+    let log = read_all(&*store).await?;
+    check_eq("number of events", &log.len(), &(3 * sent.len()))?;
+    let together = log.chunks(3).all(|part| {
+        let ids = part.iter().map(|stored| stored.event.id());
+        sent.iter().any(|batch| ids.clone().eq(batch.events.iter().map(|new| new.event.id())))
+    });
+    check(together, || "the events of a dropped append do not stand together".to_owned())
 }
 
 /// Empty batches, bad names of streams and ids that repeat within a batch are refused and leave nothing.

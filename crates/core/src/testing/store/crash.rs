@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::tools::{Checked, append, check, check_eq, event, read_all, skip, within};
 use super::{Crash, StoreFactory};
-use crate::store::{Batch, Condition, Durability, EventStore, Position, StoredEvent};
+use crate::store::{Batch, Condition, Durability, EventStore, Filter, Position, Query, StoredEvent};
 use crate::{Event, EventId};
 
 const ROUNDS: usize = 3;
@@ -31,6 +32,72 @@ pub async fn durable_batches_survive_the_loss_of_power(factory: &mut dyn StoreFa
 /// What the store got wrong.
 pub async fn written_batches_survive_the_death_of_the_process(factory: &mut dyn StoreFactory) -> Checked {
     survive(factory, Durability::Written, Crash::Process).await
+}
+
+/// What a reader or a subscriber has seen is there after the process died, at the same places, even if it was
+/// appended as [`Durability::Accepted`] only: nobody acts on an event that then never happened.
+///
+/// # Errors
+/// What the store got wrong.
+pub async fn events_seen_survive_the_death_of_the_process(factory: &mut dyn StoreFactory) -> Checked {
+    let store = factory.open().await;
+    if store.capabilities().durability_max < Durability::Written {
+        return skip("the store cannot achieve `written`");
+    }
+    let crowd = Crowd::start(&store, 0, Durability::Accepted);
+    let (mut read, mut subscribed) = (Vec::new(), Vec::new());
+    let mut subscription = store.subscribe(Filter::all(), Position::START);
+    let enough = async {
+        crowd.enough.notified().await;
+        while read.len() < ACKNOWLEDGED {
+            read = super::tools::read(&*store, Query::default()).await?;
+        }
+        Ok::<_, String>(())
+    };
+    let following = async {
+        while let Some(Ok(stored)) = subscription.next().await {
+            subscribed.push(stored);
+        }
+    };
+    let followed = within("reading what is appended", async {
+        tokio::select! {
+            enough = enough => enough,
+            () = following => Err("a subscription ended before the store closed".to_owned()),
+        }
+    });
+    followed.await??;
+    drop(subscription);
+    let Some(crashing) = factory.crash(Crash::Process) else { return skip("no such crash can be simulated") };
+    let survivor = within("opening after the crash", crashing).await?;
+    crowd.stop().await?;
+    let log = read_all(&*survivor).await?;
+    for (who, seen) in [("a reader", read), ("a subscriber", subscribed)] {
+        check(log.starts_with(&seen), || {
+            format!("{who} saw {} events, the log has others after the crash: {}", seen.len(), log.len())
+        })?;
+    }
+    Ok(())
+}
+
+/// A batch that was appended as [`Durability::Written`] and again, as a duplicate, as [`Durability::Durable`]
+/// survives the loss of power.
+///
+/// # Errors
+/// What the store got wrong.
+pub async fn duplicates_are_raised_to_the_durability_asked_for(factory: &mut dyn StoreFactory) -> Checked {
+    let store = factory.open().await;
+    if store.capabilities().durability_max < Durability::Durable {
+        return skip("the store cannot achieve `durable`");
+    }
+    let batch = Batch::to_stream("s", [event("a"), event("b")]);
+    for (durability, duplicate) in [(Durability::Written, false), (Durability::Durable, true)] {
+        let appended = within("append", store.append(batch.clone(), Condition::Any, durability)).await?;
+        let appended = appended.map_err(|error| format!("append as {durability} failed: {error}"))?;
+        check_eq("whether it is a duplicate", &appended.duplicate, &duplicate)?;
+    }
+    let Some(crashing) = factory.crash(Crash::Power) else { return skip("no such crash can be simulated") };
+    let survivor = within("opening after the crash", crashing).await?;
+    check_eq("events that survived", &read_all(&*survivor).await?.len(), &2)
 }
 
 async fn survive(factory: &mut dyn StoreFactory, durability: Durability, crash: Crash) -> Checked {

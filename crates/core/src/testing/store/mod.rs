@@ -37,7 +37,9 @@ mod tools;
 
 pub use append::achieved_durability_is_at_least_what_was_asked;
 pub use append::attributes_survive_the_round_trip;
+pub use append::batches_appended_twice_at_once_stand_once;
 pub use append::batches_over_several_streams_are_atomic_or_refused;
+pub use append::dropped_appends_are_whole_or_absent;
 pub use append::duplicate_batches_return_their_place;
 pub use append::events_keep_the_order_of_their_batch;
 pub use append::invalid_batches_are_refused;
@@ -48,7 +50,9 @@ pub use condition::expected_no_stream;
 pub use condition::expected_revision;
 pub use condition::none_matching;
 pub use condition::one_of_many_concurrent_writers_wins_each_revision;
+pub use crash::duplicates_are_raised_to_the_durability_asked_for;
 pub use crash::durable_batches_survive_the_loss_of_power;
+pub use crash::events_seen_survive_the_death_of_the_process;
 pub use crash::written_batches_survive_the_death_of_the_process;
 pub use factory::Crash;
 pub use factory::StoreFactory;
@@ -80,10 +84,14 @@ macro_rules! store_conformance {
             an_empty_store_is_empty
             appended_events_are_readable_at_once
             attributes_survive_the_round_trip
+            batches_appended_twice_at_once_stand_once
             batches_over_several_streams_are_atomic_or_refused
+            dropped_appends_are_whole_or_absent
             duplicate_batches_return_their_place
+            duplicates_are_raised_to_the_durability_asked_for
             durable_batches_survive_the_loss_of_power
             events_keep_the_order_of_their_batch
+            events_seen_survive_the_death_of_the_process
             expected_exists
             expected_no_stream
             expected_revision

@@ -17,6 +17,8 @@ use crate::store::{
 enum Defect {
     SkipsSync,
     WritesLate,
+    ShowsWhatIsNotWritten,
+    IgnoresDuplicates,
     TearsTheLastBatch,
     IgnoresConditions,
     ForgetsDuplicates,
@@ -62,10 +64,13 @@ impl Store {
         let condition = if self.has(Defect::IgnoresConditions) { Condition::Any } else { condition };
         let append = self.memory.append(batch.clone(), condition, Durability::Accepted);
         let mut appended = append.now_or_never().expect("memory never waits")?;
-        if !appended.duplicate && (asked > Durability::Accepted && !self.has(Defect::WritesLate)) {
+        let late = self.has(Defect::WritesLate)
+            || self.has(Defect::ShowsWhatIsNotWritten) && asked == Durability::Accepted;
+        if !appended.duplicate && !late {
             medium.written.push(batch.clone());
         }
-        if asked >= Durability::Durable && !self.has(Defect::SkipsSync) {
+        let ignored = appended.duplicate && self.has(Defect::IgnoresDuplicates);
+        if asked >= Durability::Durable && !self.has(Defect::SkipsSync) && !ignored {
             medium.synced = medium.written.len();
         }
         appended.achieved = asked.min(max);
@@ -212,6 +217,9 @@ macro_rules! caught {
 caught! {
     catches_a_missing_sync: SkipsSync by durable_batches_survive_the_loss_of_power
     catches_a_late_write: WritesLate by written_batches_survive_the_death_of_the_process
+    catches_events_shown_too_early: ShowsWhatIsNotWritten by events_seen_survive_the_death_of_the_process
+    catches_duplicates_that_are_not_synced: IgnoresDuplicates by duplicates_are_raised_to_the_durability_asked_for
+    catches_duplicates_told_as_new: ForgetsDuplicates by batches_appended_twice_at_once_stand_once
     catches_a_torn_batch: TearsTheLastBatch by durable_batches_survive_the_loss_of_power
     catches_ignored_stream: IgnoresConditions by expected_no_stream
     catches_ignored_existence: IgnoresConditions by expected_exists
@@ -220,6 +228,7 @@ caught! {
     catches_ignored_conflict: IgnoresConditions by a_conflict_leaves_nothing_behind
     catches_lost_updates: IgnoresConditions by one_of_many_concurrent_writers_wins_each_revision
     catches_forgotten_duplicates: ForgetsDuplicates by duplicate_batches_return_their_place
+    catches_dropped_appends_that_are_split: SplitsBatches by dropped_appends_are_whole_or_absent
     catches_split_batches: SplitsBatches by readers_never_see_part_of_a_batch
     catches_a_gap: DropsLiveEvents by subscriptions_have_no_gap_and_no_repeat
     catches_a_repeat: RepeatsLiveEvents by subscriptions_have_no_gap_and_no_repeat
