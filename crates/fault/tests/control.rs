@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -164,12 +165,15 @@ fn a_dead_socket_is_replaced_and_nothing_else() {
 fn of_two_that_replace_a_dead_socket_at_the_same_time_one_wins() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("fault.sock");
-    for _ in 0..20 {
+    for _ in 0..200 {
         drop(UnixListener::bind(&path).expect("a socket"));
+        let barrier = Arc::new(Barrier::new(2));
         let start = || {
-            std::thread::spawn({
-                let path = path.clone();
-                move || listen(&runtime(), &path)
+            let (path, barrier) = (path.clone(), barrier.clone());
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+                barrier.wait();
+                listen(&runtime, &path)
             })
         };
         let started = [start(), start()].map(|thread| thread.join().expect("no panic"));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use steadfast_fault::Injector;
 
@@ -13,11 +14,19 @@ fn runtime() -> tokio::runtime::Runtime {
 #[test]
 fn child_that_reads_its_environment() {
     let injector = runtime().block_on(async { Injector::from_env() }).expect("an injector or none");
-    let threads = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
-    let names = threads.flat_map(|thread| std::fs::read_to_string(thread.path().join("comm")));
-    let controls = names.filter(|name| name.starts_with("fault-")).count();
+    let threads = || {
+        let threads = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
+        let names = threads.flat_map(|thread| std::fs::read_to_string(thread.path().join("comm")));
+        names.filter(|name| name.starts_with("fault-")).count()
+    };
     let asked = std::env::var_os(steadfast_fault::SOCKET_ENV).is_some_and(|path| !path.is_empty());
-    assert_eq!((injector.is_some(), controls > 0), (asked, asked));
+    assert_eq!(injector.is_some(), asked);
+    let patience = Instant::now() + Duration::from_secs(5);
+    // A thread takes its name when it starts to run.
+    while asked && threads() == 0 {
+        assert!(Instant::now() < patience, "no thread serves the socket");
+    }
+    assert_eq!(threads() > 0, asked);
 }
 
 #[test]

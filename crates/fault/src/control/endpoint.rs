@@ -24,28 +24,31 @@ const WRITE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     stop: Arc<AtomicBool>,
+    socket: Arc<Socket>,
     acceptor: Option<JoinHandle<()>>,
 }
 
 impl Endpoint {
     pub(crate) fn start(path: &Path, leases: Arc<Leases>) -> Result<Self, Error> {
-        let socket = Socket::listen(path)?;
+        let socket = Arc::new(Socket::listen(path)?);
         let io = |doing, source| Error::Io { path: path.to_owned(), doing, source };
         sockopt::set_socket_timeout(&socket.listener, Timeout::Recv, Some(TICK))
             .map_err(|errno| io("cannot set its timeout", errno.into()))?;
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
+        let (listening, stopped) = (socket.clone(), stop.clone());
         let acceptor = thread::Builder::new()
             .name("fault-control".to_owned())
-            .spawn(move || accept(&socket, &leases, &stopped))
+            .spawn(move || accept(&listening, &leases, &stopped))
             .map_err(|source| io("cannot start its thread", source))?;
-        Ok(Self { stop, acceptor: Some(acceptor) })
+        Ok(Self { stop, socket, acceptor: Some(acceptor) })
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
+        // Wakes the acceptor; if that fails, it looks by itself after its tick.
+        let _woken = rustix::net::shutdown(&self.socket.listener, rustix::net::Shutdown::Both);
         if let Some(acceptor) = self.acceptor.take() {
             // A thread that panicked has closed its socket; there is nothing left to do for it.
             let _joined = acceptor.join();
@@ -68,6 +71,7 @@ fn accept(socket: &Socket, leases: &Arc<Leases>, stop: &AtomicBool) {
         match accepted {
             Ok((stream, _)) => connections.extend(connect(stream, leases, connections.len())),
             Err(error) if is_timeout(&error) => {}
+            Err(_) if stop.load(Ordering::Acquire) => {}
             Err(error) => {
                 tracing::warn!(%error, "the fault control socket could not accept a connection");
                 thread::sleep(TICK);

@@ -33,14 +33,11 @@ impl Socket {
         let _folder = lock_folder(path).map_err(failed(path, "cannot lock its folder"))?;
         remove_dead(path, &address)?;
         let socket = new_socket(SocketFlags::CLOEXEC).map_err(failed(path, "cannot make a socket"))?;
-        // The file takes over the mode of the socket; and nobody can connect before `listen`.
+        // The file is made with the mode of the socket, so there is no moment at which others might connect.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)
             .and_then(|()| rustix::net::bind(&socket, &address))
             .map_err(failed(path, "cannot bind it"))?;
-        let file = fs::symlink_metadata(path).map_err(failed(path, "cannot read its mode"))?;
-        if file.mode() & 0o777 != 0o600 {
-            rustix::fs::chmod(path, Mode::RUSR | Mode::WUSR).map_err(failed(path, "cannot set its mode"))?;
-        }
+        let file = fs::symlink_metadata(path).map_err(failed(path, "cannot look at it"))?;
         rustix::net::listen(&socket, 16).map_err(failed(path, "cannot listen"))?;
         Ok(Self {
             listener: UnixListener::from(socket),
