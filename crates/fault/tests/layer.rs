@@ -246,5 +246,6 @@ async fn calls_in_flight_during_a_stall_are_affected_by_it() {
     }
     let dose = injector.revoke(&id("stall")).expect("a lease").dose;
     assert_eq!(dose.seen, calls);
-    assert!((2..=10).contains(&dose.affected) && dose.affected < calls, "{dose:?}");
+    // In flight during each of the four, and the first one after each.
+    assert!((5..=10).contains(&dose.affected) && dose.affected < calls, "{dose:?}");
 }
