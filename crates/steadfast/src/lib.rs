@@ -1,1 +1,47 @@
 //! Build event-driven backends that are proven under fault.
+//!
+//! This crate is the one that a service names. It re-exports the libraries by feature, and holds what a process
+//! needs around them: [`runtime`], [`shutdown`], [`config`], [`telemetry`] and [`problem`] documents.
+//!
+//! | feature (all are on by default) | module | what it is |
+//! |---|---|---|
+//! | – | [`base`] | deadlines, request context, budgets, seeds, units |
+//! | `core` | `core` | events, the event store's contract, bus, aggregates |
+//! | `guard` | `guard` | deadlines, retries and circuit breakers as tower layers |
+//! | `file` | `backends::file` | an event store in a folder |
+//! | `fault` | `fault` | the injector that an experiment reaches a service through |
+//!
+//! # Examples
+//! A service with logs, metrics and an orderly end:
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use steadfast::runtime::{self, RuntimeConfig};
+//! use steadfast::telemetry::{self, Metrics, TelemetryConfig};
+//!
+//! fn main() -> ExitCode {
+//!     runtime::run(&RuntimeConfig::default(), |shutdown| async move {
+//!         telemetry::init(&TelemetryConfig::default())?;
+//!         let metrics = Metrics::new("hello");
+//!         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//!         axum::serve(listener, metrics.router()).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+//!         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+//!     })
+//! }
+//! ```
+
+pub mod config;
+pub mod problem;
+pub mod runtime;
+pub mod shutdown;
+pub mod telemetry;
+
+#[cfg(feature = "file")]
+pub use steadfast_backends as backends;
+pub use steadfast_base as base;
+#[cfg(feature = "core")]
+pub use steadfast_core as core;
+#[cfg(feature = "fault")]
+pub use steadfast_fault as fault;
+#[cfg(feature = "guard")]
+pub use steadfast_guard as guard;

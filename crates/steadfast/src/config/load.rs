@@ -1,0 +1,341 @@
+//! Filling a configuration layer by layer.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::path::{get, known, leaves, resolve, set};
+use super::{Error, Origin};
+
+/// Fills a configuration from its defaults, then from the JSON `file`, then from the variables of this process's
+/// environment that begin with `prefix` and two underscores.
+///
+/// # Errors
+/// [`Error`], which names the file with the field, or the variable, and what is wrong with it.
+pub fn load<T>(file: Option<&Path>, prefix: &str) -> Result<T, Error>
+where
+    T: Default + Serialize + DeserializeOwned,
+{
+    // A value that is not UTF-8 is read with a replacement character, which the field then refuses or shows.
+    let environment = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+    load_from(file, prefix, environment)
+}
+
+/// Fills a configuration as [`load`] does, with `environment` in place of that of the process.
+///
+/// All fields of `T` must be written when it is serialized (no `skip_serializing_if`), for that is how they are known.
+///
+/// # Errors
+/// As for [`load`].
+///
+/// # Panics
+/// When the defaults of `T` cannot be written as a JSON document and read back, which is a bug of `T`.
+pub fn load_from<T>(
+    file: Option<&Path>,
+    prefix: &str,
+    environment: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+) -> Result<T, Error>
+where
+    T: Default + Serialize + DeserializeOwned,
+{
+    let mut document = document(&T::default());
+    if let Some(file) = file {
+        add_all::<T>(&mut document, from_file(file)?)?;
+    }
+    let fields = from_environment(&document, prefix, environment);
+    add_all::<T>(&mut document, fields)?;
+    Ok(T::deserialize(&document).expect("each field was read back when it was added"))
+}
+
+/// A field that a layer gives.
+struct Field {
+    path: Vec<String>,
+    /// What the value may be, the likelier first.
+    readings: Vec<Value>,
+    origin: Origin,
+}
+
+fn from_file(file: &Path) -> Result<Vec<Field>, Error> {
+    let text = std::fs::read(file).map_err(|source| Error::Read { path: file.to_owned(), source })?;
+    let fields: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| Error::Syntax {
+        path: file.to_owned(),
+        line: error.line(),
+        column: error.column(),
+        message: without_position(&error),
+    })?;
+    let field = |(path, value): (Vec<String>, Value)| {
+        let origin = Origin::File { path: file.to_owned(), field: path.join(".") };
+        Field { path, readings: vec![value], origin }
+    };
+    // The document itself is a leaf when it is empty, and says nothing.
+    Ok(leaves(Value::Object(fields)).into_iter().filter(|(path, _)| !path.is_empty()).map(field).collect())
+}
+
+fn from_environment(
+    document: &Value,
+    prefix: &str,
+    environment: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+) -> Vec<Field> {
+    let variables = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
+    let field = |(variable, text): (String, String)| {
+        let names: Vec<&str> = variable.strip_prefix(prefix)?.strip_prefix("__")?.split("__").collect();
+        let path = resolve(document, &names);
+        // What is text by default stays text, though it may look like a number. `null` says nothing of the type.
+        let json = match get(document, &path) {
+            Some(Value::String(_)) => None,
+            _ => serde_json::from_str(&text).ok(),
+        };
+        let readings = json.into_iter().chain([Value::String(text)]).collect();
+        Some(Field { path, readings, origin: Origin::Environment { variable } })
+    };
+    let mut fields: Vec<Field> = variables.filter_map(field).collect();
+    // The environment has no order of its own, and which error is told must not depend on chance.
+    fields.sort_by(|a, b| a.path.cmp(&b.path));
+    fields
+}
+
+/// Adds the fields of a layer one by one, so that an error can name the field; one that is valid only after another
+/// waits for it.
+fn add_all<T: Serialize + DeserializeOwned>(
+    document: &mut Value,
+    mut fields: Vec<Field>,
+) -> Result<(), Error> {
+    while !fields.is_empty() {
+        let (before, mut first_error) = (fields.len(), None);
+        fields.retain(|field| match add::<T>(document, field) {
+            Ok(()) => false,
+            Err(error) => {
+                first_error.get_or_insert(error);
+                true
+            }
+        });
+        match first_error {
+            Some(error) if fields.len() == before => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sets one field to the first reading with which the document is valid.
+fn add<T: Serialize + DeserializeOwned>(document: &mut Value, field: &Field) -> Result<(), Error> {
+    let mut first_error = None;
+    for reading in &field.readings {
+        match read::<T>(document, field, reading) {
+            Ok(read) => {
+                *document = read;
+                return Ok(());
+            }
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+/// Returns the document with the field set to `reading`.
+fn read<T>(document: &Value, field: &Field, reading: &Value) -> Result<Value, Error>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let Field { path, origin, .. } = field;
+    let mut candidate = document.clone();
+    set(&mut candidate, path, reading.clone());
+    let unknown = || Error::Unknown { origin: origin.clone(), known: known(document, path) };
+    match T::deserialize(&candidate) {
+        // A field that is not written back was ignored.
+        Ok(config) if get(&self::document(&config), path).is_none() => Err(unknown()),
+        Ok(_) => Ok(candidate),
+        // A map takes names that it does not have yet, so that the document does not have it is not enough.
+        Err(error) if get(document, path).is_none() && is_unknown_field(&error) => Err(unknown()),
+        Err(error) => Err(Error::Value { origin: origin.clone(), message: error.to_string() }),
+    }
+}
+
+fn document(config: &impl Serialize) -> Value {
+    serde_json::to_value(config).expect("a configuration can be written as JSON")
+}
+
+/// The message of `serde::de::Error::unknown_field`, which `deny_unknown_fields` raises.
+fn is_unknown_field(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("unknown field")
+}
+
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use serde::Deserialize;
+    use steadfast_base::units::HumanDuration;
+
+    use super::*;
+    use crate::runtime::RuntimeConfig;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Config {
+        listen: String,
+        version: String,
+        max_orders: u32,
+        title: Option<String>,
+        limits: Vec<u32>,
+        labels: BTreeMap<String, String>,
+        runtime: RuntimeConfig,
+    }
+
+    impl Default for Config {
+        fn default() -> Self {
+            Self {
+                listen: "127.0.0.1:0".to_owned(),
+                version: "1".to_owned(),
+                max_orders: 10,
+                title: None,
+                limits: vec![1],
+                labels: BTreeMap::new(),
+                runtime: RuntimeConfig::default(),
+            }
+        }
+    }
+
+    fn with(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("orders.json");
+        if let Some(text) = file {
+            std::fs::write(&path, text).expect("a file");
+        }
+        let result = load_from(file.map(|_| path.as_path()), "ORDERS", environment.iter().copied());
+        result.map_err(|error| error.to_string().replace(path.to_str().expect("UTF-8"), "orders.json"))
+    }
+
+    #[test]
+    fn nothing_given_is_the_default() {
+        assert_eq!(with(None, &[]), Ok(Config::default()));
+        assert_eq!(with(Some("{}"), &[("ORDERSX__LISTEN", "x"), ("LISTEN", "x")]), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_file_goes_before_the_default_and_the_environment_before_the_file() {
+        let file = r#"{"listen": "file", "maxOrders": 20, "limits": [], "runtime": {"drain": "1s"}}"#;
+        let environment = [("ORDERS__LISTEN", "environment"), ("ORDERS__RUNTIME__NAME", "shop")];
+        let mut expected = Config {
+            listen: "environment".to_owned(),
+            max_orders: 20,
+            limits: Vec::new(),
+            ..Config::default()
+        };
+        expected.runtime.drain = HumanDuration(Duration::from_secs(1));
+        expected.runtime.name = "shop".to_owned();
+        assert_eq!(with(Some(file), &environment), Ok(expected));
+    }
+
+    #[test]
+    fn a_variable_takes_the_type_of_its_field() {
+        let environment = [
+            ("ORDERS__MAX_ORDERS", "5"),
+            ("ORDERS__VERSION", "2"),
+            ("ORDERS__TITLE", "2026"),
+            ("ORDERS__LIMITS", "[1, 2]"),
+            ("ORDERS__LABELS__zone", "eu"),
+            ("ORDERS__RUNTIME__WORKERS", "3"),
+        ];
+        let config = with(None, &environment).expect("it is valid");
+        assert_eq!(
+            (config.max_orders, config.version.as_str(), config.title.as_deref()),
+            (5, "2", Some("2026"))
+        );
+        assert_eq!((config.limits, config.labels["zone"].as_str()), (vec![1, 2], "eu"));
+        assert_eq!(config.runtime.workers.map(|workers| workers.get()), Some(3));
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        let fields = "the document has labels, limits, listen, maxOrders, runtime, title, version";
+        for (file, environment, expected) in [
+            ("{", vec![], "orders.json:1:1: EOF while parsing an object".to_owned()),
+            ("[]", vec![], "orders.json:1:0: invalid type: sequence, expected a map".to_owned()),
+            ("{\n \"listen\": }", vec![], "orders.json:2:12: expected value".to_owned()),
+            (r#"{"listn": 1}"#, vec![], format!("`listn` in orders.json: no such field, {fields}")),
+            (
+                r#"{"runtime": {"drain": "5"}}"#,
+                vec![],
+                "`runtime.drain` in orders.json: duration `5`: has no unit".to_owned(),
+            ),
+            (
+                r#"{"runtime": {"workrs": 5}}"#,
+                vec![],
+                "`runtime.workrs` in orders.json: no such field, `runtime` has drain, name, workers"
+                    .to_owned(),
+            ),
+            (
+                "{}",
+                vec![("ORDERS__LISTN", "x")],
+                format!("ORDERS__LISTN in the environment: no such field, {fields}"),
+            ),
+            (
+                "{}",
+                vec![("ORDERS__MAX_ORDERS", "many")],
+                "ORDERS__MAX_ORDERS in the environment: invalid type: string \"many\", expected u32"
+                    .to_owned(),
+            ),
+        ] {
+            let told = with(Some(file), &environment).expect_err("it is invalid");
+            assert!(told.starts_with(&expected), "{told}\nis not\n{expected}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = load_from::<Config>(Some(Path::new("/nowhere/orders.json")), "X", [("", ""); 0]);
+        assert_eq!(
+            error.expect_err("it is not there").to_string(),
+            "cannot read the configuration /nowhere/orders.json"
+        );
+    }
+
+    #[test]
+    fn fields_that_are_valid_only_together_are_taken_together() {
+        #[derive(Debug, Serialize, Deserialize)]
+        #[serde(try_from = "Between")]
+        struct Range {
+            from: u32,
+            until: u32,
+        }
+        #[derive(Deserialize)]
+        struct Between {
+            from: u32,
+            until: u32,
+        }
+        impl TryFrom<Between> for Range {
+            type Error = &'static str;
+            fn try_from(Between { from, until }: Between) -> Result<Self, Self::Error> {
+                if from <= until { Ok(Self { from, until }) } else { Err("from is above until") }
+            }
+        }
+        impl Default for Range {
+            fn default() -> Self {
+                Self { from: 0, until: 5 }
+            }
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("range.json");
+        std::fs::write(&path, r#"{"from": 10, "until": 20}"#).expect("a file");
+        // `until` has to be set first.
+        let range: Range = load_from(Some(&path), "X", [("", ""); 0]).expect("it is valid");
+        assert_eq!((range.from, range.until), (10, 20));
+        std::fs::write(&path, r#"{"from": 30, "until": 20}"#).expect("a file");
+        let error = load_from::<Range>(Some(&path), "X", [("", ""); 0]).expect_err("it is invalid");
+        assert!(
+            error.to_string().contains("`from` in") && error.to_string().ends_with("from is above until")
+        );
+    }
+}

@@ -1,0 +1,111 @@
+//! Metrics in the text format of OpenMetrics.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use parking_lot::RwLock;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+/// The metrics of a process. Clones share the registry.
+///
+/// # Examples
+/// ```
+/// use prometheus_client::metrics::counter::Counter;
+/// use steadfast::telemetry::Metrics;
+///
+/// let metrics = Metrics::new("orders");
+/// let created = Counter::<u64>::default();
+/// metrics.register(|registry| registry.register("created", "Orders created", created.clone()));
+/// created.inc();
+/// assert!(metrics.encode().contains("orders_created_total 1"));
+/// ```
+#[derive(Clone, Default)]
+pub struct Metrics {
+    registry: Arc<RwLock<Registry>>,
+}
+
+impl Metrics {
+    /// Creates an empty registry; `prefix` and an underscore stand before each name.
+    pub fn new(prefix: &str) -> Self {
+        Self { registry: Arc::new(RwLock::new(Registry::with_prefix(prefix))) }
+    }
+
+    /// Registers metrics: `register` is handed the registry, and what it returns is returned.
+    pub fn register<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
+        register(&mut self.registry.write())
+    }
+
+    /// Registers what the breakers of `breakers` have seen, of those too that are added later: `breaker_open`
+    /// (0 closed, 0.5 half-open, 1 open), `breaker_calls_total` by outcome and `breaker_opened_total`.
+    #[cfg(feature = "guard")]
+    pub fn register_breakers(&self, breakers: steadfast_guard::Registry) {
+        let collector = super::breakers::Collector::new(breakers);
+        self.registry.write().register_collector(Box::new(collector));
+    }
+
+    /// Returns all metrics in the text format of OpenMetrics 1.0.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry.read()).expect("a string takes any text");
+        text
+    }
+
+    /// Returns the route `GET /metrics`, to be merged into a service's router.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let metrics = self.clone();
+        Router::new().route("/metrics", get(move || std::future::ready(metrics.response())))
+    }
+
+    fn response(&self) -> impl IntoResponse + use<> {
+        const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        ([(header::CONTENT_TYPE, TEXT)], self.encode())
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::{Method, Request};
+    use http_body_util::BodyExt;
+    use prometheus_client::metrics::gauge::Gauge;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_route_answers_in_openmetrics() {
+        let metrics = Metrics::new("orders");
+        let gauge = Gauge::<i64>::default();
+        metrics.register(|registry| registry.register("queue", "Orders waiting", gauge.clone()));
+        gauge.set(3);
+        let request = Request::builder().uri("/metrics").body(Body::empty()).expect("a request");
+        let Ok(response) = metrics.router::<()>().oneshot(request).await;
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        );
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        let text = std::str::from_utf8(&body).expect("text");
+        let expected =
+            "# HELP orders_queue Orders waiting.\n# TYPE orders_queue gauge\norders_queue 3\n# EOF\n";
+        assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn the_route_takes_nothing_but_get() {
+        let request = Request::builder().method(Method::POST).uri("/metrics").body(Body::empty());
+        let Ok(response) = Metrics::default().router::<()>().oneshot(request.expect("a request")).await;
+        assert_eq!(response.status().as_u16(), 405);
+    }
+}

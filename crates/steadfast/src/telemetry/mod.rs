@@ -1,0 +1,12 @@
+//! Logs to stderr and metrics for Prometheus. Only binaries set them up; libraries record through `tracing`.
+
+#[cfg(feature = "guard")]
+mod breakers;
+mod logs;
+mod metrics;
+
+pub use logs::Error;
+pub use logs::Format;
+pub use logs::TelemetryConfig;
+pub use logs::init;
+pub use metrics::Metrics;
