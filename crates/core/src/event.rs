@@ -75,18 +75,7 @@ impl Event {
     /// Starts an event of type `kind` from `source`, with a new identity and the present time.
     #[allow(clippy::new_ret_no_self, reason = "the builder is how an event is made")]
     pub fn new(source: impl Into<Arc<str>>, kind: impl Into<Arc<str>>) -> EventBuilder {
-        EventBuilder(Self {
-            id: EventId::generate(),
-            source: source.into(),
-            kind: kind.into(),
-            subject: None,
-            time: SystemClock.now(),
-            content_type: None,
-            data_schema: None,
-            extensions: BTreeMap::new(),
-            trace: None,
-            data: Bytes::new(),
-        })
+        Self::restore(EventId::generate(), source, kind, SystemClock.now())
     }
 
     /// Starts an event that was made before, such as one that a store reads back.
@@ -239,5 +228,32 @@ impl EventBuilder {
     /// Finishes the event without data.
     pub fn build(self) -> Event {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_sort_by_time_of_making_and_survive_text() {
+        let ids: Vec<EventId> = (0..1000).map(|_| EventId::generate()).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        assert_eq!(ids[0].to_string().parse(), Ok(ids[0]));
+        assert_eq!(EventId::from_u128(ids[0].as_u128()), ids[0]);
+    }
+
+    #[test]
+    fn a_new_event_has_what_was_set_and_nothing_else() {
+        let bare = Event::new("/orders", "order.created").build();
+        assert_eq!((bare.source(), bare.kind(), bare.subject()), ("/orders", "order.created", None));
+        assert_eq!((bare.content_type(), bare.data_schema(), bare.trace()), (None, None, None));
+        assert!(bare.extensions().is_empty() && bare.data().is_empty());
+
+        let restored = Event::restore(bare.id(), "/orders", "order.created", bare.time());
+        assert_eq!(restored.clone().build(), bare);
+        let json = restored.extension("tenant", "a").json(&[1, 2]).expect("numbers are JSON");
+        assert_eq!((json.content_type(), &json.data()[..]), (Some("application/json"), &b"[1,2]"[..]));
+        assert_eq!(json.extensions().get("tenant").map(String::as_str), Some("a"));
     }
 }

@@ -2,6 +2,7 @@ use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use steadfast_base::TraceContext;
 
 /// The pure decision which step a process takes next.
 ///
@@ -21,6 +22,12 @@ pub trait ProcessManager: Send + Sync + 'static {
 
     /// Decides what comes next, from what started the process and the steps done so far, oldest first.
     fn react(&self, input: &Self::Input, done: &[Done<Self::Step, Self::Output>]) -> Next<Self::Step>;
+
+    /// Returns the trace that the process belongs to, if its input says: its events and calls carry it.
+    fn trace(&self, input: &Self::Input) -> Option<TraceContext> {
+        let _ = input;
+        None
+    }
 }
 
 /// What a process does next.

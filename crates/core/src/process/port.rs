@@ -66,6 +66,7 @@ pub struct Call<P: ProcessManager> {
     pub(super) key: Arc<str>,
     pub(super) attempt: u32,
     pub(super) deadline: Deadline,
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl<P: ProcessManager> Call<P> {
@@ -130,7 +131,7 @@ impl<P: ProcessManager> Context for Call<P> {
     }
 
     fn trace(&self) -> Option<TraceContext> {
-        None
+        self.trace
     }
 
     fn key(&self) -> Option<&str> {

@@ -4,15 +4,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::{FutureExt, TryStreamExt};
-use steadfast_base::Deadline;
+use steadfast_base::{Deadline, TraceContext};
 use tokio::sync::watch;
 
 use super::driver::Shared;
 use super::handle::Status;
 use super::progress::{Progress, Record, Task, Undo};
 use super::{Call, Error, Port, ProcessManager, StepError};
-use crate::Event;
 use crate::store::{self, Batch, Condition, Expected, Query, Revision};
+use crate::{Event, EventBuilder};
 
 /// Drives the process `id` to its end and tells `status`.
 pub(super) async fn run<P: ProcessManager, T: Port<P>>(
@@ -115,7 +115,8 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
         let input = Arc::clone(progress.input().expect("a process that acts has begun"));
         let key = Arc::from(format!("{}/{number}", self.stream));
         let deadline = Deadline::within(self.shared.policy.attempt_timeout);
-        Call { input, step, output, name: Arc::clone(&self.shared.name), key, attempt, deadline }
+        let trace = self.shared.manager.trace(&input);
+        Call { input, step, output, name: Arc::clone(&self.shared.name), key, attempt, deadline, trace }
     }
 
     async fn attempt<O>(
@@ -166,10 +167,15 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
         revision: &mut Option<Revision>,
         record: Record<P>,
     ) -> Result<(), Error> {
-        let mut events = vec![self.event(&record)?];
+        let input = match &record {
+            Record::Started { input } => Some(input),
+            _ => progress.input(),
+        };
+        let trace = input.and_then(|input| self.shared.manager.trace(input));
+        let mut events = vec![self.event(&record, trace)?];
         progress.evolve(record);
         while let Some(Task::Record(end)) = progress.react(&self.shared.manager) {
-            events.push(self.event(&end)?);
+            events.push(self.event(&end, trace)?);
             progress.evolve(end);
         }
         let batch = Batch::to_stream(Arc::clone(&self.stream), events);
@@ -195,14 +201,14 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
         }
     }
 
-    fn event(&self, record: &Record<P>) -> Result<Event, Error> {
+    fn event(&self, record: &Record<P>, trace: Option<TraceContext>) -> Result<Event, Error> {
         let name = &self.shared.name;
-        Event::new(format!("/processes/{name}"), format!("{name}.{}", record.kind()))
-            .subject(Arc::clone(self.id))
-            .json(record)
-            .map_err(|error| Error::Undecodable {
-                stream: Arc::clone(&self.stream),
-                problem: error.to_string(),
-            })
+        let event = Event::new(format!("/processes/{name}"), format!("{name}.{}", record.kind()))
+            .subject(Arc::clone(self.id));
+        let event = trace.into_iter().fold(event, EventBuilder::trace);
+        event.json(record).map_err(|error| Error::Undecodable {
+            stream: Arc::clone(&self.stream),
+            problem: error.to_string(),
+        })
     }
 }

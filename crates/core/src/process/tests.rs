@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
-use steadfast_base::{Context, Deadline, Rng, Seed};
+use steadfast_base::{Context, Deadline, Rng, Seed, TraceContext};
 use tokio::sync::Notify;
 
 use super::{Call, Done, Driver, Ended, Error, Next, Policy, Port, ProcessManager, StepError};
@@ -37,6 +37,10 @@ impl ProcessManager for Trip {
 
     fn name(&self) -> &str {
         "trip"
+    }
+
+    fn trace(&self, input: &u64) -> Option<TraceContext> {
+        TraceContext::new(u128::from(*input), 1, true).ok()
     }
 
     fn react(&self, _: &u64, done: &[Done<Step, u64>]) -> Next<Step> {
@@ -125,6 +129,7 @@ impl Port<Trip> for Services {
         self.fuse.burn().await;
         let (key, step, world) = (call.key().to_owned(), *call.step(), &self.world);
         assert_eq!(Context::key(&call), Some(&*key));
+        assert_eq!(call.trace().map(|trace| trace.trace_id()), Some(7));
         let draw = world.draw(100);
         let answer = if draw < world.good {
             world.apply(&key, step)
@@ -335,6 +340,8 @@ async fn the_end_is_recorded_with_the_last_step() {
     assert!(matches!(ended, Some(Ended::Completed(_))));
     let expected = ["trip.started", "trip.step-done", "trip.step-done", "trip.step-done", "trip.completed"];
     assert_eq!(kinds(&store, "b").await, expected);
+    let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("open");
+    assert!(events.iter().all(|stored| stored.event.trace().is_some()), "{events:?}");
 
     let again = driver.start("b", 7).await.expect("found").ended().await;
     assert!(matches!(again, Ok(Ended::Completed(_))));

@@ -56,3 +56,27 @@ impl fmt::Display for Revision {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn positions_survive_text_and_order_by_their_parts(a: (u64, u64), b: (u64, u64)) {
+            let [first, second] = [a, b].map(|(major, minor)| Position::from_parts(major, minor));
+            prop_assert_eq!(first.to_string().parse(), Ok(first));
+            prop_assert_eq!(first.cmp(&second), a.cmp(&b));
+            prop_assert!(first >= Position::START);
+        }
+    }
+
+    #[test]
+    fn other_text_is_no_position() {
+        for text in ["", ".", "1.", "1.2.3", "-1", "x"] {
+            assert!(text.parse::<Position>().is_err(), "{text}");
+        }
+    }
+}
