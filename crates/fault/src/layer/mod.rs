@@ -5,6 +5,10 @@
 //! future. So the layer keeps the contract of readiness by passing both halves through, needs no clone of the
 //! service, and costs nothing for requests that are not delayed. What a service does before its future is polled
 //! is not delayed: that of an async handler is nothing.
+//!
+//! Idle, a call loads one flag, stores and later tests which course its future takes: eight instructions that cost
+//! three or four more than the bare call when merged with the stack around them, which `tests/idle_cost.rs` counts.
+//! Where the compiler keeps the layer a function of its own, the frame of that function adds some twenty.
 
 mod answer;
 mod effect;

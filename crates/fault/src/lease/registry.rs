@@ -23,7 +23,7 @@ pub(super) const ENDED_MAX: usize = 256;
 /// Time is an argument: whoever calls reads the clock.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    // The one thing that an idle call reads; first, so that it is found without an offset to compute.
+    /// The one thing that an idle call reads: whether the snapshot may hold anything.
     armed: AtomicBool,
     /// What calls see of the book: the active leases, in the order in which they were injected.
     snapshot: RwLock<Arc<[Arc<Active>]>>,
