@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod inject;
+pub mod invariant;
 pub mod report;
 pub mod run;
 pub mod spec;

@@ -40,6 +40,10 @@ pub struct AcknowledgedCommands {
     /// Whether the order of each key's commands is checked.
     #[serde(default = "yes")]
     pub per_key_order: bool,
+    /// How long what was acknowledged may take to be there, after the load has ended; 10 s if left out.
+    #[serde(default = "ten_seconds")]
+    #[schemars(with = "text::Duration")]
+    pub within: HumanDuration,
 }
 
 fn yes() -> bool {
