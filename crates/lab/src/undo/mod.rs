@@ -5,6 +5,10 @@
 //! `steadfast`; and, if that died too, the next `steadfast` on the host, or `steadfast recover`. All three do the
 //! same by the same records, and each undoing is verified before it is marked as done.
 //!
+//! The order in a run: take the [`RunLock`], undo what dead runs left ([`recover::undo_all`]), create the
+//! [`UndoLog`], start the [`Watchdog`], and only then start and inject anything. At the end: end the faults, stop the
+//! system, [`UndoLog::end`], and dismiss the watchdog if nothing is left open.
+//!
 //! The undo log lies in the run's folder. The [`StateDir`] of the host names all logs of runs that have not ended.
 
 mod error;
