@@ -95,7 +95,7 @@ pub fn encode(id: OrderId, entry: &Entry, cause: &Cause) -> Event {
     }
     match entry {
         Entry::Order(domain::Event::Created(details)) => event.json(&**details),
-        Entry::Confirmation(process::Event::Failing(reason)) => event.json(reason),
+        Entry::Confirmation(process::Event::Failed(reason)) => event.json(reason),
         Entry::Order(_) | Entry::Confirmation(_) => return event.build(),
     }
     .expect("a plain structure can be written as JSON")
@@ -125,11 +125,11 @@ pub fn decode(stored: &StoredEvent) -> Result<Option<(OrderId, Entry, Cause)>, s
         "order.shipped" => Entry::Order(domain::Event::Shipped),
         "order.returned" => Entry::Order(domain::Event::Returned),
         "order.cancelled" => Entry::Order(domain::Event::Cancelled),
-        "confirmation.started" => Entry::Confirmation(process::Event::Started),
-        "confirmation.failing" => {
-            Entry::Confirmation(process::Event::Failing(serde_json::from_slice(event.data()).map_err(json)?))
+        "confirmation.requested" => Entry::Confirmation(process::Event::Requested),
+        "confirmation.failed" => {
+            let reason = serde_json::from_slice(event.data()).map_err(json)?;
+            Entry::Confirmation(process::Event::Failed(reason))
         }
-        "confirmation.failed" => Entry::Confirmation(process::Event::Failed),
         "confirmation.completed" => Entry::Confirmation(process::Event::Completed),
         other => return Err(damaged(format!("unknown type `{other}`"))),
     };
@@ -157,9 +157,8 @@ pub fn kind(entry: &Entry) -> &'static str {
         Entry::Order(domain::Event::Shipped) => "order.shipped",
         Entry::Order(domain::Event::Returned) => "order.returned",
         Entry::Order(domain::Event::Cancelled) => "order.cancelled",
-        Entry::Confirmation(process::Event::Started) => "confirmation.started",
-        Entry::Confirmation(process::Event::Failing(_)) => "confirmation.failing",
-        Entry::Confirmation(process::Event::Failed) => "confirmation.failed",
+        Entry::Confirmation(process::Event::Requested) => "confirmation.requested",
+        Entry::Confirmation(process::Event::Failed(_)) => "confirmation.failed",
         Entry::Confirmation(process::Event::Completed) => "confirmation.completed",
     }
 }

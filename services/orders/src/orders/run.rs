@@ -12,7 +12,7 @@ use super::api::{Api, router};
 use super::command::{Book, Orders, Settings};
 use super::defects::{Defects, WriteBehind};
 use super::metrics::OrderMetrics;
-use super::process::{Dependencies, Dependency, Manager};
+use super::process::{Dependencies, Dependency, Manager, Services};
 use super::view::Totals;
 use crate::host::{Common, Gate, HttpMetrics, Metrics, Program, Work, open_log, probes};
 
@@ -93,11 +93,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
         }
         let persistent = !defects.no_retry;
-        let manager = Manager::new(Arc::clone(&orders), dependencies, work.clone(), stopping, persistent);
-        manager.resume();
+        let services = Services::new(Arc::clone(&orders), dependencies, stopping, persistent);
+        let manager = Manager::new(Arc::clone(&orders), services, work.clone());
+        manager.resume().await?;
+        let closing = Arc::clone(&manager);
         let deadline = !defects.no_breaker_no_deadline;
         gate.open(Arc::new(Api { orders, manager, totals, work: work.clone(), deadline }));
         Ok(async move {
+            closing.close().await;
             work.close().await;
             bus.close(Deadline::within(BUS_CLOSE_WITHIN)).await;
             subscriber.await?;

@@ -56,19 +56,13 @@ impl From<Error> for Problem {
 /// What was done for the order has been taken back, or is being.
 fn not_confirmed(reason: &Reason) -> Problem {
     match reason {
-        Reason::Refused { by, because } => {
-            Problem::new(409, "confirmation-refused", "The order cannot be confirmed")
-                .detail(format!("{by} refused: {because}"))
-                .with("dependency", by.as_str())
-        }
-        Reason::Overtaken { because } => {
+        Reason::Refused(because) => {
             Problem::new(409, "confirmation-refused", "The order cannot be confirmed")
                 .detail(because.as_str())
         }
-        Reason::Unavailable { dependency, because } => {
+        Reason::Unavailable(because) => {
             Problem::new(502, "dependency-unavailable", "A dependency stayed unavailable")
-                .detail(format!("{dependency}: {because}; ask again with a new key"))
-                .with("dependency", dependency.as_str())
+                .detail(format!("{because}; ask again with a new key"))
         }
     }
 }

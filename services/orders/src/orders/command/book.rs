@@ -56,7 +56,7 @@ pub enum Outcome {
     },
     /// It is a confirmation, and under way.
     Confirming,
-    /// It is a confirmation, and failed; or it will have when all is taken back.
+    /// It is a confirmation, and failed; what had been done for it was taken back.
     NotConfirmed(process::Reason),
 }
 
@@ -122,12 +122,16 @@ impl Book {
                 order.confirmation.evolve(event);
                 order.confirmation_revision = Some(revision);
                 match event {
-                    process::Event::Started => {
+                    process::Event::Requested => {
                         self.confirming.insert(id, cause.clone());
                         Some(Outcome::Confirming)
                     }
-                    process::Event::Failing(reason) => Some(Outcome::NotConfirmed(reason.clone())),
-                    process::Event::Failed | process::Event::Completed => {
+                    process::Event::Failed(reason) => {
+                        self.confirming.remove(&id);
+                        Some(Outcome::NotConfirmed(reason.clone()))
+                    }
+                    // What came of it stands with the order's event.
+                    process::Event::Completed => {
                         self.confirming.remove(&id);
                         None
                     }

@@ -137,7 +137,7 @@ impl Orders {
             }
             let current = self.current(id);
             current.order.decide(&Command::Confirm)?;
-            let events = current.confirmation.decide(&process::Command::Start);
+            let events = current.confirmation.decide(&process::Command::Request);
             let events = events.map_err(|_| Error::ConfirmationUnderWay)?;
             if self.look(|book| book.confirming().len()) >= CONFIRMATIONS_MAX {
                 return Err(Error::Overloaded);
@@ -152,42 +152,30 @@ impl Orders {
         Err(Error::Overloaded)
     }
 
-    /// Ends a confirmation for which all has been done: the order is confirmed. An order that can no longer be
-    /// confirmed makes the confirmation fail instead.
+    /// Ends a confirmation for which all has been done: the order is confirmed. Once it is, this does nothing.
     ///
     /// # Errors
-    /// The log did not take it.
-    pub async fn complete_confirmation(&self, id: OrderId, cause: &Cause) -> Result<(), Error> {
-        let refused = |refused: domain::Refused| Reason::Overtaken { because: refused.to_string() };
-        self.decide_confirmation(id, cause, |current| {
-            let decided = match current.order.decide(&Command::Confirm) {
-                Ok(events) => {
-                    let completed = current.confirmation.decide(&process::Command::Complete)?;
-                    return Ok(events
-                        .into_iter()
-                        .map(Entry::Order)
-                        .chain(completed.into_iter().map(Entry::Confirmation))
-                        .collect());
-                }
-                Err(error) => current.confirmation.decide(&process::Command::Fail(refused(error)))?,
-            };
-            Ok(decided.into_iter().map(Entry::Confirmation).collect())
+    /// [`Error::Refused`] when the order can no longer be confirmed; or the log did not take it.
+    pub async fn complete_confirmation(&self, id: OrderId) -> Result<(), Error> {
+        self.end_confirmation(id, |current| {
+            let completed = current.confirmation.decide(&process::Command::Complete);
+            let Ok(completed) = completed else { return Ok(vec![]) };
+            let confirmed = current.order.decide(&Command::Confirm)?;
+            let confirmed = confirmed.into_iter().map(Entry::Order);
+            Ok(confirmed.chain(completed.into_iter().map(Entry::Confirmation)).collect())
         })
         .await
     }
 
-    /// Turns a confirmation round, or ends one that has been taken back.
+    /// Ends a confirmation for which all has been taken back. Once it has ended, this does nothing.
     ///
     /// # Errors
     /// The log did not take it.
-    pub async fn record_confirmation(
-        &self,
-        id: OrderId,
-        cause: &Cause,
-        command: &process::Command,
-    ) -> Result<(), Error> {
-        self.decide_confirmation(id, cause, |current| {
-            Ok(current.confirmation.decide(command)?.into_iter().map(Entry::Confirmation).collect())
+    pub async fn fail_confirmation(&self, id: OrderId, reason: Reason) -> Result<(), Error> {
+        let command = process::Command::Fail(reason);
+        self.end_confirmation(id, |current| {
+            let failed = current.confirmation.decide(&command).unwrap_or_default();
+            Ok(failed.into_iter().map(Entry::Confirmation).collect())
         })
         .await
     }
@@ -204,18 +192,20 @@ impl Orders {
         }
     }
 
-    async fn decide_confirmation(
+    async fn end_confirmation(
         &self,
         id: OrderId,
-        cause: &Cause,
-        decide: impl Fn(&OrderEntry) -> Result<Vec<Entry>, process::Refused>,
+        decide: impl Fn(&OrderEntry) -> Result<Vec<Entry>, domain::Refused>,
     ) -> Result<(), Error> {
         let _order = self.locks.lock(id).await?;
         for _ in 0..CONFLICTS_MAX {
             let current = self.current(id);
-            // Out of order means that it has been decided before, by a process that died while it was told.
-            let Ok(entries) = decide(&current) else { return Ok(()) };
-            match self.append(id, &current, &entries, cause).await {
+            let Some(cause) = self.look(|book| book.confirming().get(&id).cloned()) else { return Ok(()) };
+            let entries = decide(&current)?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            match self.append(id, &current, &entries, &cause).await {
                 Ok(()) => return Ok(()),
                 Err(store::Error::Conflict { .. }) => self.reload(id).await?,
                 Err(error) => return Err(error.into()),

@@ -1,32 +1,26 @@
-//! The confirmation of an order as a state machine: what has been decided, never what has been called.
+//! What the log of orders says about the confirmation of an order: that it was asked for, and how it ended. The
+//! steps between are recorded by the driver of the process.
 
 use serde::{Deserialize, Serialize};
 use steadfast_core::Aggregate;
 
-/// How far the confirmation of an order is.
-///
-/// What must be called next follows from the state alone, and each call is idempotent by its key; so a process
-/// that dies anywhere is finished by starting at the first call again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Whether an order is being confirmed; one command at a time can ask for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Confirmation {
-    /// None is under way.
+    /// No, or no more.
     #[default]
     Idle,
-    /// Stock is to be reserved, then the price charged, then the order confirmed.
-    Forward,
-    /// The charge is to be voided and the stock released.
-    Backward(Reason),
+    /// It was asked for and is under way.
+    UnderWay,
 }
 
 /// What can be decided about a confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Begin.
-    Start,
-    /// Give up, and take back what was done.
-    Fail(Reason),
+    Request,
     /// All has been taken back.
-    Settle,
+    Fail(Reason),
     /// All has been done.
     Complete,
 }
@@ -34,40 +28,23 @@ pub enum Command {
 /// What can have happened to a confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It began.
-    Started,
-    /// It was given up; from now on it goes backward.
-    Failing(Reason),
-    /// All was taken back.
-    Failed,
+    /// It was asked for.
+    Requested,
+    /// All that was done for it was taken back.
+    Failed(Reason),
     /// All was done.
     Completed,
 }
 
-/// Why a confirmation was given up.
+/// Why a confirmation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason", content = "because", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// A dependency refused for good, such as for want of stock.
-    Refused {
-        /// Which one.
-        by: String,
-        /// What it said.
-        because: String,
-    },
+    /// A dependency refused for good, such as for want of stock, or the order was cancelled meanwhile.
+    Refused(String),
     /// A dependency stayed unavailable.
-    Unavailable {
-        /// Which one.
-        dependency: String,
-        /// What was seen last.
-        because: String,
-    },
-    /// The order can no longer be confirmed, for it was cancelled meanwhile.
-    Overtaken {
-        /// The refusal of the order.
-        because: String,
-    },
+    Unavailable(String),
 }
 
 /// Why a decision about a confirmation is refused.
@@ -77,9 +54,9 @@ pub enum Refused {
     /// One is under way.
     #[error("a confirmation of this order is under way")]
     UnderWay,
-    /// None is under way, or it goes the other way.
-    #[error("no such confirmation is under way")]
-    OutOfOrder,
+    /// None is under way.
+    #[error("no confirmation of this order is under way")]
+    Idle,
 }
 
 impl Aggregate for Confirmation {
@@ -88,22 +65,19 @@ impl Aggregate for Confirmation {
     type Error = Refused;
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refused> {
-        let event = match (self, command) {
-            (Self::Idle, Command::Start) => Event::Started,
-            (Self::Forward | Self::Backward(_), Command::Start) => return Err(Refused::UnderWay),
-            (Self::Forward, Command::Fail(reason)) => Event::Failing(reason.clone()),
-            (Self::Forward, Command::Complete) => Event::Completed,
-            (Self::Backward(_), Command::Settle) => Event::Failed,
-            _ => return Err(Refused::OutOfOrder),
-        };
-        Ok(vec![event])
+        match (self, command) {
+            (Self::Idle, Command::Request) => Ok(vec![Event::Requested]),
+            (Self::UnderWay, Command::Request) => Err(Refused::UnderWay),
+            (Self::UnderWay, Command::Fail(reason)) => Ok(vec![Event::Failed(reason.clone())]),
+            (Self::UnderWay, Command::Complete) => Ok(vec![Event::Completed]),
+            (Self::Idle, Command::Fail(_) | Command::Complete) => Err(Refused::Idle),
+        }
     }
 
     fn evolve(&mut self, event: &Event) {
         *self = match event {
-            Event::Started => Self::Forward,
-            Event::Failing(reason) => Self::Backward(reason.clone()),
-            Event::Failed | Event::Completed => Self::Idle,
+            Event::Requested => Self::UnderWay,
+            Event::Failed(_) | Event::Completed => Self::Idle,
         };
     }
 }
@@ -114,37 +88,23 @@ mod tests {
 
     #[test]
     fn every_pair_of_state_and_command() {
-        let reason = || Reason::Overtaken { because: "cancelled".to_owned() };
-        let states = [Confirmation::Idle, Confirmation::Forward, Confirmation::Backward(reason())];
-        let commands = [Command::Start, Command::Fail(reason()), Command::Settle, Command::Complete];
+        let commands =
+            [Command::Request, Command::Fail(Reason::Refused("no stock".to_owned())), Command::Complete];
         let expected = [
-            [
-                Ok(Confirmation::Forward),
-                Err(Refused::OutOfOrder),
-                Err(Refused::OutOfOrder),
-                Err(Refused::OutOfOrder),
-            ],
-            [
-                Err(Refused::UnderWay),
-                Ok(Confirmation::Backward(reason())),
-                Err(Refused::OutOfOrder),
-                Ok(Confirmation::Idle),
-            ],
-            [
-                Err(Refused::UnderWay),
-                Err(Refused::OutOfOrder),
-                Ok(Confirmation::Idle),
-                Err(Refused::OutOfOrder),
-            ],
+            (Confirmation::Idle, [Ok(Confirmation::UnderWay), Err(Refused::Idle), Err(Refused::Idle)]),
+            (
+                Confirmation::UnderWay,
+                [Err(Refused::UnderWay), Ok(Confirmation::Idle), Ok(Confirmation::Idle)],
+            ),
         ];
-        for (state, row) in states.iter().zip(&expected) {
+        for (state, row) in expected {
             for (command, expected) in commands.iter().zip(row) {
                 let next = state.decide(command).map(|events| {
-                    let mut next = state.clone();
+                    let mut next = state;
                     events.iter().for_each(|event| next.evolve(event));
                     next
                 });
-                assert_eq!(&next, expected, "{state:?} {command:?}");
+                assert_eq!(next, expected, "{state:?} {command:?}");
             }
         }
     }
