@@ -1,5 +1,6 @@
 //! Experiments: specification, admission, run, faults, observation, verdict and report.
 
+pub mod admission;
 pub mod http;
 pub mod inject;
 pub mod invariant;

@@ -1,11 +1,27 @@
 //! One run of one experiment: `admit → start → baseline → inject → recover → check → verdict`.
 
+mod check;
+mod dose;
+mod engine;
+mod faults;
+mod indicators;
+mod journal;
+mod plan;
 mod progress;
+mod record;
+mod scrape;
+mod stamp;
 mod verdict;
+mod watch;
 
+pub use engine::Options;
+pub use engine::run;
+pub use plan::Unplannable;
+pub use plan::load_plan;
 pub use progress::Event;
 pub use progress::Progress;
 pub use progress::Silent;
 pub use progress::Snapshot;
 pub use progress::StepSnapshot;
+pub use stamp::folder_stamp;
 pub use verdict::most_severe;

@@ -162,9 +162,6 @@ pub enum Signal {
     /// Ends it as a failed assertion does.
     #[serde(rename = "SIGABRT")]
     Abort,
-    /// Ends it as a bad memory access does.
-    #[serde(rename = "SIGSEGV")]
-    Segv,
 }
 
 impl Signal {
@@ -176,7 +173,6 @@ impl Signal {
             Self::Int => libc::SIGINT,
             Self::Quit => libc::SIGQUIT,
             Self::Abort => libc::SIGABRT,
-            Self::Segv => libc::SIGSEGV,
         }
     }
 
@@ -188,7 +184,6 @@ impl Signal {
             Self::Int => "SIGINT",
             Self::Quit => "SIGQUIT",
             Self::Abort => "SIGABRT",
-            Self::Segv => "SIGSEGV",
         }
     }
 }

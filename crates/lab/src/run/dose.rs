@@ -1,0 +1,190 @@
+//! What a fault did, against what was declared of it.
+
+use std::time::{Duration, Instant};
+
+use super::faults::{Delivered, describe};
+use super::record::Row;
+use crate::inject::{Dose, Observation};
+use crate::report::{DoseResult, FaultResult, UndoResult, Window};
+use crate::spec::{Fault, FaultKind};
+
+/// The least share of declared time (stalled, paused) that must have been delivered.
+const TIME_SHARE_MIN: f64 = 0.9;
+
+/// By how much the delivered share of calls may differ from the declared one, beyond what chance explains.
+const SHARE_SLACK: f64 = 0.02;
+
+/// What is needed to find the calls that a fault from outside affected.
+pub(crate) struct Baseline {
+    /// Commands slower than this are slower than usual: twice the baseline's 99th percentile, per step.
+    pub(crate) slow: Vec<Option<Duration>>,
+    /// The load's start.
+    pub(crate) load_start: Instant,
+}
+
+/// Makes the report of a fault; its dose is valid only if it was injected.
+pub(crate) fn report(
+    delivered: &Delivered,
+    baseline: &Baseline,
+    rows: &[Row],
+    run_start: Instant,
+) -> FaultResult {
+    let fault = &delivered.fault;
+    let since = |at: Instant| at.saturating_duration_since(run_start).as_millis() as u64;
+    let undone = delivered.undone.as_ref();
+    let observation = undone.map(|undone| &undone.observation);
+    let end = undone.map_or_else(Instant::now, |undone| undone.at);
+    let spans = observation.map(|o| o.spans.as_slice()).unwrap_or_default();
+    FaultResult {
+        name: fault.name.clone(),
+        target: fault.target.clone(),
+        injector: delivered.injector.to_owned(),
+        description: describe(&fault.kind),
+        windows: spans
+            .iter()
+            .map(|span| Window { from_ms: since(span.from), to_ms: since(span.to.unwrap_or(end)) })
+            .collect(),
+        dose: observation.map_or_else(
+            || vec![count("affected calls", fault.at_least, 0)],
+            |observation| doses(fault, observation, baseline, rows, end),
+        ),
+        undo: undone.map_or_else(
+            || UndoResult { action: "nothing was injected".to_owned(), ..UndoResult::default() },
+            |undone| UndoResult {
+                action: undone.action.clone(),
+                at_ms: delivered.at_ms,
+                verified: undone.undone.clone().ok(),
+                error: undone.undone.clone().err(),
+            },
+        ),
+    }
+}
+
+fn doses(
+    fault: &Fault,
+    observation: &Observation,
+    baseline: &Baseline,
+    rows: &[Row],
+    end: Instant,
+) -> Vec<DoseResult> {
+    match &observation.dose {
+        Dose::Calls(dose) => match &fault.kind {
+            FaultKind::Runtime(runtime) => {
+                let times = fault.length.as_secs_f64() / runtime.every.0.as_secs_f64();
+                let declared = times.floor().max(1.0) * runtime.stall.0.as_secs_f64() * 1000.0;
+                vec![
+                    affected_from_outside(fault, observation, baseline, rows, end),
+                    time("time stalled, all workers", declared, dose.stalled_ms as f64),
+                ]
+            }
+            kind => {
+                let share = match kind {
+                    FaultKind::Http(http) => http.percent.ratio(),
+                    FaultKind::Grpc(grpc) => grpc.percent.ratio(),
+                    _ => 1.0,
+                };
+                vec![
+                    count("affected calls", fault.at_least, dose.affected),
+                    share_of_calls(share, dose.affected, dose.seen),
+                ]
+            }
+        },
+        Dose::Kills { kills, .. } => {
+            let declared = u64::from(matches!(&fault.kind, FaultKind::Kill(_)));
+            vec![
+                affected_from_outside(fault, observation, baseline, rows, end),
+                count("kills", declared, u64::from(*kills)),
+            ]
+        }
+        Dose::Paused { paused, .. } => vec![
+            affected_from_outside(fault, observation, baseline, rows, end),
+            time("time paused", fault.length.as_secs_f64() * 1000.0, paused.as_secs_f64() * 1000.0),
+        ],
+    }
+}
+
+/// Counts commands that were under way while the fault was in force, and failed, were repeated, or were slower than
+/// usual.
+fn affected_from_outside(
+    fault: &Fault,
+    observation: &Observation,
+    baseline: &Baseline,
+    rows: &[Row],
+    end: Instant,
+) -> DoseResult {
+    let since = |at: Instant| at.saturating_duration_since(baseline.load_start);
+    let from = observation.spans.first().map(|span| since(span.from));
+    let affected = from.map_or(0, |from| {
+        let hit = |row: &&Row| {
+            let slow = baseline.slow.get(usize::from(row.step)).copied().flatten();
+            let slower = slow.is_some_and(|slow| row.latency() > slow);
+            row.overlaps(from, since(end)) && (!row.result.is_success() || row.attempts > 1 || slower)
+        };
+        rows.iter().filter(hit).count() as u64
+    });
+    count(
+        "affected calls (failed, repeated or slower than twice the baseline's p99)",
+        fault.at_least,
+        affected,
+    )
+}
+
+fn count(measure: &str, declared: u64, delivered: u64) -> DoseResult {
+    DoseResult {
+        measure: measure.to_owned(),
+        unit: "count".to_owned(),
+        declared_min: Some(declared as f64),
+        declared_max: None,
+        delivered: delivered as f64,
+        valid: delivered >= declared,
+    }
+}
+
+fn time(measure: &str, declared_ms: f64, delivered_ms: f64) -> DoseResult {
+    let least = declared_ms * TIME_SHARE_MIN;
+    DoseResult {
+        measure: measure.to_owned(),
+        unit: "ms".to_owned(),
+        declared_min: Some(least),
+        declared_max: None,
+        delivered: delivered_ms,
+        valid: delivered_ms >= least,
+    }
+}
+
+/// Compares the share of calls with the declared one, give or take four standard deviations of a draw per call.
+fn share_of_calls(declared: f64, affected: u64, seen: u64) -> DoseResult {
+    let deviation = (declared * (1.0 - declared) / (seen.max(1) as f64)).sqrt();
+    let slack = 4.0 * deviation + SHARE_SLACK;
+    let (least, most) = ((declared - slack).max(0.0), (declared + slack).min(1.0));
+    let delivered = affected as f64 / seen.max(1) as f64;
+    DoseResult {
+        measure: "share of calls affected".to_owned(),
+        unit: "ratio".to_owned(),
+        declared_min: Some(least),
+        declared_max: Some(most),
+        delivered,
+        valid: (least..=most).contains(&delivered),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_may_stray_as_far_as_chance_does() {
+        assert!(share_of_calls(0.5, 1_030, 2_000).valid);
+        assert!(!share_of_calls(0.5, 1_400, 2_000).valid);
+        assert!(share_of_calls(1.0, 2_000, 2_000).valid);
+        assert!(!share_of_calls(0.3, 0, 0).valid);
+    }
+
+    #[test]
+    fn too_few_and_too_short_are_not_valid() {
+        assert!(count("x", 1_000, 1_000).valid);
+        assert!(!count("x", 1_000, 999).valid);
+        assert!(time("x", 1_000.0, 900.0).valid);
+        assert!(!time("x", 1_000.0, 899.0).valid);
+    }
+}

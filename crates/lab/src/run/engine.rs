@@ -1,0 +1,653 @@
+//! The run itself, phase by phase.
+//!
+//! Whatever happens, the way out is the same: the load ends, faults are undone and that is verified, the processes
+//! are stopped, the undo log is closed, the watchdog is dismissed. Evidence gathered until then stays in the report.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use steadfast_base::Seed;
+use steadfast_load::{Summary, Targets};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::check;
+use super::dose::{self, Baseline};
+use super::faults::{Delivered, Faults};
+use super::indicators::{judge, sentence, series, step_series};
+use super::journal::Journal;
+use super::plan::{self, Variables};
+use super::record::{Record, Row};
+use super::scrape::Scraper;
+use super::verdict::decide;
+use super::watch::{Watch, watch};
+use super::{Progress, stamp};
+use crate::admission;
+use crate::report::{LoadResult, Outcome, ProcessResult, Report, RunInfo, SCHEMA, ScrapeSeries};
+use crate::spec::{Action, Document, Experiment, Phase};
+use crate::system::{Death, System, SystemConfig};
+use crate::undo::{self, RunLock, StateDir, UndoLog, Watchdog, WatchdogCommand};
+
+/// What a run is given beside its document.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The run's folder; must exist and be the run's own.
+    pub folder: PathBuf,
+    /// Where programs are looked for before `PATH`.
+    pub bin_dirs: Vec<PathBuf>,
+    /// The seed of all randomness.
+    pub seed: Seed,
+    /// How the watchdog is started.
+    pub watchdog: WatchdogCommand,
+    /// Where runs on this host find each other.
+    pub state: StateDir,
+}
+
+/// Runs one experiment and returns its report; every failure is a finding in it.
+///
+/// `interrupt` ends the run early: faults are undone, processes stopped, and the verdict is
+/// [`Outcome::Interrupted`].
+///
+/// # Cancel safety
+/// Not cancel safe: dropped before its end it stops processes and undoes faults as far as a destructor can; what is
+/// left then is the watchdog's.
+pub async fn run(
+    document: &Document,
+    options: &Options,
+    progress: Arc<dyn Progress>,
+    interrupt: CancellationToken,
+) -> Report {
+    let journal = Journal::new(progress);
+    let started = SystemTime::now();
+    let mut run = Run {
+        experiment: &document.experiment,
+        options,
+        journal: journal.clone(),
+        interrupt,
+        evidence: Evidence::default(),
+    };
+    run.all(document).await;
+    let evidence = run.evidence;
+    let (phases, timeline) = {
+        journal.phase("verdict", "weighing what was found", None);
+        journal.finish()
+    };
+    Report {
+        schema: SCHEMA.to_owned(),
+        run: RunInfo {
+            id: run_id(&options.folder),
+            name: document.experiment.metadata.name.clone(),
+            description: document.experiment.metadata.description.clone(),
+            file: document.file.display().to_string(),
+            seed: options.seed.value(),
+            started_at: stamp::rfc3339(started),
+            duration_ms: journal.at_ms(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        verdict: decide(journal.findings(), &evidence.pass_reason()),
+        phases,
+        objectives: evidence.objectives,
+        steps: evidence.steps,
+        load: evidence.load,
+        faults: evidence.faults,
+        invariants: evidence.invariants,
+        processes: evidence.processes,
+        scrapes: evidence.scrapes,
+        timeline,
+        document: document.text.clone(),
+    }
+}
+
+fn run_id(folder: &Path) -> String {
+    folder.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// What a run has shown so far.
+#[derive(Default)]
+struct Evidence {
+    objectives: Vec<crate::report::ObjectiveResult>,
+    steps: Vec<crate::report::StepSeries>,
+    load: LoadResult,
+    faults: Vec<crate::report::FaultResult>,
+    invariants: Vec<crate::report::InvariantResult>,
+    processes: Vec<ProcessResult>,
+    scrapes: Vec<ScrapeSeries>,
+}
+
+impl Evidence {
+    fn pass_reason(&self) -> String {
+        let count =
+            |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+        let faults: Vec<String> = self
+            .faults
+            .iter()
+            .map(|fault| {
+                let affected = fault.dose.first().map_or(0.0, |dose| dose.delivered);
+                format!("{} affected {affected:.0} calls", fault.name)
+            })
+            .collect();
+        format!(
+            "{} and {} held{}{}",
+            count(self.objectives.len(), "objective"),
+            count(self.invariants.len(), "invariant"),
+            if faults.is_empty() { "" } else { " while " },
+            faults.join(" and ")
+        )
+    }
+}
+
+/// The run was ended before its time; the finding that says why is in the journal.
+struct Ended;
+
+struct Run<'a> {
+    experiment: &'a Experiment,
+    options: &'a Options,
+    journal: Journal,
+    interrupt: CancellationToken,
+    evidence: Evidence,
+}
+
+impl Run<'_> {
+    async fn all(&mut self, document: &Document) {
+        self.journal.phase("admit", "checking that the run may start", None);
+        let Ok(_lock) = self.admit(document) else { return };
+        let begun = UndoLog::create(&self.options.state, &self.options.folder, &run_id(&self.options.folder));
+        let begun = begun.and_then(|log| {
+            let watchdog = Watchdog::start(&log, &self.options.watchdog)?;
+            Ok((log, watchdog))
+        });
+        let (undo, watchdog) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                let message = format!("without undo log and watchdog nothing may be injected: {error}");
+                return self.journal.finding(Outcome::Refused, "no-watchdog", message);
+            }
+        };
+        self.with_system(document, &undo).await;
+        match undo.end() {
+            Ok(left) if left.is_empty() => watchdog.dismiss(),
+            Ok(left) => {
+                let message = format!("left behind: {}", left.join("; "));
+                self.journal.finding(Outcome::NotRestored, "left-behind", message);
+                // Dropped without being dismissed the watchdog undoes what is open.
+                drop(watchdog);
+            }
+            Err(error) => {
+                self.journal.finding(Outcome::NotRestored, "undo-log", error.to_string());
+                drop(watchdog);
+            }
+        }
+    }
+
+    /// Takes the lock, undoes what dead runs left, and asks admission.
+    fn admit(&self, document: &Document) -> Result<RunLock, Ended> {
+        let refused = |code: &str, message: String| {
+            self.journal.finding(Outcome::Refused, code, message);
+            Ended
+        };
+        let lock = RunLock::acquire(&self.options.state, "host", &run_id(&self.options.folder))
+            .map_err(|error| refused("busy", error.to_string()))?;
+        let recovered = undo::recover::undo_all(&self.options.state)
+            .map_err(|error| refused("state-folder", error.to_string()))?;
+        for run in recovered {
+            if run.is_clean() {
+                self.journal.note(format!("undid what the dead run {} had left", run.run));
+            } else {
+                let message = format!("what the dead run {} left cannot be undone: {run:?}", run.run);
+                return Err(refused("left-by-dead-run", message));
+            }
+        }
+        let checks = admission::admit(document, &self.options.folder, &self.options.bin_dirs);
+        let mut refusals = checks.iter().filter(|check| !check.passed).peekable();
+        if refusals.peek().is_some() {
+            for check in refusals {
+                self.journal.finding(Outcome::Refused, "admission", check.to_string());
+            }
+            return Err(Ended);
+        }
+        Ok(lock)
+    }
+
+    async fn with_system(&mut self, document: &Document, undo: &Arc<UndoLog>) {
+        let config =
+            SystemConfig { folder: self.options.folder.clone(), bin_dirs: self.options.bin_dirs.clone() };
+        let (system, deaths) = match System::new(config, Arc::clone(undo)) {
+            Ok((system, deaths)) => (Arc::new(system), deaths),
+            Err(error) => {
+                return self.journal.finding(Outcome::Inconclusive, "system-not-started", error.to_string());
+            }
+        };
+        let stop = CancellationToken::new();
+        let watcher = tokio::spawn(deaths_become_findings(deaths, self.journal.clone(), stop.clone()));
+        let interrupted = self.watch_interrupt(&stop);
+        self.journal.phase("start", "starting the system", None);
+        let targets = Targets::new();
+        if let Ok(variables) = self.start(document, &system, &targets, &stop).await {
+            self.under_load(document, &system, undo, &targets, &variables, &stop).await;
+        }
+        interrupted.abort();
+        if let Err(error) = system.stop().await {
+            let message = format!("the system could not be stopped: {error}");
+            self.journal.finding(Outcome::NotRestored, "system-not-stopped", message);
+        }
+        watcher.abort();
+        self.evidence.processes = system
+            .processes()
+            .iter()
+            .map(|process| ProcessResult {
+                name: process.name().to_owned(),
+                starts: process.starts(),
+                end: process.end().to_string(),
+                log: process.log().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            })
+            .collect();
+    }
+
+    /// Turns the interrupt into a finding and a stop.
+    fn watch_interrupt(&self, stop: &CancellationToken) -> tokio::task::JoinHandle<()> {
+        let (interrupt, stop, journal) = (self.interrupt.clone(), stop.clone(), self.journal.clone());
+        tokio::spawn(async move {
+            interrupt.cancelled().await;
+            journal.finding(Outcome::Interrupted, "interrupted", "interrupted; faults are being undone");
+            stop.cancel();
+        })
+    }
+
+    /// Starts the processes in order and returns what variables stand for.
+    async fn start(
+        &self,
+        document: &Document,
+        system: &Arc<System>,
+        targets: &Targets,
+        stop: &CancellationToken,
+    ) -> Result<Variables, Ended> {
+        let mut variables = Variables::new();
+        let absolute =
+            |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+        variables.insert("run.dir".to_owned(), absolute(&self.options.folder));
+        variables.insert("document.dir".to_owned(), absolute(&document.dir));
+        for process in &self.experiment.system.processes {
+            let failed = |code: &str, message: String| {
+                self.journal.finding(Outcome::Inconclusive, code, message);
+                Ended
+            };
+            let config = plan::process(
+                process,
+                &variables,
+                &self.options.folder,
+                &self.options.state,
+                &run_id(&self.options.folder),
+            )
+            .map_err(|error| failed("not-plannable", error.to_string()))?;
+            let began = Instant::now();
+            let started = tokio::select! {
+                started = system.start(config) => started,
+                () = stop.cancelled() => return Err(Ended),
+            };
+            let started = started.map_err(|error| failed("system-not-ready", error.to_string()))?;
+            let took = began.elapsed();
+            self.journal.note(format!("{} is ready after {:.1} s", process.name, took.as_secs_f64()));
+            let name = format!("{}.url", process.name);
+            if let Some(url) = started.url() {
+                variables.insert(name.clone(), url.clone());
+                targets.set(name.clone(), url);
+            }
+            tokio::spawn(follow_url(started.urls(), targets.clone(), name));
+        }
+        Ok(variables)
+    }
+
+    /// Drives the load through baseline, inject and recover, then checks.
+    async fn under_load(
+        &mut self,
+        document: &Document,
+        system: &Arc<System>,
+        undo: &Arc<UndoLog>,
+        targets: &Targets,
+        variables: &Variables,
+        stop: &CancellationToken,
+    ) {
+        let plan = match plan::load_plan(&self.experiment.load, &document.dir, self.options.seed) {
+            Ok(plan) => plan,
+            Err(error) => return self.journal.finding(Outcome::Usage, "load", error.to_string()),
+        };
+        let record = Arc::new(Record::new(check::keys(self.experiment)));
+        let load_stop = stop.child_token();
+        let load = tokio::spawn(steadfast_load::run(
+            plan,
+            targets.clone(),
+            Arc::clone(&record) as Arc<dyn steadfast_load::Recorder>,
+            load_stop.clone(),
+        ));
+        let Some(load_start) = started(&record, &load).await else {
+            let why = match load.await {
+                Ok(Err(error)) => error.to_string(),
+                _ => "the load did not start".to_owned(),
+            };
+            return self.journal.finding(Outcome::Usage, "load", why);
+        };
+        let load_start_ms = load_start.saturating_duration_since(self.journal.start()).as_millis() as u64;
+        let phases = &self.experiment.phases;
+        self.journal.phase("baseline", "measuring the steady state", Some(phases.baseline.0));
+        let faults = Faults {
+            system: Arc::clone(system),
+            undo: Arc::clone(undo),
+            journal: self.journal.clone(),
+            seed: self.options.seed.derive("faults"),
+            start: load_start,
+            stop: stop.clone(),
+            undo_within: self.experiment.rollback.within.0,
+            active: Arc::default(),
+        };
+        let scraper = Scraper::start(self.experiment, targets.clone(), self.journal.start());
+        let watching = tokio::spawn(watch(Watch {
+            experiment: self.experiment.clone(),
+            record: Arc::clone(&record),
+            journal: self.journal.clone(),
+            active: Arc::clone(&faults.active),
+            stop: stop.clone(),
+        }));
+
+        let delivered = self.phases(&record, load_start, faults, stop).await;
+        let summary = self.end_of_load(load).await;
+        watching.abort();
+        self.evidence.scrapes = scraper.finish().await;
+
+        self.journal.phase("check", "reading back what the system kept", None);
+        let rows = record.with_rows(<[Row]>::to_vec);
+        self.evidence.steps = step_series(self.experiment, &rows, &record, load_start_ms);
+        if stop.is_cancelled() {
+            self.roll_back(system).await;
+        } else {
+            self.check_restored(system).await;
+            self.check_invariants(variables, targets, &rows, stop).await;
+            if !stop.is_cancelled() {
+                self.check_load(summary);
+                self.check_objectives(&rows, load_start_ms);
+            }
+        }
+        self.report_faults(&delivered, &rows, load_start, !stop.is_cancelled());
+    }
+
+    /// Walks through the phases; returns when the last one is over or the run is to stop, with every fault undone.
+    async fn phases(
+        &self,
+        record: &Arc<Record>,
+        load_start: Instant,
+        faults: Faults,
+        stop: &CancellationToken,
+    ) -> Vec<Delivered> {
+        let phases = &self.experiment.phases;
+        let until = |phase: Phase| tokio::time::Instant::from_std(load_start + phases.window(phase).end);
+        let reached = async |phase: Phase| {
+            tokio::select! {
+                () = tokio::time::sleep_until(until(phase)) => true,
+                () = stop.cancelled() => false,
+            }
+        };
+        let mut under_way = JoinSet::new();
+        if reached(Phase::Baseline).await && self.baseline_holds(record, stop) {
+            let count = self.experiment.faults.len();
+            let doing = format!("{count} fault{}", if count == 1 { "" } else { "s" });
+            self.journal.phase("inject", doing, Some(phases.inject.0));
+            for fault in &self.experiment.faults {
+                under_way.spawn(faults.clone().deliver(fault.clone()));
+            }
+            if reached(Phase::Inject).await {
+                self.journal.phase("recover", "measuring after the faults", Some(phases.recover.0));
+                reached(Phase::Recover).await;
+            }
+        }
+        // A fault that reaches beyond the last phase is ended with it.
+        let last = tokio::time::Instant::now() + Duration::from_secs(1);
+        let mut delivered = Vec::new();
+        loop {
+            tokio::select! {
+                next = under_way.join_next() => match next {
+                    Some(Ok(one)) => delivered.push(one),
+                    Some(Err(error)) => {
+                        self.journal.finding(Outcome::Internal, "fault-task", error.to_string());
+                    }
+                    None => break,
+                },
+                () = tokio::time::sleep_until(last), if !stop.is_cancelled() && !faults.stop.is_cancelled() => {
+                    // Faults are undone by their own threads within the time that undoing may take; wait for them.
+                    while let Some(next) = under_way.join_next().await {
+                        delivered.extend(next.ok());
+                    }
+                    break;
+                }
+            }
+        }
+        delivered.sort_by_key(|one| one.fault.at);
+        delivered
+    }
+
+    /// Says whether the steady state meets what was declared of it; nothing is injected otherwise.
+    fn baseline_holds(&self, record: &Record, stop: &CancellationToken) -> bool {
+        let rows = record.rows_from(0);
+        let judged = judge(self.experiment, &rows, 0, |during| during == Phase::Baseline.name());
+        let missed: Vec<String> = judged
+            .iter()
+            .filter(|judged| judged.result.met == Some(false))
+            .map(|judged| sentence(&judged.result))
+            .collect();
+        if missed.is_empty() {
+            return true;
+        }
+        let message =
+            format!("the baseline already misses it, so nothing was injected: {}", missed.join("; "));
+        self.journal.finding(Outcome::Fail, "baseline-violated", message);
+        stop.cancel();
+        false
+    }
+
+    async fn end_of_load(
+        &self,
+        load: tokio::task::JoinHandle<Result<Summary, steadfast_load::Error>>,
+    ) -> Option<Summary> {
+        match load.await {
+            Ok(Ok(summary)) => Some(summary),
+            Ok(Err(error)) => {
+                self.journal.finding(Outcome::Internal, "load", error.to_string());
+                None
+            }
+            Err(error) => {
+                self.journal.finding(Outcome::Internal, "load", error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Sees that every process is ready again.
+    async fn check_restored(&self, system: &Arc<System>) {
+        let within = self.experiment.rollback.within.0;
+        for process in system.processes() {
+            let ready = tokio::time::timeout(within, process.await_ready()).await;
+            let problem = match ready {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("not ready within {within:?}"),
+            };
+            let message = format!("{} did not come back: {problem}", process.name());
+            self.journal.finding(Outcome::NotRestored, "system-not-restored", message);
+        }
+    }
+
+    async fn check_invariants(
+        &mut self,
+        variables: &Variables,
+        targets: &Targets,
+        rows: &[Row],
+        stop: &CancellationToken,
+    ) {
+        let checked = check::invariants(self.experiment, variables, targets, rows);
+        let results = tokio::select! {
+            results = checked => results,
+            () = stop.cancelled() => return,
+        };
+        for result in &results {
+            match result.holds {
+                Some(true) => {}
+                Some(false) => {
+                    let first =
+                        result.violations.first().map_or(String::new(), |v| format!(", such as: {v}"));
+                    let message =
+                        format!("invariant {} does not hold: {}{first}", result.name, result.summary);
+                    self.journal.finding(Outcome::Fail, super::verdict::INVARIANT_VIOLATED, message);
+                }
+                None => {
+                    let message =
+                        format!("invariant {} could not be checked: {}", result.name, result.summary);
+                    self.journal.finding(Outcome::Inconclusive, "invariant-unchecked", message);
+                }
+            }
+        }
+        self.evidence.invariants = results;
+    }
+
+    fn check_load(&mut self, summary: Option<Summary>) {
+        let Some(summary) = summary else { return };
+        self.evidence.load = LoadResult {
+            scheduled: summary.scheduled,
+            on_schedule: summary.on_schedule,
+            dispatched: summary.dispatched,
+            lateness_max_ms: summary.lateness_max.as_secs_f64() * 1000.0,
+            shortfall_max: steadfast_load::SHORTFALL_MAX,
+            valid: summary.is_valid(),
+        };
+        if !summary.is_valid() {
+            let message = format!(
+                "the load was not driven as declared: {} of {} arrivals were dispatched on schedule",
+                summary.on_schedule, summary.scheduled
+            );
+            self.journal.finding(Outcome::Invalid, "load-not-on-schedule", message);
+        }
+    }
+
+    fn check_objectives(&mut self, rows: &[Row], load_start_ms: u64) {
+        let judged = judge(self.experiment, rows, load_start_ms, |_| true);
+        for one in &judged {
+            match one.result.met {
+                Some(true) => {}
+                Some(false) => {
+                    let message = format!("objective missed: {}", sentence(&one.result));
+                    self.journal.finding(Outcome::Fail, "objective-violated", message);
+                }
+                None => {
+                    let length = one.window.end.saturating_sub(one.window.start);
+                    let message = format!(
+                        "too little was observed of {} during {}: {} commands in {:.1} s",
+                        one.result.step,
+                        one.result.during,
+                        one.result.samples,
+                        length.as_secs_f64()
+                    );
+                    self.journal.finding(Outcome::Inconclusive, "too-few-samples", message);
+                }
+            }
+        }
+        self.evidence.objectives = judged.into_iter().map(|judged| judged.result).collect();
+    }
+
+    fn report_faults(&mut self, delivered: &[Delivered], rows: &[Row], load_start: Instant, judged: bool) {
+        let window = steadfast_slo::Window::from(self.experiment.phases.window(Phase::Baseline));
+        let slow = (0..self.experiment.load.scenario.len())
+            .map(|step| series(rows, step).tally(window).percentile(99.0).map(|p99| p99 * 2));
+        let baseline = Baseline { slow: slow.collect(), load_start };
+        let reports = delivered.iter().map(|one| dose::report(one, &baseline, rows, self.journal.start()));
+        self.evidence.faults = reports.collect();
+        if !judged {
+            return;
+        }
+        for fault in &self.evidence.faults {
+            for dose in fault.dose.iter().filter(|dose| !dose.valid) {
+                let message = format!(
+                    "fault {} was not delivered as declared: {} was {:.3}, declared {}",
+                    fault.name,
+                    dose.measure,
+                    dose.delivered,
+                    match (dose.declared_min, dose.declared_max) {
+                        (Some(least), Some(most)) => format!("{least:.3} to {most:.3}"),
+                        (Some(least), None) => format!("at least {least:.0}"),
+                        (None, most) => format!("at most {:.3}", most.unwrap_or_default()),
+                    }
+                );
+                self.journal.finding(Outcome::Invalid, "dose-not-delivered", message);
+            }
+        }
+    }
+
+    /// Brings the system back after a run that ended before its time. Faults are undone already.
+    async fn roll_back(&self, system: &Arc<System>) {
+        if self.interrupt.is_cancelled() {
+            return;
+        }
+        let work = async {
+            for action in &self.experiment.rollback.actions {
+                let Action::Restart(restart) = action else { continue };
+                let Some(process) = system.process(&restart.target) else { continue };
+                self.journal.note(format!("rolling back: starting {} again", restart.target));
+                if let Err(error) = process.restart().await {
+                    let message = format!("{} could not be started again: {error}", restart.target);
+                    self.journal.finding(Outcome::NotRestored, "rollback-failed", message);
+                }
+            }
+        };
+        let within = self.experiment.rollback.within.0;
+        if tokio::time::timeout(within, work).await.is_err() {
+            let message = format!("rolling back took longer than {within:?}");
+            self.journal.finding(Outcome::NotRestored, "rollback-failed", message);
+        }
+    }
+}
+
+/// Waits until the load has started; none if it ended before.
+async fn started(
+    record: &Record,
+    load: &tokio::task::JoinHandle<Result<Summary, steadfast_load::Error>>,
+) -> Option<Instant> {
+    const LOOK: Duration = Duration::from_millis(1);
+    loop {
+        if let Some(start) = record.start() {
+            return Some(start);
+        }
+        if load.is_finished() {
+            return None;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Keeps a load's target at the address of a process, which changes when it is started again. Ends with the process's
+/// handle.
+async fn follow_url(mut urls: tokio::sync::watch::Receiver<Option<String>>, targets: Targets, name: String) {
+    loop {
+        match urls.borrow_and_update().clone() {
+            Some(url) => targets.set(name.clone(), url),
+            None => targets.remove(&name),
+        }
+        if urls.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A process that died by itself is a finding, and ends the run.
+async fn deaths_become_findings(
+    mut deaths: tokio::sync::mpsc::UnboundedReceiver<Death>,
+    journal: Journal,
+    stop: CancellationToken,
+) {
+    while let Some(death) = deaths.recv().await {
+        // One that never got ready is reported by whoever waits for it.
+        if !death.was_ready {
+            continue;
+        }
+        let last = death.output.join(" | ");
+        let message = format!("{} {} by itself; its last lines: {last}", death.process, death.status);
+        journal.finding(Outcome::Fail, "process-died", message);
+        stop.cancel();
+    }
+}
