@@ -1,3 +1,58 @@
-//! The steadfast command.
+//! The command `steadfast`: parses, calls, prints. Results go to standard output, the rest to standard error.
 
-fn main() {}
+mod arguments;
+mod documents;
+mod load;
+mod print;
+mod prove;
+mod recover;
+mod validate;
+mod view;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use steadfast_lab::report::Outcome;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, everything else is wrong input.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Outcome::Usage.exit_code() } else { 0 });
+        }
+    };
+    let result = match arguments.command {
+        Command::Prove(arguments) => prove::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
+        Command::Recover(arguments) => recover::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
+        Command::Watchdog(arguments) => return steadfast_lab::undo::watchdog_main(&arguments.arguments),
+    };
+    match result {
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
+        Err(failure) => {
+            print::error(&failure.message);
+            ExitCode::from(failure.outcome.exit_code())
+        }
+    }
+}
+
+/// Why a command could not give a result.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) outcome: Outcome,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl ToString) -> Self {
+        Self { outcome: Outcome::Usage, message: message.to_string() }
+    }
+
+    pub(crate) fn internal(message: impl ToString) -> Self {
+        Self { outcome: Outcome::Internal, message: message.to_string() }
+    }
+}
