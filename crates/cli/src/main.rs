@@ -48,11 +48,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn usage(message: impl ToString) -> Self {
+    pub(crate) fn usage(message: impl std::fmt::Display) -> Self {
         Self { outcome: Outcome::Usage, message: message.to_string() }
     }
 
-    pub(crate) fn internal(message: impl ToString) -> Self {
+    pub(crate) fn internal(message: impl std::fmt::Display) -> Self {
         Self { outcome: Outcome::Internal, message: message.to_string() }
     }
 }

@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(measure(Some(0.9991), "ratio"), "99.91 %");
         assert_eq!(measure(Some(1.0), "ratio"), "100 %");
         assert_eq!(measure(Some(1234.5), "ms"), "1,235 ms");
-        assert_eq!(measure(Some(3.14), "ms"), "3.1 ms");
+        assert_eq!(measure(Some(3.25), "ms"), "3.2 ms");
         assert_eq!(measure(None, "ms"), "–");
         assert_eq!(grouped(-1_234_567.0), "-1,234,567");
     }

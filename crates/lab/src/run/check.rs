@@ -1,25 +1,98 @@
-//! shim
+//! Holding what the load sent against what the system kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_load::{CommandResult, Targets};
+
 use super::plan::Variables;
 use super::record::Row;
+use crate::http::Client;
+use crate::invariant::{Acknowledgement, SentCommand, check};
 use crate::report::InvariantResult;
 use crate::spec::{Experiment, Invariant};
-use steadfast_load::Targets;
 
+/// How long one request for the system's data may take, and how large its answer may be.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const BYTES_MAX: usize = 64 << 20;
+
+/// Returns, for each step, the captured value by which an invariant knows whom a command concerns.
 pub(crate) fn keys(experiment: &Experiment) -> Vec<Option<String>> {
     let load = &experiment.load;
-    let of = |name: &str| {
-        experiment.invariants.iter().find_map(|i| match i {
-            Invariant::AcknowledgedCommands(a) if a.step == name => a.key_variable(load).map(str::to_owned),
+    let of = |step: &str| {
+        experiment.invariants.iter().find_map(|invariant| match invariant {
+            Invariant::AcknowledgedCommands(spec) if spec.step == step => spec.key_variable(load),
             _ => None,
         })
     };
-    load.scenario.iter().map(|s| of(&s.name)).collect()
+    load.scenario.iter().map(|step| of(&step.name).map(str::to_owned)).collect()
 }
+
+/// Checks all invariants, one after another.
 pub(crate) async fn invariants(
-    _: &Experiment,
-    _: &Variables,
-    _: &Targets,
-    _: &[Row],
+    experiment: &Experiment,
+    variables: &Variables,
+    targets: &Targets,
+    rows: &[Row],
 ) -> Vec<InvariantResult> {
-    vec![]
+    let names: Vec<Arc<str>> =
+        experiment.load.scenario.iter().map(|step| step.name.as_str().into()).collect();
+    let sent: Vec<SentCommand> = rows.iter().filter_map(|row| sent(row, &names)).collect();
+    let client = Client::new(TIMEOUT, BYTES_MAX);
+    // A process that was started again has another address than the one it began with.
+    let lookup =
+        |name: &str| targets.get(name).map(|url| url.to_string()).or_else(|| variables.get(name).cloned());
+    let mut results = Vec::with_capacity(experiment.invariants.len());
+    for invariant in &experiment.invariants {
+        results.push(check(invariant, &sent, &client, &lookup).await);
+    }
+    results
+}
+
+fn sent(row: &Row, names: &[Arc<str>]) -> Option<SentCommand> {
+    let acknowledgement = match row.result {
+        CommandResult::Succeeded { .. } => Acknowledgement::Acknowledged,
+        // What was never sent must not be there either.
+        CommandResult::Refused { .. } | CommandResult::Unsent => Acknowledgement::Refused,
+        _ => Acknowledgement::Unknown,
+    };
+    Some(SentCommand {
+        step: Arc::clone(names.get(usize::from(row.step))?),
+        command_id: row.id.to_string(),
+        key: row.key.as_deref().map(str::to_owned),
+        acknowledgement,
+        sent_at: row.dispatched,
+        finished_at: row.finished,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_the_system_did_not_say_is_unknown() {
+        let row = |result| Row {
+            step: 0,
+            attempts: 1,
+            result,
+            id: Uuid::from_u128(7),
+            key: Some("o1".into()),
+            intended: Duration::ZERO,
+            dispatched: Duration::ZERO,
+            finished: Duration::from_millis(3),
+        };
+        let names = [Arc::from("create")];
+        let said = |result| sent(&row(result), &names).map(|sent| sent.acknowledgement);
+        assert_eq!(said(CommandResult::Succeeded { status: 202 }), Some(Acknowledgement::Acknowledged));
+        assert_eq!(said(CommandResult::Refused { status: 409 }), Some(Acknowledgement::Refused));
+        assert_eq!(said(CommandResult::Unsent), Some(Acknowledgement::Refused));
+        for unknown in
+            [CommandResult::Failed { status: 502 }, CommandResult::TimedOut, CommandResult::ConnectFailed]
+        {
+            assert_eq!(said(unknown), Some(Acknowledgement::Unknown), "{unknown}");
+        }
+    }
 }

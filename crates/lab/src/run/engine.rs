@@ -340,7 +340,7 @@ impl Run<'_> {
             undo_within: self.experiment.rollback.within.0,
             active: Arc::default(),
         };
-        let scraper = Scraper::start(self.experiment, targets.clone(), self.journal.start());
+        let scraper = Scraper::start(self.experiment, targets, self.journal.start());
         let watching = tokio::spawn(watch(Watch {
             experiment: self.experiment.clone(),
             record: Arc::clone(&record),

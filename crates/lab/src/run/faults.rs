@@ -62,7 +62,7 @@ impl Faults {
             Ok(()) => {
                 self.active.lock().push(fault.name.clone());
                 let description = describe(&fault.kind);
-                self.journal.tell(Event::FaultInjected { name: fault.name.clone(), description });
+                self.journal.tell(&Event::FaultInjected { name: fault.name.clone(), description });
             }
             Err(problem) => self.not_injected(&fault, &problem),
         }
@@ -76,7 +76,7 @@ impl Faults {
         self.active.lock().retain(|name| *name != fault.name);
         match &undone.undone {
             Ok(_) if undone.not_injected.is_some() => {}
-            Ok(_) => self.journal.tell(Event::FaultUndone { name: fault.name.clone() }),
+            Ok(_) => self.journal.tell(&Event::FaultUndone { name: fault.name.clone() }),
             Err(problem) => self.journal.finding(
                 Outcome::NotRestored,
                 "undo-failed",

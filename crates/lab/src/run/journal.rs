@@ -60,30 +60,30 @@ impl Journal {
             }
             inner.phases.push(PhaseSpan { name: name.to_owned(), from_ms: at, to_ms: at });
         }
-        self.tell(Event::Phase { name, doing: doing.into(), length });
+        self.tell(&Event::Phase { name, doing: doing.into(), length });
     }
 
     pub(crate) fn note(&self, text: impl Into<String>) {
-        self.tell(Event::Note { text: text.into() });
+        self.tell(&Event::Note { text: text.into() });
     }
 
     pub(crate) fn finding(&self, outcome: Outcome, code: &str, message: impl Into<String>) {
         let finding = finding(outcome, code, message);
         let message = finding.message.clone();
         self.shared.inner.lock().findings.push(finding);
-        self.tell(Event::Finding { message });
+        self.tell(&Event::Finding { message });
     }
 
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, event: &Event) {
         let at = self.at();
-        let what = in_words(&event);
+        let what = in_words(event);
         {
             let mut inner = self.shared.inner.lock();
             if inner.timeline.len() < TIMELINE_MAX {
                 inner.timeline.push(TimelineEntry { at_ms: at.as_millis() as u64, what });
             }
         }
-        self.shared.progress.event(at, &event);
+        self.shared.progress.event(at, event);
     }
 
     pub(crate) fn snapshot(&self, snapshot: &Snapshot) {

@@ -21,7 +21,7 @@ pub struct Unplannable {
     pub problem: String,
 }
 
-fn unplannable(part: &str, problem: impl ToString) -> Unplannable {
+fn unplannable(part: &str, problem: &(impl ToString + ?Sized)) -> Unplannable {
     Unplannable { part: part.to_owned(), problem: problem.to_string() }
 }
 
@@ -61,7 +61,7 @@ fn retry_on(on: spec::RetryOn) -> load::RetryOn {
 }
 
 fn step(step: &spec::Step, dir: &Path) -> Result<load::Step, Unplannable> {
-    let wrong = |problem: &dyn ToString| unplannable(&format!("step {}", step.name), problem.to_string());
+    let wrong = |problem: &dyn ToString| unplannable(&format!("step {}", step.name), &problem.to_string());
     let template = |template: &spec::Template| {
         template.as_str().parse::<load::Template>().map_err(|error| wrong(&error))
     };
@@ -99,7 +99,7 @@ pub(crate) fn resolve(
     variables: &Variables,
     part: &str,
 ) -> Result<String, Unplannable> {
-    template.resolve(|name| variables.get(name).cloned()).map_err(|error| unplannable(part, error))
+    template.resolve(|name| variables.get(name).cloned()).map_err(|error| unplannable(part, &error))
 }
 
 /// Makes the configuration of a process; `variables` hold what is known when it starts.

@@ -28,7 +28,7 @@ pub(crate) struct Scraper {
 }
 
 impl Scraper {
-    pub(crate) fn start(experiment: &Experiment, targets: Targets, run_start: Instant) -> Self {
+    pub(crate) fn start(experiment: &Experiment, targets: &Targets, run_start: Instant) -> Self {
         let stop = CancellationToken::new();
         let tasks = experiment.system.processes.iter().filter_map(|process| {
             let scraped = Scraped {
