@@ -40,6 +40,11 @@ fn serve(kind: &str) -> ExitCode {
 #[test]
 fn service() {
     if let Ok(kind) = std::env::var(SERVICE) {
+        // A service that misses its signal must fail the test, and not hang it.
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(15));
+            std::process::exit(99);
+        });
         let code = serve(&kind);
         std::process::exit(if code == ExitCode::SUCCESS { 0 } else { 1 });
     }

@@ -101,6 +101,10 @@ where
                     continue;
                 }
                 StageProjection::Readying => match this.service.poll_ready(cx) {
+                    // The wait may have ended late by the timer's grain, or readiness may have come late.
+                    Poll::Ready(Ok(())) if this.deadline.is_some_and(Deadline::is_expired) => {
+                        Err(Rejection::DeadlineExceeded.into())
+                    }
                     Poll::Ready(Ok(())) => {
                         self.as_mut().send();
                         continue;

@@ -149,6 +149,23 @@ async fn never_sleeps_past_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sends_nothing_when_the_wait_ended_late() {
+    // Timers have a grain of a millisecond, so that some of these waits end after the deadline.
+    let wait = Duration::from_micros(100_500);
+    let policy = RetryPolicy { backoff: Backoff { initial: wait, ..BACKOFF }, ..POLICY };
+    for after in (100_u64..1100).step_by(100) {
+        let remaining = wait + Duration::from_micros(after);
+        let (answer, attempts, _) = call(policy, &budget(), Some(remaining), |_, request| {
+            assert!(!request.deadline().is_some_and(Deadline::is_expired));
+            async { Err(TRANSIENT) }
+        })
+        .await;
+        let refused = Error::Rejected(Rejection::DeadlineExceeded);
+        assert_eq!(answer.err(), Some(if attempts == 1 { refused } else { TRANSIENT }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attempt_that_takes_too_long_is_repeated() {
     let policy = RetryPolicy { attempt_timeout: Some(50 * MS), ..POLICY };
     let slow_once = |n, _| async move {

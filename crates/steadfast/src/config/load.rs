@@ -243,6 +243,7 @@ mod tests {
         let environment = [
             ("ORDERS__MAX_ORDERS", "5"),
             ("ORDERS__VERSION", "2"),
+            ("ORDERS__LISTEN", "\"quoted\""),
             ("ORDERS__TITLE", "2026"),
             ("ORDERS__LIMITS", "[1, 2]"),
             ("ORDERS__LABELS__zone", "eu"),
@@ -253,6 +254,7 @@ mod tests {
             (config.max_orders, config.version.as_str(), config.title.as_deref()),
             (5, "2", Some("2026"))
         );
+        assert_eq!(config.listen, "\"quoted\"", "what is text is taken as it stands");
         assert_eq!((config.limits, config.labels["zone"].as_str()), (vec![1, 2], "eu"));
         assert_eq!(config.runtime.workers.map(|workers| workers.get()), Some(3));
     }
