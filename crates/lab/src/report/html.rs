@@ -126,7 +126,7 @@ fn measure(value: Option<f64>, unit: &str) -> String {
     let Some(value) = value else { return "–".to_owned() };
     match unit {
         "ratio" => {
-            let text = format!("{:.3}", value * 100.0);
+            let text = format!("{:.2}", value * 100.0);
             format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
         }
         "ms" if value >= 100.0 => format!("{} ms", grouped(value.round())),

@@ -168,6 +168,23 @@ fn share_of_calls(declared: f64, affected: u64, seen: u64) -> DoseResult {
     }
 }
 
+/// Says in one sentence how a dose strayed from what was declared.
+pub(crate) fn sentence(fault: &str, dose: &DoseResult) -> String {
+    let value = |value: f64| match dose.unit.as_str() {
+        "ratio" => format!("{:.1} %", value * 100.0),
+        "ms" => format!("{value:.0} ms"),
+        _ => format!("{value:.0}"),
+    };
+    let declared = match (dose.declared_min, dose.declared_max) {
+        (Some(least), Some(most)) => format!("{} to {}", value(least), value(most)),
+        (Some(least), None) => format!("at least {}", value(least)),
+        (None, Some(most)) => format!("at most {}", value(most)),
+        (None, None) => "nothing".to_owned(),
+    };
+    let (measure, delivered) = (&dose.measure, value(dose.delivered));
+    format!("fault {fault} was not delivered as declared: {measure}: {delivered}, declared {declared}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +195,16 @@ mod tests {
         assert!(!share_of_calls(0.5, 1_400, 2_000).valid);
         assert!(share_of_calls(1.0, 2_000, 2_000).valid);
         assert!(!share_of_calls(0.3, 0, 0).valid);
+    }
+
+    #[test]
+    fn what_is_not_valid_is_said_with_its_unit() {
+        let text = sentence("slow", &count("affected calls", 1_000, 994));
+        assert_eq!(
+            text,
+            "fault slow was not delivered as declared: affected calls: 994, declared at least 1000"
+        );
+        assert!(sentence("slow", &share_of_calls(1.0, 1, 2)).ends_with("50.0 %, declared 98.0 % to 100.0 %"));
     }
 
     #[test]

@@ -563,17 +563,7 @@ impl Run<'_> {
         }
         for fault in &self.evidence.faults {
             for dose in fault.dose.iter().filter(|dose| !dose.valid) {
-                let message = format!(
-                    "fault {} was not delivered as declared: {} was {:.3}, declared {}",
-                    fault.name,
-                    dose.measure,
-                    dose.delivered,
-                    match (dose.declared_min, dose.declared_max) {
-                        (Some(least), Some(most)) => format!("{least:.3} to {most:.3}"),
-                        (Some(least), None) => format!("at least {least:.0}"),
-                        (None, most) => format!("at most {:.3}", most.unwrap_or_default()),
-                    }
-                );
+                let message = dose::sentence(&fault.name, dose);
                 self.journal.finding(Outcome::Invalid, "dose-not-delivered", message);
             }
         }
