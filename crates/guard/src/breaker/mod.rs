@@ -16,6 +16,8 @@
 mod future;
 mod handle;
 mod layer;
+#[cfg(test)]
+mod model;
 mod permit;
 mod policy;
 mod registry;

@@ -32,6 +32,8 @@
 mod error;
 mod load;
 mod path;
+#[cfg(test)]
+mod tests;
 
 pub use error::Error;
 pub use error::Origin;
