@@ -164,7 +164,7 @@ fn share_of_calls(declared: f64, affected: u64, seen: u64) -> DoseResult {
         declared_min: Some(least),
         declared_max: Some(most),
         delivered,
-        valid: (least..=most).contains(&delivered),
+        valid: seen > 0 && (least..=most).contains(&delivered),
     }
 }
 
