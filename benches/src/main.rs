@@ -1,5 +1,7 @@
 //! Side-by-side benchmarks: ours and the best peer in the same run on the same machine, quoted as ratios.
 
+mod load;
+
 use anyhow::Context as _;
 use clap::Parser;
 use serde::Serialize;
@@ -39,9 +41,12 @@ pub struct Row {
 type Benchmark = fn(&Options) -> anyhow::Result<Vec<Row>>;
 
 /// Every benchmark by name; `log` and `load` are groups of rows.
-const BENCHMARKS: &[(&str, Benchmark)] = &[];
+const BENCHMARKS: &[(&str, Benchmark)] = &[("load", load::run)];
 
 fn main() -> anyhow::Result<()> {
+    if load::serve_if_asked()? {
+        return Ok(());
+    }
     let options = Options::parse();
     let mut rows = Vec::new();
     for (name, run) in BENCHMARKS {

@@ -134,7 +134,7 @@ impl Underway {
             let (mut connection, fresh) = match address.host.take().await {
                 Some(connection) => (connection, false),
                 None => match Connection::open(&address.host.address).await {
-                    Ok(connection) => (connection, true),
+                    Ok(connection) => (Box::new(connection), true),
                     Err(error) if is_ours(&error) => return Err(CommandResult::Unsent),
                     Err(_) => return Err(CommandResult::ConnectFailed),
                 },

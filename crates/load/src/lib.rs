@@ -13,6 +13,7 @@
 //! # What it is not
 //! It speaks HTTP/1.1 over TCP, without TLS, HTTP/2, redirects and cookies.
 
+mod alarm;
 mod arrival;
 mod compile;
 mod connection;
@@ -24,6 +25,7 @@ mod record;
 mod result;
 mod retry;
 mod run;
+mod runner;
 mod schedule;
 mod state;
 mod status;

@@ -22,7 +22,8 @@ pub(crate) struct Host {
     /// The value of the header `Host`.
     pub(crate) header: HeaderValue,
     authority: String,
-    idle: Mutex<Vec<Connection>>,
+    #[allow(clippy::vec_box, reason = "a connection is large and moves at each request")]
+    idle: Mutex<Vec<Box<Connection>>>,
 }
 
 /// Where a request goes.
@@ -45,7 +46,7 @@ pub(crate) struct Routes {
 
 impl Host {
     /// Returns the connection that was used last and is still good.
-    pub(crate) async fn take(&self) -> Option<Connection> {
+    pub(crate) async fn take(&self) -> Option<Box<Connection>> {
         loop {
             // Taken in a statement of its own, so that the lock is not held while the connection is looked at.
             let taken = self.idle.lock().pop();
@@ -57,7 +58,7 @@ impl Host {
     }
 
     /// Keeps a connection for the next request, if it can serve one.
-    pub(crate) async fn give_back(&self, mut connection: Connection) {
+    pub(crate) async fn give_back(&self, mut connection: Box<Connection>) {
         if connection.is_reusable().await {
             self.idle.lock().push(connection);
         }

@@ -1,6 +1,7 @@
 //! One thread of the generator: follows the schedule, takes its share of the arrivals, and starts each when it is
 //! due, whatever became of those before it.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,18 +10,26 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::alarm::Alarm;
 use crate::pool::Routes;
+use crate::runner::Runners;
 use crate::state::Run;
-use crate::{Arrival, Plan, arrival};
+use crate::{Arrival, Plan};
 
 /// Most arrivals that are started before the answers of others are looked at.
 const BATCH: usize = 128;
+
+/// How long the thread rests at least between two looks at the schedule: arrivals that are closer together start
+/// together, at most this late.
+const REST: Duration = Duration::from_micros(200);
 
 pub(crate) struct Worker {
     pub(crate) run: Arc<Run>,
     /// One for each connection that may be in use.
     pub(crate) permits: Semaphore,
     routes: Mutex<Arc<Routes>>,
+    /// What starts arrivals.
+    pub(crate) runners: Runners,
     in_flight: AtomicUsize,
     in_flight_max: usize,
     /// Is told when the last arrival in flight has left.
@@ -45,6 +54,7 @@ impl Worker {
         Arc::new(Self {
             permits: Semaphore::new(share.part(plan.connections_max).min(Semaphore::MAX_PERMITS)),
             routes: Mutex::new(Arc::new(Routes::new(&run.scenario, &run.targets))),
+            runners: Runners::default(),
             in_flight: AtomicUsize::new(0),
             in_flight_max: share.part(plan.in_flight_max),
             empty: Notify::new(),
@@ -54,9 +64,16 @@ impl Worker {
 
     /// Dispatches this worker's share of the plan, then waits for what is in flight, at most the plan's time to
     /// drain.
-    pub(crate) async fn drive(self: Arc<Self>, plan: &Plan, share: Share, cancel: &CancellationToken) {
+    pub(crate) async fn drive(
+        self: Arc<Self>,
+        plan: &Plan,
+        share: Share,
+        cancel: &CancellationToken,
+    ) -> io::Result<()> {
+        let alarm = Alarm::new()?;
         let mut due = (0_u64..).zip(plan.schedule()).skip(share.index).step_by(share.of);
         let mut next = due.next();
+        let mut rested = Duration::ZERO;
         while let Some((_, intended)) = next {
             if cancel.is_cancelled() {
                 self.run.stop();
@@ -65,11 +82,12 @@ impl Worker {
             let wait = intended.saturating_sub(self.run.elapsed());
             if wait.is_zero() {
                 next = self.dispatch_due(next, &mut due);
+                rested = self.run.elapsed() + REST;
                 tokio::task::yield_now().await;
             } else {
                 tokio::select! {
                     () = cancel.cancelled() => {}
-                    () = tokio::time::sleep_until((self.run.start + intended).into()) => {}
+                    rung = alarm.until(self.run.start + intended.max(rested)) => rung?,
                 }
             }
         }
@@ -87,6 +105,7 @@ impl Worker {
                 () = cancel.cancelled(), if !self.run.is_stopping() => self.run.stop(),
             }
         }
+        Ok(())
     }
 
     /// Starts the arrivals that are due, at most [`BATCH`]; returns the first that was not started.
@@ -101,7 +120,7 @@ impl Worker {
             self.run.counters.scheduled();
             if self.in_flight.load(Ordering::Acquire) < self.in_flight_max {
                 self.in_flight.fetch_add(1, Ordering::AcqRel);
-                tokio::spawn(arrival::run(self.clone(), sequence, intended));
+                self.runners.start(self, sequence, intended);
             } else {
                 self.run.tell(Arrival { sequence, intended, dispatched: None });
             }
@@ -114,6 +133,13 @@ impl Worker {
     pub(crate) fn left(&self) {
         if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.empty.notify_one();
+        }
+    }
+
+    /// Reports the arrivals that nobody has started. To be called at the end, when nothing runs any more.
+    pub(crate) fn end(&self) {
+        for (sequence, intended) in self.runners.unstarted() {
+            self.run.tell(Arrival { sequence, intended, dispatched: None });
         }
     }
 
