@@ -44,7 +44,7 @@ pub struct Plan {
     /// How long what is in flight may take after the last arrival, or after a cancel; what is unfinished then is
     /// [`Abandoned`](crate::CommandResult::Abandoned).
     pub drain: Duration,
-    /// Threads of the generator; none lets the highest rate decide, with one per 60 000 arrivals/s up to the
+    /// Threads of the generator; none lets the highest rate decide, with one per 30 000 arrivals/s up to the
     /// number of cores.
     pub threads: Option<usize>,
 }
