@@ -1,7 +1,7 @@
 //! The load generator beside `wrk` and k6: the highest rate each gets out of the same server on the same cores.
 //!
 //! `wrk` is closed-model: it sends as fast as answers come. Ours and k6 are asked for a constant arrival rate, and
-//! the highest one at which they keep the schedule is searched. All use 64 connections. Rounds are interleaved and
+//! the highest one at which they keep the schedule is searched. Rounds are interleaved and
 //! the median ratio is quoted, for other work on the machine moves the figures more than it moves the ratios.
 
 mod k6;
@@ -15,7 +15,7 @@ use crate::{Options, Row};
 use server::Server;
 pub(crate) use server::serve_if_asked;
 
-/// Connections of each generator, and virtual users of k6.
+/// Connections of `wrk` and of ours.
 const CONNECTIONS: usize = 64;
 
 /// What share of the arrivals asked for must be kept: the limit of a valid run.

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{CONNECTIONS, KEPT_MIN};
+use super::KEPT_MIN;
+
+/// Virtual users: with more than 64 it keeps somewhat higher rates, beyond this no more.
+const USERS: usize = 256;
 
 const SCRIPT: &str = r#"
 import http from 'k6/http';
@@ -43,7 +46,7 @@ pub(super) fn kept(k6: &Path, url: &str, rate: u64, span: Duration) -> anyhow::R
         .args([&summary, &script])
         .env("RATE", rate.to_string())
         .env("SECONDS", span.as_secs().to_string())
-        .env("VUS", CONNECTIONS.to_string())
+        .env("VUS", USERS.to_string())
         .env("URL", url)
         .output()?;
     let text = std::fs::read_to_string(&summary)
