@@ -6,5 +6,6 @@ use clap::Parser;
 use orders::inventory::{Arguments, run};
 
 fn main() -> ExitCode {
-    orders::host::main(run(Arguments::parse()))
+    let arguments = Arguments::parse();
+    orders::host::main(|stopping| run(arguments, stopping))
 }

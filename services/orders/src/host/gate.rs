@@ -4,8 +4,9 @@ use axum::Router;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::routing::get;
+use steadfast::problem::Problem;
 
-use super::Problem;
+use super::not_ready;
 
 /// Holds the service until it is ready; before that, requests are turned away with 503.
 ///
@@ -46,7 +47,7 @@ impl<T: Send + Sync + 'static> FromRequestParts<Gate<T>> for Ready<T> {
         _parts: &mut axum::http::request::Parts,
         gate: &Gate<T>,
     ) -> Result<Self, Problem> {
-        gate.get().map(|service| Self(Arc::clone(service))).ok_or_else(Problem::not_ready)
+        gate.get().map(|service| Self(Arc::clone(service))).ok_or_else(not_ready)
     }
 }
 

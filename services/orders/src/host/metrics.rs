@@ -1,13 +1,8 @@
-use std::sync::Arc;
-
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::response::Response;
 use axum::{Router, middleware};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -16,29 +11,6 @@ use tokio::time::Instant;
 
 /// Upper bounds of the buckets of latency, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-
-/// The metrics of one program, served as `/metrics` in the text format of Prometheus.
-#[derive(Clone)]
-pub struct Metrics(Arc<Registry>);
-
-impl Metrics {
-    /// Finishes the registration of metrics.
-    pub fn new(registry: Registry) -> Self {
-        Self(Arc::new(registry))
-    }
-
-    /// Makes the route `/metrics`.
-    pub fn route(self) -> Router {
-        Router::new().route("/metrics", get(scrape)).with_state(self)
-    }
-}
-
-async fn scrape(State(metrics): State<Metrics>) -> Response {
-    let mut text = String::new();
-    encode(&mut text, &metrics.0).expect("writing to a string does not fail");
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, content_type)], text).into_response()
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {

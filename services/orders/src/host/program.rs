@@ -5,46 +5,38 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use steadfast_backends::file::{Config, FileLog};
-use steadfast_core::store::EventStore;
-use steadfast_fault::{FaultLayer, Injector};
+use steadfast::backends::file::{Config, FileLog};
+use steadfast::core::store::EventStore;
+use steadfast::fault::{FaultLayer, Injector};
 use tokio_util::sync::CancellationToken;
 
 use super::address;
 use super::arguments::Common;
-use super::serve::{Listener, StopSignals};
+use super::serve::Listener;
 
 /// How long open requests may take to finish when the program is asked to stop.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How long closing may take after that.
 const CLOSE_WITHIN: Duration = Duration::from_secs(4);
 
-/// A program that listens, then gets ready, then serves until it is asked to stop by SIGTERM or SIGINT.
+/// A program that listens, then gets ready, then serves until it is asked to stop.
 pub struct Program {
     listener: Listener,
     addr_file: Option<PathBuf>,
     injector: Option<Injector>,
-    signals: StopSignals,
     stopping: CancellationToken,
 }
 
 impl Program {
-    /// Takes the port and the signals, and starts the fault injector if the environment asks for it.
+    /// Takes the port, and starts the fault injector if the environment asks for it.
     ///
     /// # Errors
     /// The address is in use, or the control socket cannot be made.
-    pub async fn bind(common: &Common) -> anyhow::Result<Self> {
-        let signals = StopSignals::listen().context("cannot listen for signals")?;
+    pub async fn bind(common: &Common, stopping: CancellationToken) -> anyhow::Result<Self> {
         let injector = Injector::from_env().context("cannot start the fault injector")?;
         let listener = Listener::bind(common.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", common.listen))?;
-        Ok(Self {
-            listener,
-            addr_file: common.addr_file.clone(),
-            injector,
-            signals,
-            stopping: CancellationToken::new(),
-        })
+        Ok(Self { listener, addr_file: common.addr_file.clone(), injector, stopping })
     }
 
     /// Returns the layer through which faults act on requests; it does nothing when there is no injector.
@@ -69,7 +61,7 @@ impl Program {
     where
         Close: Future<Output = anyhow::Result<()>>,
     {
-        let Self { listener, addr_file, injector, mut signals, stopping } = self;
+        let Self { listener, addr_file, injector, stopping } = self;
         let address = listener.address();
         // Nobody can connect before the socket listens, and it does since it was bound.
         if let Some(file) = &addr_file {
@@ -79,11 +71,11 @@ impl Program {
         let server = tokio::spawn(listener.serve(router, stopping.clone(), DRAIN_WITHIN));
         let close = tokio::select! {
             close = start => close.map(Some),
-            () = signals.requested() => Ok(None),
+            () = stopping.cancelled() => Ok(None),
         };
         if let Ok(Some(_)) = &close {
             tracing::info!("ready");
-            signals.requested().await;
+            stopping.cancelled().await;
         }
         tracing::info!("stopping");
         stopping.cancel();

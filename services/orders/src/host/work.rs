@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use steadfast_core::store;
+use steadfast::core::store;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tonic::Status;

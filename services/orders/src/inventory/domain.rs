@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use steadfast_core::Aggregate;
+use steadfast::core::Aggregate;
 
 use crate::ledger::Recorded;
 use crate::orders::domain::{OrderId, Sku};

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use steadfast_core::Aggregate;
-use steadfast_core::store;
+use steadfast::core::Aggregate;
+use steadfast::core::store;
 use tonic::{Request, Response, Status};
 
 use super::domain::{Command, Event, Lines, Refused, Reservation, SetAside};

@@ -1,6 +1,6 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use steadfast_core::{Aggregate, Event};
+use steadfast::core::{Aggregate, Event};
 
 use crate::orders::domain::OrderId;
 

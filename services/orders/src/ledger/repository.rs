@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use parking_lot::RwLock;
-use steadfast_core::store::{
+use steadfast::core::store::{
     self, Batch, Condition, Durability, EventStore, Expected, Query, Revision, StoredEvent,
 };
 

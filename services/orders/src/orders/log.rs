@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use steadfast_base::TraceContext;
-use steadfast_core::Event;
-use steadfast_core::store::{self, StoredEvent};
+use steadfast::base::TraceContext;
+use steadfast::core::Event;
+use steadfast::core::store::{self, StoredEvent};
 
 use super::domain::{self, OrderId};
 use super::process;

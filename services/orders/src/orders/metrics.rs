@@ -8,7 +8,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use steadfast_guard::breaker::Phase;
 
 use super::api::Api;
 use super::log::{Entry, kind};
@@ -54,18 +53,6 @@ impl Collector for Present {
             None,
             running.metric_type(),
         )?)?;
-        let dependencies = api.manager.dependencies();
-        let kind = ConstGauge::new(0_i64).metric_type();
-        let help = "Whether the breaker before a dependency is closed (0), half open (1) or open (2)";
-        let mut family = encoder.encode_descriptor("breaker_phase", help, None, kind)?;
-        for dependency in [&dependencies.inventory, &dependencies.payment] {
-            let phase = match dependency.breaker().phase() {
-                Phase::Closed => 0_i64,
-                Phase::HalfOpen => 1,
-                Phase::Open => 2,
-            };
-            ConstGauge::new(phase).encode(family.encode_family(&[("dependency", dependency.name())])?)?;
-        }
         Ok(())
     }
 }

@@ -2,11 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryFutureExt;
-use prometheus_client::registry::Registry;
-use steadfast_base::units::HumanDuration;
-use steadfast_base::{Deadline, Seed};
-use steadfast_core::bus::Bus;
-use steadfast_core::store::{Durability, EventStore};
+use steadfast::base::units::HumanDuration;
+use steadfast::base::{Deadline, Seed};
+use steadfast::core::bus::Bus;
+use steadfast::core::store::{Durability, EventStore};
+use steadfast::guard::Registry;
+
+use steadfast::telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, router};
 use super::command::{Book, Orders, Settings};
@@ -14,7 +17,7 @@ use super::defects::{Defects, WriteBehind};
 use super::metrics::OrderMetrics;
 use super::process::{Dependencies, Dependency, Manager, Services};
 use super::view::Totals;
-use crate::host::{Common, Gate, HttpMetrics, Metrics, Program, Work, open_log, probes};
+use crate::host::{Common, Gate, HttpMetrics, Program, Work, open_log, probes};
 
 /// How many commands may run at once.
 const COMMANDS_MAX: usize = 2048;
@@ -46,19 +49,20 @@ pub struct Arguments {
     pub defects: Defects,
 }
 
-/// Runs the program until it is asked to stop.
+/// Runs the program until `stopping` is cancelled.
 ///
 /// # Errors
 /// The port or the log cannot be opened, or the log cannot be closed.
-pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let program = Program::bind(&arguments.common).await?;
+pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::Result<()> {
+    let program = Program::bind(&arguments.common, stopping.clone()).await?;
     let gate = Gate::<Api>::default();
-    let mut registry = Registry::with_prefix("orders");
-    let measured = HttpMetrics::register(&mut registry);
-    let metrics = OrderMetrics::register(&mut registry, gate.clone());
+    let metrics = Metrics::new("orders");
+    let measured = metrics.register(HttpMetrics::register);
+    let events = metrics.register(|registry| OrderMetrics::register(registry, gate.clone()));
+    let breakers = Registry::default();
+    metrics.register_breakers(breakers.clone());
     let routes = router(gate.clone(), program.faults(), arguments.default_deadline.into());
-    let router = measured.measure(routes).merge(probes(gate.clone())).merge(Metrics::new(registry).route());
-    let stopping = program.stopping();
+    let router = measured.measure(routes).merge(probes(gate.clone())).merge(metrics.router());
     let start = async move {
         let defects = arguments.defects;
         let mut store = open_log(arguments.common.data).await?;
@@ -76,7 +80,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             while let Some(delivery) = heard.next().await {
                 let recorded: &super::command::Recorded = delivery.payload();
                 view.apply(recorded.id, &recorded.entry, recorded.details.as_ref());
-                metrics.count(&recorded.entry);
+                events.count(&recorded.entry);
             }
         });
 
@@ -84,8 +88,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let orders = Arc::new(Orders::new(Arc::clone(&store), book, topic, settings));
         let (seed, guards) = (Seed::random(), defects.guards());
         let dependencies = Dependencies {
-            inventory: Dependency::new("inventory", &arguments.inventory, guards, seed)?,
-            payment: Dependency::new("payment", &arguments.payment, guards, seed)?,
+            inventory: Dependency::new("inventory", &arguments.inventory, &breakers, guards, seed)?,
+            payment: Dependency::new("payment", &arguments.payment, &breakers, guards, seed)?,
         };
         for dependency in [&dependencies.inventory, &dependencies.payment] {
             while !dependency.is_well().await {

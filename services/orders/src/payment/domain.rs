@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use steadfast_core::Aggregate;
+use steadfast::core::Aggregate;
 
 use crate::ledger::Recorded;
 use crate::orders::domain::{Money, OrderId};

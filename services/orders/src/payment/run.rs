@@ -2,16 +2,15 @@ use std::sync::Arc;
 
 use axum::routing::get;
 use axum::{Json, Router};
-use prometheus_client::registry::Registry;
 use serde_json::json;
-use steadfast_core::store::Durability;
+use steadfast::core::store::Durability;
+use steadfast::telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 
 use super::domain::Charge;
 use super::grpc::{Ledger, Service};
-use crate::host::{
-    Common, Gate, Health, HttpMetrics, Metrics, Program, Ready, Work, grpc_route, open_log, probes,
-};
+use crate::host::{Common, Gate, Health, HttpMetrics, Program, Ready, Work, grpc_route, open_log, probes};
 use crate::ledger::Repository;
 use crate::proto::payment::payment_server::PaymentServer;
 
@@ -29,24 +28,24 @@ pub struct Arguments {
     pub common: Common,
 }
 
-/// Runs the program until it is asked to stop.
+/// Runs the program until `stopping` is cancelled.
 ///
 /// # Errors
 /// The port or the log cannot be opened, or the log cannot be closed.
-pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let program = Program::bind(&arguments.common).await?;
+pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::Result<()> {
+    let program = Program::bind(&arguments.common, stopping).await?;
     let gate = Gate::<Ledger>::default();
     let server = PaymentServer::new(Service(gate.clone())).max_decoding_message_size(MESSAGE_MAX);
     let (health, health_route) = Health::new(<PaymentServer<Service> as NamedService>::NAME).await;
-    let mut registry = Registry::with_prefix("payment");
-    let measured = HttpMetrics::register(&mut registry);
+    let metrics = Metrics::new("payment");
+    let measured = metrics.register(HttpMetrics::register);
     let totals = async |Ready(ledger): Ready<Ledger>| Json(json!({"charged": ledger.charged()}));
     let business = grpc_route(server, program.faults());
     let router = measured
         .measure(business.merge(Router::new().route("/totals", get(totals)).with_state(gate.clone())))
         .merge(health_route)
         .merge(probes(gate.clone()))
-        .merge(Metrics::new(registry).route());
+        .merge(metrics.router());
     let start = async move {
         let store = open_log(arguments.common.data).await?;
         let loaded = Repository::<Charge>::load(Arc::clone(&store), Durability::Durable).await?;

@@ -7,12 +7,13 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use steadfast_base::Deadline;
+use steadfast::base::Deadline;
+use steadfast::problem::Problem;
 
 use super::Api;
 use super::input::{Input, out_of_time, unsupported};
 use super::problem::{no_such_order, unmappable};
-use crate::host::{Problem, Ready};
+use crate::host::{Ready, problem};
 use crate::orders::command::{Answer, Error};
 use crate::orders::domain::{Command, OrderId};
 use crate::orders::edge;
@@ -26,7 +27,8 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     if !input.has_key {
         let detail = "send the header `Idempotency-Key`, new for each order and the same in each repetition";
-        return Err(Problem::new(400, "missing-key", "The idempotency key is missing").detail(detail));
+        return Err(problem(StatusCode::BAD_REQUEST, "missing-key", "the idempotency key is missing")
+            .with_detail(detail));
     }
     if !headers.contains_key(header::CONTENT_TYPE) {
         return Err(unsupported());

@@ -7,10 +7,11 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
-use steadfast_base::{Context, Deadline};
+use steadfast::base::{Context, Deadline};
+use steadfast::problem::Problem;
 use uuid::Uuid;
 
-use crate::host::{Key, Problem};
+use crate::host::{Key, problem};
 use crate::orders::log::{Cause, Fingerprint};
 
 /// The time kept back of the caller's: for our answer's way, and for a machine that is busy.
@@ -49,13 +50,14 @@ impl<S: Send + Sync> FromRequest<S> for Input {
 
 pub(super) fn out_of_time() -> Problem {
     let detail = "the outcome may be unknown: repeat the request with the same key";
-    Problem::new(504, "out-of-time", "The caller's time was up").detail(detail)
+    problem(StatusCode::GATEWAY_TIMEOUT, "out-of-time", "the caller's time was up").with_detail(detail)
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
     let mut values = headers.get_all("idempotency-key").iter();
-    let wrong =
-        |detail: String| Problem::new(400, "wrong-key", "The idempotency key is wrong").detail(detail);
+    let wrong = |detail: String| {
+        problem(StatusCode::BAD_REQUEST, "wrong-key", "the idempotency key is wrong").with_detail(detail)
+    };
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(_), Some(_)) => Err(wrong("send the header `Idempotency-Key` once".to_owned())),
@@ -77,12 +79,14 @@ fn content_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 pub(super) fn unsupported() -> Problem {
-    Problem::new(415, "unsupported-media-type", "The body must be application/json")
+    problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "the body must be application/json")
 }
 
 fn unreadable(rejection: &BytesRejection) -> Problem {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, "too-large", "The body is too large"),
-        _ => Problem::new(400, "unreadable", "The body broke off"),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            problem(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large")
+        }
+        _ => problem(StatusCode::BAD_REQUEST, "unreadable", "the body broke off"),
     }
 }

@@ -4,6 +4,8 @@
 //! `GET /orders/{id}/events` and `GET /events` read the log, `GET /totals` sums up. A key is remembered for as long
 //! as the log lives; a client repeats a request that got no answer, 502, 503 or 504 with the same key.
 
+#![allow(clippy::result_large_err, reason = "a problem ends its request, and is moved once")]
+
 mod command;
 mod input;
 mod problem;

@@ -1,25 +1,33 @@
 //! Each error as the client sees it.
 
-use steadfast_core::store;
+use axum::http::StatusCode;
+use steadfast::core::store;
+use steadfast::problem::Problem;
 
-use crate::host::Problem;
+use crate::host::{not_ready, overloaded, problem};
 use crate::orders::command::Error;
 use crate::orders::domain::Refused;
 use crate::orders::edge::Unmappable;
 use crate::orders::process::Reason;
 
 pub(super) fn no_such_order() -> Problem {
-    Problem::new(404, "no-such-order", "There is no such order")
+    problem(StatusCode::NOT_FOUND, "no-such-order", "there is no such order")
 }
 
 pub(super) fn unmappable(error: &Unmappable) -> Problem {
     let problem = match error {
-        Unmappable::Syntax(_) => Problem::new(400, "no-json", "The body is not JSON"),
-        Unmappable::Shape(_) => Problem::new(422, "wrong-shape", "The body is not an order"),
-        Unmappable::Missing { .. } => Problem::new(422, "missing-field", "A field is missing"),
-        Unmappable::Wrong { .. } => Problem::new(422, "wrong-field", "A field is wrong"),
+        Unmappable::Syntax(_) => problem(StatusCode::BAD_REQUEST, "no-json", "the body is not JSON"),
+        Unmappable::Shape(_) => {
+            problem(StatusCode::UNPROCESSABLE_ENTITY, "wrong-shape", "the body is not an order")
+        }
+        Unmappable::Missing { .. } => {
+            problem(StatusCode::UNPROCESSABLE_ENTITY, "missing-field", "a field is missing")
+        }
+        Unmappable::Wrong { .. } => {
+            problem(StatusCode::UNPROCESSABLE_ENTITY, "wrong-field", "a field is wrong")
+        }
     };
-    let problem = problem.detail(error.to_string());
+    let problem = problem.with_detail(error.to_string());
     match error.field() {
         Some(field) => problem.with("field", field),
         None => problem,
@@ -31,23 +39,27 @@ impl From<Error> for Problem {
         match error {
             Error::Refused(Refused::NotFound) => no_such_order(),
             Error::Refused(refused @ Refused::Illegal { from, command }) => {
-                Self::new(409, "illegal-transition", "The order does not allow it")
-                    .detail(refused.to_string())
+                problem(StatusCode::CONFLICT, "illegal-transition", "the order does not allow it")
+                    .with_detail(refused.to_string())
                     .with("state", from.to_string())
                     .with("command", command)
             }
-            Error::KeyReused => {
-                Self::new(422, "key-reused", "The idempotency key was used for another request")
-            }
-            Error::ConfirmationUnderWay => {
-                Self::new(409, "confirmation-under-way", "The order is being confirmed under another key")
-            }
+            Error::KeyReused => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "the idempotency key was used for another request",
+            ),
+            Error::ConfirmationUnderWay => problem(
+                StatusCode::CONFLICT,
+                "confirmation-under-way",
+                "the order is being confirmed under another key",
+            ),
             Error::NotConfirmed(reason) => not_confirmed(&reason),
-            Error::Overloaded => Self::overloaded(),
+            Error::Overloaded => overloaded(),
             Error::Store(error) => {
                 tracing::error!(%error, "the log refused a command");
                 let busy = matches!(error, store::Error::Overloaded);
-                if busy { Self::overloaded() } else { Self::not_ready() }
+                if busy { overloaded() } else { not_ready() }
             }
         }
     }
@@ -57,12 +69,12 @@ impl From<Error> for Problem {
 fn not_confirmed(reason: &Reason) -> Problem {
     match reason {
         Reason::Refused(because) => {
-            Problem::new(409, "confirmation-refused", "The order cannot be confirmed")
-                .detail(because.as_str())
+            problem(StatusCode::CONFLICT, "confirmation-refused", "the order cannot be confirmed")
+                .with_detail(because.clone())
         }
         Reason::Unavailable(because) => {
-            Problem::new(502, "dependency-unavailable", "A dependency stayed unavailable")
-                .detail(format!("{because}; ask again with a new key"))
+            problem(StatusCode::BAD_GATEWAY, "dependency-unavailable", "a dependency stayed unavailable")
+                .with_detail(format!("{because}; ask again with a new key"))
         }
     }
 }

@@ -2,16 +2,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, RawQuery};
+use axum::http::StatusCode;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
-use steadfast_base::Deadline;
-use steadfast_core::store::{self, Filter, Position, StoredEvent};
+use steadfast::base::Deadline;
+use steadfast::core::store::{self, Filter, Position, StoredEvent};
+use steadfast::problem::Problem;
 
 use super::Api;
 use super::command::order_id;
 use super::input::out_of_time;
 use super::problem::no_such_order;
-use crate::host::{Problem, Ready, rfc3339};
+use crate::host::{Ready, problem, rfc3339};
 use crate::orders::command::Error;
 use crate::orders::log;
 use crate::orders::view::Snapshot;
@@ -71,7 +73,10 @@ struct Page {
 
 impl Page {
     fn of(query: Option<String>) -> Result<Self, Problem> {
-        let wrong = |detail: &str| Problem::new(400, "wrong-query", "The query is wrong").detail(detail);
+        let wrong = |detail: &str| {
+            problem(StatusCode::BAD_REQUEST, "wrong-query", "the query is wrong")
+                .with_detail(detail.to_owned())
+        };
         let uri = format!("/?{}", query.unwrap_or_default());
         let uri = uri.parse().map_err(|_| wrong("it cannot be read"))?;
         let Query(pairs) =
@@ -128,7 +133,7 @@ mod tests {
         assert_eq!(of("after=&limit=1000"), Ok(Page { after: Position::START, limit: 1000 }));
         assert_eq!(of(""), Ok(Page { after: Position::START, limit: LIMIT_DEFAULT }));
         for bad in ["limit=0", "limit=1001", "limit=-1", "limit=x", "after=x", "after=1.2.3", "page=2"] {
-            assert_eq!(of(bad), Err(400), "{bad}");
+            assert_eq!(of(bad), Err(StatusCode::BAD_REQUEST), "{bad}");
         }
     }
 }

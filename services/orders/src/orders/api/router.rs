@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
-use steadfast_fault::FaultLayer;
-use steadfast_guard::ServerDeadlineLayer;
+use steadfast::fault::FaultLayer;
+use steadfast::guard::ServerDeadlineLayer;
 
 use super::{command, read};
-use crate::host::{Gate, Problem, Work};
+use crate::host::{Gate, Work, problem};
 use crate::orders::command::Orders;
 use crate::orders::domain::Command;
 use crate::orders::process::Manager;
@@ -44,8 +45,10 @@ pub fn router(gate: Gate<Api>, faults: FaultLayer, default_time: Duration) -> Ro
         .route("/orders/{id}/events", get(read::order_events))
         .route("/events", get(read::events))
         .route("/totals", get(read::totals))
-        .method_not_allowed_fallback(async || Problem::new(405, "method-not-allowed", "Not this method"))
-        .fallback(async || Problem::new(404, "no-such-route", "There is nothing here"))
+        .method_not_allowed_fallback(async || {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "not this method")
+        })
+        .fallback(async || problem(StatusCode::NOT_FOUND, "no-such-route", "there is nothing here"))
         .with_state(gate)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         // Innermost but for the limit, so that the deadline runs while a fault delays.

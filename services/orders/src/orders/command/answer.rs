@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use steadfast_core::store::Revision;
+use steadfast::core::store::Revision;
 
 use crate::orders::domain::{Details, OrderId, State};
 

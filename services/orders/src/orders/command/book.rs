@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use steadfast_core::Aggregate;
-use steadfast_core::store::{self, EventStore, Query, Revision, StoredEvent};
+use steadfast::core::Aggregate;
+use steadfast::core::store::{self, EventStore, Query, Revision, StoredEvent};
 
 use crate::orders::domain::{Details, Order, OrderId, State};
 use crate::orders::log::{self, Cause, Entry, Fingerprint};

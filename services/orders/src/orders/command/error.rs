@@ -1,4 +1,4 @@
-use steadfast_core::store;
+use steadfast::core::store;
 
 use crate::host::Overloaded;
 use crate::ledger::Crowded;

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use parking_lot::RwLock;
-use steadfast_core::Aggregate;
-use steadfast_core::bus::Topic;
-use steadfast_core::store::{
+use steadfast::core::Aggregate;
+use steadfast::core::bus::Topic;
+use steadfast::core::store::{
     self, Batch, Condition, Durability, EventStore, Expected, NewEvent, Query, Revision, StreamCondition,
 };
 

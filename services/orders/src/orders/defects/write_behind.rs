@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
-use steadfast_core::store::{
+use steadfast::core::store::{
     Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position, Query,
     Revision, StoredEvent,
 };

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use steadfast_core::Aggregate;
+use steadfast::core::Aggregate;
 
 use super::{CustomerId, Money, Quantity, Sku};
 
@@ -11,7 +11,7 @@ use super::{CustomerId, Money, Quantity, Sku};
 /// # Examples
 /// ```
 /// use orders::orders::domain::{Command, Order, Refused};
-/// use steadfast_core::Aggregate;
+/// use steadfast::core::Aggregate;
 ///
 /// assert_eq!(Order::default().decide(&Command::Ship), Err(Refused::NotFound));
 /// ```

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_base::{Class, Classify, Context, ContextMut, Deadline, TraceContext};
-use steadfast_guard::Rejection;
+use steadfast::base::{Class, Classify, Context, ContextMut, Deadline, TraceContext};
+use steadfast::guard::Rejection;
 use tonic::{Code, Status};
 
 use crate::proto::{inventory, payment};

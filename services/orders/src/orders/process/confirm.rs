@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use steadfast_core::process::{Done, Next, ProcessManager};
+use steadfast::core::process::{Done, Next, ProcessManager};
 
 use crate::orders::domain::{Details, OrderId};
 

@@ -2,7 +2,7 @@
 //! steps between are recorded by the driver of the process.
 
 use serde::{Deserialize, Serialize};
-use steadfast_core::Aggregate;
+use steadfast::core::Aggregate;
 
 /// Whether an order is being confirmed; one command at a time can ask for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,13 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use steadfast_base::{Backoff, Budget, Context, Deadline, Seed};
-use steadfast_guard::{
-    Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, RetryLayer, RetryPolicy, grpc_timeout_header,
+use steadfast::base::{Backoff, Budget, Context, Deadline, Seed};
+use steadfast::guard::{
+    Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Registry, RetryLayer, RetryPolicy,
+    grpc_timeout_header,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Request, Status, TimeoutExpired};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -50,17 +51,18 @@ pub struct Dependency {
     name: &'static str,
     channel: Channel,
     stack: BoxCloneSyncService<Call, Done, CallError>,
-    breaker: Breaker,
 }
 
 impl Dependency {
-    /// Makes the way to the program `name` at `url`; it is connected when first called.
+    /// Makes the way to the program `name` at `url`, with a breaker of `breakers` before it; it is connected when
+    /// first called.
     ///
     /// # Errors
     /// `url` is not one of plain HTTP.
     pub fn new(
         name: &'static str,
         url: &str,
+        breakers: &Registry,
         guards: Guards,
         seed: Seed,
     ) -> Result<Self, tonic::transport::Error> {
@@ -70,19 +72,14 @@ impl Dependency {
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(5))
             .connect_lazy();
-        let breaker = Breaker::new(name, breaker_policy());
+        let breaker = breakers.breaker(name, breaker_policy());
         let stack = stack(Transport { channel: channel.clone() }, &breaker, guards, seed.derive(name));
-        Ok(Self { name, channel, stack, breaker })
+        Ok(Self { name, channel, stack })
     }
 
     /// Returns the program's name.
     pub fn name(&self) -> &'static str {
         self.name
-    }
-
-    /// Returns the breaker that stands before the program.
-    pub fn breaker(&self) -> &Breaker {
-        &self.breaker
     }
 
     /// Makes a call through the guards.
@@ -166,30 +163,53 @@ impl Service<Call> for Transport {
     fn call(&mut self, call: Call) -> Self::Future {
         let channel = self.channel.clone();
         Box::pin(async move {
-            match call.ask() {
-                Ask::Reserve(message) => {
-                    InventoryClient::new(channel).reserve(request(message, &call)?).await?;
+            match send(channel, &call).await {
+                Ok(()) => Ok(Done),
+                // The channel counts the time too and may be a moment early. Whether it was the attempt's or the
+                // caller's is for the guards to say, who drop this call when it is up.
+                Err(status) if call.deadline().is_some() && is_timeout(&status) => {
+                    std::future::pending().await
                 }
-                Ask::Release(message) => {
-                    InventoryClient::new(channel).release(request(message, &call)?).await?;
-                }
-                Ask::Charge(message) => {
-                    PaymentClient::new(channel).charge(request(message, &call)?).await?;
-                }
-                Ask::Void(message) => {
-                    PaymentClient::new(channel).void(request(message, &call)?).await?;
-                }
+                Err(status) => Err(status.into()),
             }
-            Ok(Done)
         })
     }
+}
+
+async fn send(channel: Channel, call: &Call) -> Result<(), Status> {
+    match call.ask() {
+        Ask::Reserve(message) => {
+            InventoryClient::new(channel).reserve(request(message, call)?).await?;
+        }
+        Ask::Release(message) => {
+            InventoryClient::new(channel).release(request(message, call)?).await?;
+        }
+        Ask::Charge(message) => {
+            PaymentClient::new(channel).charge(request(message, call)?).await?;
+        }
+        Ask::Void(message) => {
+            PaymentClient::new(channel).void(request(message, call)?).await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_timeout(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<TimeoutExpired>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn request<T: Clone>(message: &T, call: &Call) -> Result<Request<T>, Status> {
     let mut request = Request::new(message.clone());
     if let Some(remaining) = call.deadline().map(Deadline::remaining) {
         if remaining.is_zero() {
-            return Err(Status::deadline_exceeded("no time is left"));
+            return Err(Status::from_error(Box::new(TimeoutExpired(()))));
         }
         let value = ascii(grpc_timeout_header(remaining).to_str().unwrap_or_default())?;
         request.metadata_mut().insert("grpc-timeout", value);

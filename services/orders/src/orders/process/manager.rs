@@ -3,13 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use steadfast_base::{Deadline, Seed};
-use steadfast_core::process::{self, Driver, Ended, Policy};
-use steadfast_core::store::Durability;
+use steadfast::base::{Deadline, Seed};
+use steadfast::core::process::{self, Driver, Ended, Policy};
+use steadfast::core::store::Durability;
 use tokio::sync::watch;
 
 use super::confirm::{Confirm, Input};
-use super::dependency::Dependencies;
 use super::port::{BACKGROUND_WAIT, STEP_WITHIN, Services};
 use crate::host::Work;
 use crate::orders::command::{Answer, Error, Orders, Started};
@@ -59,11 +58,6 @@ impl Manager {
         };
         let driver = Driver::new(Confirm, services.clone(), store, policy);
         Arc::new(Self { orders, driver, services, running: Mutex::default(), work })
-    }
-
-    /// Returns the programs that confirmations need.
-    pub fn dependencies(&self) -> &Dependencies {
-        self.services.dependencies()
     }
 
     /// Confirms an order, and waits for it until `deadline`.

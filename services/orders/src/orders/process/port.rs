@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use steadfast_base::{Backoff, Deadline, Jitter, Rng, Seed};
-use steadfast_core::process::{self, Port, StepError};
+use steadfast::base::{Backoff, Deadline, Jitter, Rng, Seed};
+use steadfast::core::process::{self, Port, StepError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -89,11 +89,6 @@ impl Services {
     /// Forgets who waits, after a confirmation has ended.
     pub(super) fn forget(&self, process: &str) {
         self.0.callers.lock().remove(process);
-    }
-
-    /// Returns the programs that are called.
-    pub(super) fn dependencies(&self) -> &Dependencies {
-        &self.0.dependencies
     }
 }
 
