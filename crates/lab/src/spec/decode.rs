@@ -155,6 +155,17 @@ impl<'de> Decoder<'de> {
         Self { node, path, text: self.text, unknown: self.unknown }
     }
 
+    /// Decodes a child; also an error that arises only when its parts are put together gets its place.
+    fn decode_child<S: DeserializeSeed<'de>>(
+        &self,
+        node: &'de Node,
+        path: Path,
+        seed: S,
+    ) -> Result<S::Value, Error> {
+        let decoded = seed.deserialize(self.child(node, path.clone()));
+        decoded.map_err(|error| error.at(node.place, &path))
+    }
+
     fn unexpected(&self) -> Unexpected<'de> {
         match &self.node.value {
             Value::Null | Value::Removed => Unexpected::Unit,
@@ -335,7 +346,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
             return Ok(None);
         };
         let path = self.decoder.path.index(index);
-        seed.deserialize(self.decoder.child(node, path)).map(Some)
+        self.decoder.decode_child(node, path, seed).map(Some)
     }
 }
 
@@ -357,7 +368,7 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let entry = self.current.take().expect("serde asks for a value only after its key");
         let path = self.decoder.path.field(&entry.key);
-        seed.deserialize(self.decoder.child(&entry.node, path))
+        self.decoder.decode_child(&entry.node, path, seed)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What is wrong with a document, and how to mend it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
 /// One thing that is wrong with a document, in the form `file:line:column: field: problem; mend`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// The document's file, as it was given.
     pub file: PathBuf,
@@ -43,10 +44,12 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Sorts what was found by its place; none where nothing was found.
-    pub(super) fn new(mut found: Vec<Diagnostic>) -> Option<Self> {
+    /// Sorts what was found by its place and keeps the first `max`; none where nothing was found.
+    pub(super) fn new(mut found: Vec<Diagnostic>, max: usize) -> Option<Self> {
         found.sort_by_key(|fault| (fault.line, fault.column));
-        found.dedup();
+        let mut told = HashSet::new();
+        found.retain(|fault| told.insert(fault.clone()));
+        found.truncate(max);
         (!found.is_empty()).then_some(Self(found))
     }
 
@@ -85,10 +88,14 @@ impl std::error::Error for Diagnostics {}
 /// Advises the known name that is nearest to `name`, or else lists what is known.
 pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let scored = known.iter().map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((score, candidate)) if score >= 0.8 => format!("did you mean `{candidate}`?"),
+    let wanted = name.to_lowercase();
+    let scored = known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase()), candidate));
+    match scored.min() {
+        Some((edits, candidate)) if edits <= (name.chars().count() / 3).max(1) => {
+            format!("did you mean `{candidate}`?")
+        }
         Some(_) => {
             let quoted: Vec<String> = known.iter().take(16).map(|name| format!("`{name}`")).collect();
             format!("known: {}", quoted.join(", "))

@@ -63,3 +63,12 @@ pub struct Metadata {
     #[serde(default)]
     pub description: Option<String>,
 }
+
+/// Returns the JSON Schema of the document, which editors use to check and complete it. It knows the shape of a
+/// document; what [`read_bytes`](super::read_bytes) checks beyond that, such as names of targets, it does not.
+pub fn schema() -> schemars::Schema {
+    let mut schema = schemars::schema_for!(Experiment);
+    schema.insert("$id".to_owned(), "https://steadfast.dev/schemas/experiment.schema.json".into());
+    schema.insert("title".to_owned(), "Steadfast experiment".into());
+    schema
+}

@@ -30,6 +30,7 @@ pub use experiment::ApiVersion;
 pub use experiment::Experiment;
 pub use experiment::Kind;
 pub use experiment::Metadata;
+pub use experiment::schema;
 pub use fault::AT_LEAST_DEFAULT;
 pub use fault::Fault;
 pub use fault::FaultKind;

@@ -16,6 +16,14 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Returns the place of the byte `offset` of `text`.
+    pub(super) fn at(text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line = before.matches('\n').count() as u64 + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() as u64 + 1;
+        Self { line, column, bytes: Some((offset, 0)) }
+    }
+
     /// Returns the part of `text` that stands here.
     pub(super) fn source(self, text: &str) -> Option<&str> {
         let (offset, length) = self.bytes?;

@@ -14,7 +14,7 @@ use super::node::{Node, Place};
 /// The largest file of documents that is read.
 pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 
-/// How many faults of one document are told; the rest is mostly a consequence of them.
+/// How many faults of one file are told; the rest is mostly a consequence of them.
 const FAULTS_MAX: usize = 50;
 
 /// A document that was read and found right.
@@ -70,11 +70,8 @@ pub fn read_bytes(path: &Path, bytes: &[u8]) -> Result<Vec<Document>, Diagnostic
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let valid = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-        let line = valid.matches('\n').count() as u64 + 1;
-        let column = valid.rsplit('\n').next().unwrap_or_default().chars().count() as u64 + 1;
-        let place = Diagnostic { line, column, ..at(path, Place::default(), String::new(), "") };
-        let problem = format!("byte {} is not UTF-8", error.valid_up_to());
-        Diagnostics::one(Diagnostic { problem, mend: "save the file as UTF-8 text".to_owned(), ..place })
+        let problem = format!("byte {} is not UTF-8", valid.len());
+        Diagnostics::one(at(path, Place::at(valid, valid.len()), problem, "save the file as UTF-8 text"))
     })?;
     let trees: Vec<Node> = serde_saphyr::from_multiple_with_options(text, options())
         .map_err(|error| Diagnostics::one(yaml_error(path, &error)))?;
@@ -92,35 +89,37 @@ pub fn read_bytes(path: &Path, bytes: &[u8]) -> Result<Vec<Document>, Diagnostic
                 text: text_of(text, &trees, index),
                 experiment,
             }),
-            Err(faults) => found.extend(faults.into_iter().take(FAULTS_MAX).map(|fault| Diagnostic {
+            Err(faults) => found.extend(faults.into_iter().map(|fault| Diagnostic {
                 field: fault.path.to_string(),
                 ..at(path, fault.place, fault.problem, &fault.mend)
             })),
         }
     }
-    Diagnostics::new(found).map_or(Ok(documents), Err)
+    Diagnostics::new(found, FAULTS_MAX).map_or(Ok(documents), Err)
 }
 
 /// Decodes and checks one document. What cannot be decoded is taken out and told, and decoding tried again, so that
 /// one pass of the author's mending suffices; the checks run only on what is whole.
 fn read_tree(tree: &Node, text: &str, dir: &Path) -> Result<Experiment, Vec<Fault>> {
     let (mut rest, mut faults) = (tree.clone(), Vec::new());
+    let mut whole = true;
     loop {
         let unknown = RefCell::new(Vec::new());
-        match decode::<Experiment>(&rest, text, &unknown) {
+        let decoded = decode::<Experiment>(&rest, text, &unknown);
+        // An unknown field is found again in every pass; it is told once.
+        faults.append(&mut unknown.into_inner());
+        match decoded {
             Ok(mut experiment) => {
-                let whole = faults.is_empty();
-                faults.append(&mut unknown.into_inner());
                 if whole {
                     faults.extend(check::check(&mut experiment, tree, text, dir));
                 }
                 return if faults.is_empty() { Ok(experiment) } else { Err(faults) };
             }
             Err(fault) => {
+                whole = false;
                 let again = faults.len() < FAULTS_MAX && rest.remove(&fault.path);
                 faults.push(fault);
                 if !again {
-                    faults.append(&mut unknown.into_inner());
                     return Err(faults);
                 }
             }
