@@ -159,11 +159,11 @@ impl<'de> Decoder<'de> {
     fn decode_child<S: DeserializeSeed<'de>>(
         &self,
         node: &'de Node,
-        path: Path,
+        path: &Path,
         seed: S,
     ) -> Result<S::Value, Error> {
         let decoded = seed.deserialize(self.child(node, path.clone()));
-        decoded.map_err(|error| error.at(node.place, &path))
+        decoded.map_err(|error| error.at(node.place, path))
     }
 
     fn unexpected(&self) -> Unexpected<'de> {
@@ -346,7 +346,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
             return Ok(None);
         };
         let path = self.decoder.path.index(index);
-        self.decoder.decode_child(node, path, seed).map(Some)
+        self.decoder.decode_child(node, &path, seed).map(Some)
     }
 }
 
@@ -368,7 +368,7 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let entry = self.current.take().expect("serde asks for a value only after its key");
         let path = self.decoder.path.field(&entry.key);
-        self.decoder.decode_child(&entry.node, path, seed)
+        self.decoder.decode_child(&entry.node, &path, seed)
     }
 }
 
