@@ -17,6 +17,7 @@ pub use real::RealDisk;
 pub use sim::Crash;
 pub use sim::DiskFault;
 pub use sim::SimDisk;
+pub use sim::SimProcess;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

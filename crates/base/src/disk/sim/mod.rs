@@ -48,7 +48,8 @@ pub enum DiskFault {
 /// A disk in memory which knows what would survive the loss of power, and can fail on purpose.
 ///
 /// Everything random about it comes from its seed, so that a failing test is one number. Clones share the disk.
-/// After [`SimDisk::crash`], files and locks opened before are dead: they belong to a process that is gone.
+/// What runs on the disk sees it as a [`SimProcess`]; after [`SimDisk::crash`], processes started before, their
+/// files and their locks are dead, so that a thread which has not noticed yet does no harm.
 ///
 /// # Examples
 /// ```
@@ -57,17 +58,19 @@ pub enum DiskFault {
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let disk = SimDisk::new(Seed::new(1));
-/// disk.create_dir_all(Path::new("/log"))?;
-/// let file = disk.open(Path::new("/log/a"), OpenMode::CreateNew)?;
+/// let process = disk.process();
+/// process.create_dir_all(Path::new("/log"))?;
+/// let file = process.open(Path::new("/log/a"), OpenMode::CreateNew)?;
 /// file.write_all_at(b"synced", 0)?;
 /// file.sync_data()?;
-/// disk.sync_dir(Path::new("/log"))?;
+/// process.sync_dir(Path::new("/log"))?;
 /// file.write_all_at(b"forgot", 0)?;
 /// disk.crash(Crash::Dropped);
 ///
 /// let mut found = [0; 6];
-/// disk.open(Path::new("/log/a"), OpenMode::Read)?.read_at(&mut found, 0)?;
+/// disk.process().open(Path::new("/log/a"), OpenMode::Read)?.read_at(&mut found, 0)?;
 /// assert_eq!(&found, b"synced");
+/// assert!(file.write_all_at(b"undead", 0).is_err());
 /// # Ok(())
 /// # }
 /// ```
@@ -82,7 +85,13 @@ impl SimDisk {
         Self { volume: Arc::new(Mutex::new(Volume::new(seed))) }
     }
 
-    /// Loses power, or only the process, and comes back. Nothing opened before works any more.
+    /// Returns the disk as a process sees it that starts now.
+    pub fn process(&self) -> SimProcess {
+        SimProcess { disk: self.clone(), generation: self.volume().generation }
+    }
+
+    /// Loses power, or only the process, and comes back with no errors left to give. Nothing started or opened
+    /// before works any more.
     pub fn crash(&self, crash: Crash) {
         self.volume().crash(crash);
     }
@@ -121,6 +130,15 @@ impl SimDisk {
     fn volume(&self) -> MutexGuard<'_, Volume> {
         self.volume.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Returns the volume for a process that started in `generation`, if it still lives.
+    fn volume_of(&self, generation: u64) -> io::Result<MutexGuard<'_, Volume>> {
+        let volume = self.volume();
+        if volume.generation != generation {
+            return Err(io::Error::other("this process ended in a crash"));
+        }
+        Ok(volume)
+    }
 }
 
 impl fmt::Debug for SimDisk {
@@ -129,67 +147,70 @@ impl fmt::Debug for SimDisk {
     }
 }
 
-impl Disk for SimDisk {
+/// A [`SimDisk`] as one process sees it, up to the next crash; made by [`SimDisk::process`].
+#[derive(Debug, Clone)]
+pub struct SimProcess {
+    disk: SimDisk,
+    generation: u64,
+}
+
+impl SimProcess {
+    fn volume(&self) -> io::Result<MutexGuard<'_, Volume>> {
+        self.disk.volume_of(self.generation)
+    }
+}
+
+impl Disk for SimProcess {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.volume().create_dir(path)
+        self.volume()?.create_dir(path)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        let (inode, generation) = self.volume().open(path, mode)?;
-        Ok(Box::new(SimFile { disk: self.clone(), inode, generation, writable: mode != OpenMode::Read }))
+        let inode = self.volume()?.open(path, mode)?;
+        Ok(Box::new(SimFile { process: self.clone(), inode, writable: mode != OpenMode::Read }))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        self.volume().list(folder)
+        self.volume()?.list(folder)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.volume().rename(from, to)
+        self.volume()?.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.volume().remove(path)
+        self.volume()?.remove(path)
     }
 
     fn sync_dir(&self, folder: &Path) -> io::Result<()> {
-        self.volume().sync_dir(folder)
+        self.volume()?.sync_dir(folder)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
-        let generation = self.volume().lock(path)?;
-        Ok(Box::new(SimLock { disk: self.clone(), path: path.to_owned(), generation }))
+        self.volume()?.lock(path)?;
+        Ok(Box::new(SimLock { process: self.clone(), path: path.to_owned() }))
     }
 }
 
 #[derive(Debug)]
 struct SimFile {
-    disk: SimDisk,
+    process: SimProcess,
     inode: u64,
-    generation: u64,
     writable: bool,
 }
 
 impl SimFile {
-    /// Returns the volume if the file was opened since the last crash.
-    fn volume(&self) -> io::Result<MutexGuard<'_, Volume>> {
-        let volume = self.disk.volume();
-        if volume.generation != self.generation {
-            return Err(io::Error::other("the file was opened before a crash"));
-        }
-        Ok(volume)
-    }
-
     fn volume_to_write(&self) -> io::Result<MutexGuard<'_, Volume>> {
         if !self.writable {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        self.volume()
+        self.process.volume()
     }
 }
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.volume()?.read(self.inode, buffer, offset)
+        self.process.volume()?.read(self.inode, buffer, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -197,7 +218,7 @@ impl DiskFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.volume()?.sync(self.inode)
+        self.process.volume()?.sync(self.inode)
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
@@ -209,23 +230,22 @@ impl DiskFile for SimFile {
     }
 
     fn length(&self) -> io::Result<u64> {
-        self.volume()?.length(self.inode)
+        self.process.volume()?.length(self.inode)
     }
 }
 
 #[derive(Debug)]
 struct SimLock {
-    disk: SimDisk,
+    process: SimProcess,
     path: PathBuf,
-    generation: u64,
 }
 
 impl DiskLock for SimLock {}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        let mut volume = self.disk.volume();
-        if volume.generation == self.generation {
+        // Of a dead process the crash has taken the lock already.
+        if let Ok(mut volume) = self.process.volume() {
             volume.locks.remove(&self.path);
         }
     }

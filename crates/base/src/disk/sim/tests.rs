@@ -4,7 +4,7 @@ const FOLDER: &str = "/log";
 
 fn disk(seed: u64) -> SimDisk {
     let disk = SimDisk::new(Seed::new(seed));
-    disk.create_dir_all(Path::new(FOLDER)).expect("made");
+    disk.process().create_dir_all(Path::new(FOLDER)).expect("made");
     disk
 }
 
@@ -13,7 +13,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 fn content(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
-    let file = disk.open(&path(name), OpenMode::Read).ok()?;
+    let file = disk.process().open(&path(name), OpenMode::Read).ok()?;
     let mut bytes = vec![0; file.length().expect("known") as usize];
     file.read_at(&mut bytes, 0).expect("read");
     Some(bytes)
@@ -21,17 +21,17 @@ fn content(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
 
 /// Makes a durable file of `length` bytes of `byte`.
 fn durable(disk: &SimDisk, name: &str, byte: u8, length: usize) -> Box<dyn DiskFile> {
-    let file = disk.open(&path(name), OpenMode::CreateNew).expect("made");
+    let file = disk.process().open(&path(name), OpenMode::CreateNew).expect("made");
     file.write_all_at(&vec![byte; length], 0).expect("written");
     file.sync_data().expect("synced");
-    disk.sync_dir(Path::new(FOLDER)).expect("synced");
+    disk.process().sync_dir(Path::new(FOLDER)).expect("synced");
     file
 }
 
 #[test]
 fn a_file_needs_its_entry_synced_too() {
     let disk = disk(1);
-    let file = disk.open(&path("a"), OpenMode::CreateNew).expect("made");
+    let file = disk.process().open(&path("a"), OpenMode::CreateNew).expect("made");
     file.write_all_at(b"x", 0).expect("written");
     file.sync_data().expect("synced");
     disk.crash(Crash::Dropped);
@@ -42,7 +42,7 @@ fn a_file_needs_its_entry_synced_too() {
 fn a_rename_not_synced_is_undone() {
     let disk = disk(1);
     durable(&disk, "a", 1, 3);
-    disk.rename(&path("a"), &path("b")).expect("renamed");
+    disk.process().rename(&path("a"), &path("b")).expect("renamed");
     assert_eq!(content(&disk, "a"), None);
     disk.crash(Crash::Dropped);
     assert_eq!(content(&disk, "a"), Some(vec![1; 3]));
@@ -112,7 +112,7 @@ fn faults_come_when_due_and_once() {
 fn without_power_nothing_works_and_old_handles_stay_dead() {
     let disk = disk(1);
     let file = durable(&disk, "a", 1, 3);
-    let lock = disk.lock(&path("lock")).expect("free");
+    let lock = disk.process().lock(&path("lock")).expect("free");
     disk.power_off_after(1);
     file.write_all_at(&[2; 3], 0).expect("the last one");
     assert!(disk.is_off());
@@ -120,8 +120,8 @@ fn without_power_nothing_works_and_old_handles_stay_dead() {
     disk.crash(Crash::ProcessOnly);
     file.write_all_at(&[3; 3], 0).expect_err("of a process that is gone");
     assert_eq!(content(&disk, "a"), Some(vec![2; 3]));
-    let again = disk.lock(&path("lock")).expect("the lock went with the process");
+    let again = disk.process().lock(&path("lock")).expect("the lock went with the process");
     drop(lock);
-    disk.lock(&path("lock")).expect_err("a dead guard gives nothing back");
+    disk.process().lock(&path("lock")).expect_err("a dead guard gives nothing back");
     drop(again);
 }

@@ -115,6 +115,7 @@ impl Volume {
     pub(super) fn crash(&mut self, crash: Crash) {
         self.generation += 1;
         self.power_left = None;
+        self.faults.clear();
         self.locks.clear();
         if crash == Crash::ProcessOnly {
             return;
@@ -145,7 +146,7 @@ impl Volume {
         Ok(())
     }
 
-    pub(super) fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<(u64, u64)> {
+    pub(super) fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<u64> {
         self.powered()?;
         let found = self.seen.get(path).copied();
         let inode = match (found, mode) {
@@ -163,7 +164,7 @@ impl Volume {
             }
             (None, _) => return Err(io::ErrorKind::NotFound.into()),
         };
-        Ok((inode, self.generation))
+        Ok(inode)
     }
 
     pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -207,12 +208,12 @@ impl Volume {
         Ok(())
     }
 
-    pub(super) fn lock(&mut self, path: &Path) -> io::Result<u64> {
+    pub(super) fn lock(&mut self, path: &Path) -> io::Result<()> {
         self.powered()?;
         if !self.locks.insert(path.to_owned()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok(self.generation)
+        Ok(())
     }
 
     pub(super) fn read(&self, inode: u64, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
