@@ -1,16 +1,9 @@
 //! What waits for the writer: the frames of all batches since it last looked, and who waits for them.
 
-use steadfast_core::store::{Appended, Error};
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
+use super::answer::{Meeting, Outcome};
 use super::format::Offset;
-
-/// Who is told how an append went.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    pub(super) appended: Appended,
-    pub(super) answer: oneshot::Sender<Result<Appended, Error>>,
-}
 
 /// Frames that lie next to each other in one segment.
 #[derive(Debug, Clone, Copy)]
@@ -29,16 +22,16 @@ pub(super) struct Group {
     pub(super) bytes: Vec<u8>,
     pub(super) runs: Vec<Run>,
     /// Those who wait for the write.
-    pub(super) written: Vec<Waiter>,
+    pub(super) written: Option<Arc<Meeting>>,
     /// Those who wait for the sync.
-    pub(super) durable: Vec<Waiter>,
+    pub(super) durable: Option<Arc<Meeting>>,
     /// Position of the last event, if there is one.
     pub(super) last: Option<u64>,
 }
 
 impl Group {
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.written.is_empty() && self.durable.is_empty()
+        self.bytes.is_empty() && self.written.is_none() && self.durable.is_none()
     }
 
     /// Makes the group empty and keeps its buffers, unless one grew out of proportion.
@@ -47,24 +40,16 @@ impl Group {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_MAX);
         self.runs.clear();
-        self.written.clear();
-        self.durable.clear();
+        self.written = None;
+        self.durable = None;
         self.last = None;
     }
 
-    /// Tells all who wait that nothing was written since `error` came before. A repeated batch shares the fate of
-    /// the first one, which may have been on its way.
-    pub(super) fn refuse(&mut self, error: &Error) {
-        for waiter in self.written.drain(..).chain(self.durable.drain(..)) {
-            let reason = if waiter.appended.duplicate { error.clone() } else { Error::Poisoned };
-            let _ = waiter.answer.send(Err(reason));
-        }
-    }
-
-    /// Tells all who still wait that it failed.
-    pub(super) fn fail(&mut self, error: &Error) {
-        for waiter in self.written.drain(..).chain(self.durable.drain(..)) {
-            let _ = waiter.answer.send(Err(error.clone()));
+    /// Tells all who still wait that it did not go well.
+    pub(super) fn fail(&mut self, outcome: &Outcome) {
+        for meeting in self.written.take().into_iter().chain(self.durable.take()) {
+            meeting.announce(outcome.clone());
+            meeting.wake_rest();
         }
     }
 }

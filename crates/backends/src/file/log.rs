@@ -118,6 +118,7 @@ impl FileLog {
             written_end: end,
             durable_end: end,
             written: next - 1,
+            announced: None,
             preparer,
             lock,
         };
@@ -151,7 +152,7 @@ impl FileLog {
                 }
                 Queued::Waiting(answer) => {
                     self.shared.notify();
-                    return answer.await.unwrap_or(Err(Error::Closed));
+                    return answer.await;
                 }
                 Queued::Scan(untouched, scan) => {
                     batch = untouched;

@@ -10,6 +10,7 @@
 //! whole group and needs one `write` and one `fdatasync` for all of it. The index is derived: it is never written
 //! and is rebuilt when the log is opened.
 
+mod answer;
 mod config;
 mod format;
 mod group;

@@ -14,7 +14,7 @@ use super::format::frame::{self, Frame, Invalid};
 use super::format::record::Record;
 use super::format::segment::{self, Header, HeaderError};
 use super::format::{Offset, VERSION};
-use super::index::Index;
+use super::index::{Index, Place};
 use super::segments::Segments;
 use super::window::Window;
 
@@ -42,7 +42,7 @@ pub(super) fn recover(segments: &Segments, config: &Config) -> Result<Recovered,
     let mut scan = Scan {
         segments,
         identity: first.identity,
-        window: Window::new(READ),
+        window: Window::new(READ.min(first.size as usize)),
         index: Index::new(config.deduplicated_events),
         next: 1,
         tail: Offset::start_of(1),
@@ -238,14 +238,14 @@ fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u64) -> Resu
     }
     index.checkpoints.add(frame.first, at);
     let mut rest = frame.payload;
-    for _ in 0..frame.count {
+    for at in 0..frame.count {
         let record = Record::take(&mut rest).map_err(|_| format!("event {next} is malformed"))?;
         let revision = index.streams.push_name(record.stream, *next);
         if revision != record.revision {
             let problem = format!("event {next} has revision {} where {revision} is due", record.revision);
             return Err(problem);
         }
-        index.ids.add(record.id, *next);
+        index.ids.add(record.id, Place { position: *next, first: at == 0, last: at + 1 == frame.count });
         *next += 1;
     }
     if rest.is_empty() { Ok(()) } else { Err("a frame holds more than its events".to_owned()) }
@@ -261,10 +261,10 @@ fn visit_written(
 ) -> io::Result<()> {
     const BLOCK: usize = 4096;
     let zeros = [0; BLOCK];
-    let mut bytes = vec![0; READ];
     let mut at = u64::from(start.byte());
+    let mut bytes = vec![0; READ.min(size.saturating_sub(at) as usize)];
     while at < size {
-        let wanted = ((size - at) as usize).min(READ);
+        let wanted = ((size - at) as usize).min(bytes.len());
         let count = file.read_at(&mut bytes[..wanted], at)?;
         if count == 0 {
             break;
@@ -304,10 +304,10 @@ fn clear(file: &dyn DiskFile, tail: Offset, size: u64) -> io::Result<u64> {
 }
 
 fn rewrite(file: &dyn DiskFile, start: Offset, end: Offset) -> io::Result<()> {
-    let mut bytes = vec![0; READ];
     let (mut at, end) = (u64::from(start.byte()), u64::from(end.byte()));
+    let mut bytes = vec![0; READ.min(end.saturating_sub(at) as usize)];
     while at < end {
-        let wanted = ((end - at) as usize).min(READ);
+        let wanted = ((end - at) as usize).min(bytes.len());
         let count = file.read_at(&mut bytes[..wanted], at)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -53,20 +53,28 @@ impl Shared {
         self.notify();
     }
 
+    /// Puts the batches that wait into `group`, which is empty, if there are any.
+    pub(super) fn try_take_group(&self, group: &mut Group) -> bool {
+        let mut state = self.state();
+        let any = !state.group.is_empty();
+        if any {
+            std::mem::swap(&mut state.group, group);
+        }
+        any
+    }
+
     /// Waits for batches and puts them into `group`, which is empty. Says no when the log is to close and
     /// nothing is left to do.
     pub(super) fn take_group(&self, group: &mut Group) -> bool {
         let mut state = self.state();
-        loop {
-            if !state.group.is_empty() {
-                std::mem::swap(&mut state.group, group);
-                return true;
-            }
+        while state.group.is_empty() {
             if self.head.borrow().ended {
                 return false;
             }
             self.work.wait(&mut state);
         }
+        std::mem::swap(&mut state.group, group);
+        true
     }
 
     /// Lets readers go on to `position`.
@@ -84,7 +92,7 @@ impl Shared {
         state.failure.get_or_insert_with(|| error.clone());
         let mut waiting = std::mem::take(&mut state.group);
         drop(state);
-        waiting.refuse(error);
+        waiting.fail(&super::answer::Outcome::Refused(error.clone()));
     }
 
     /// Returns an error if the log is closed or about to be.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use steadfast_core::store::{
     Appended, Batch, Condition, Durability, Error, Expected, Filter, NewEvent, Position, Revision,
 };
-use tokio::sync::oneshot;
 
+use super::answer::Answer;
 use super::format::{Offset, frame, record};
-use super::group::{Group, Run, Waiter};
-use super::index::Index;
+use super::group::{Group, Run};
+use super::index::{Index, Place};
 
 /// The longest name of a stream in bytes.
 const STREAM_MAX: usize = 512;
@@ -31,7 +31,7 @@ pub(super) enum Queued {
     /// It is as safe as was asked for already.
     Done(Appended),
     /// The writer will answer.
-    Waiting(oneshot::Receiver<Result<Appended, Error>>),
+    Waiting(Answer),
     /// Nothing yet: the disk must be asked first. The batch comes back.
     Scan(Batch, Scan),
 }
@@ -140,21 +140,23 @@ impl State {
 
     /// Finds where the batch stands if it was appended before.
     fn find_duplicate(&self, batch: &Batch, durability: Durability) -> Result<Option<Appended>, Error> {
-        let known = |new: &NewEvent| self.index.ids.position(new.event.id().as_u128());
-        let mut events = batch.events.iter();
-        let first = events.next().and_then(known);
+        let known = |new: &NewEvent| self.index.ids.place(new.event.id().as_u128());
         let refuse = |new: &NewEvent| {
             let id = new.event.id();
             Err(Error::Invalid { reason: format!("event {id} was appended before, in another batch") })
         };
-        let Some(first) = first else {
+        let Some(Place { position: first, .. }) = batch.events.first().and_then(known) else {
             self.check_ids_differ(batch)?;
-            return events.find(|new| known(new).is_some()).map_or(Ok(None), refuse);
+            return batch.events.iter().find(|new| known(new).is_some()).map_or(Ok(None), refuse);
         };
         let mut revision = 0;
-        for (new, position) in batch.events.iter().zip(first..) {
+        for (at, new) in batch.events.iter().enumerate() {
+            let position = first + at as u64;
+            let (begins, ends) = (at == 0, at + 1 == batch.events.len());
             match self.index.streams.revision_at(&new.stream, position) {
-                Some(found) if known(new) == Some(position) => revision = found,
+                Some(found) if known(new) == Some(Place { position, first: begins, last: ends }) => {
+                    revision = found;
+                }
                 _ => return refuse(new),
             }
         }
@@ -238,7 +240,12 @@ impl State {
         for new in batch.events {
             revision = self.index.streams.push(&new.stream, self.next);
             record::encode(&mut self.group.bytes, &new, revision);
-            self.index.ids.add(new.event.id().as_u128(), self.next);
+            let place = Place {
+                position: self.next,
+                first: self.next == first,
+                last: self.next + 1 == first + u64::from(count),
+            };
+            self.index.ids.add(new.event.id().as_u128(), place);
             self.index.recent.push(new, self.next, self.readable);
             self.next += 1;
         }
@@ -274,7 +281,7 @@ impl State {
     /// Answers at once what is safe enough, and lets the rest wait for the writer.
     fn answer(&mut self, appended: Appended, durability: Durability) -> Queued {
         let position = appended.position.parts().0;
-        let (reached, waiters) = match durability {
+        let (reached, meeting) = match durability {
             Durability::Accepted => return Queued::Done(appended),
             Durability::Written => (self.readable, &mut self.group.written),
             _ => (self.durable, &mut self.group.durable),
@@ -282,8 +289,6 @@ impl State {
         if position <= reached {
             return Queued::Done(appended);
         }
-        let (answer, receiver) = oneshot::channel();
-        waiters.push(Waiter { appended, answer });
-        Queued::Waiting(receiver)
+        Queued::Waiting(Answer::new(appended, Arc::clone(meeting.get_or_insert_default())))
     }
 }

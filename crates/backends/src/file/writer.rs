@@ -5,8 +5,9 @@ use std::sync::Arc;
 use steadfast_base::disk::{DiskFile, DiskLock};
 use steadfast_core::store::{Error, Outcome};
 
+use super::answer::{Meeting, Outcome as Fate};
 use super::format::{Offset, frame};
-use super::group::{Group, Waiter};
+use super::group::Group;
 use super::prepare::Preparer;
 use super::shared::Shared;
 
@@ -21,6 +22,8 @@ pub(super) struct Writer {
     pub(super) durable_end: Offset,
     /// The newest event written.
     pub(super) written: u64,
+    /// Whose waiters have been told and may not all be woken.
+    pub(super) announced: Option<Arc<Meeting>>,
     pub(super) preparer: Preparer,
     pub(super) lock: Box<dyn DiskLock>,
 }
@@ -29,16 +32,38 @@ impl Writer {
     /// Works until the log closes.
     pub(super) fn run(mut self) {
         let mut group = Group::default();
-        while self.shared.take_group(&mut group) {
+        loop {
+            if !self.shared.try_take_group(&mut group) {
+                self.wake_rest();
+                if !self.shared.take_group(&mut group) {
+                    break;
+                }
+            }
             if let Err(error) = self.commit(&mut group) {
                 tracing::error!(%error, "the log accepts no more appends until it is opened again");
                 // Refusing comes first, so that whoever hears of the failure meets no log that still accepts.
                 self.shared.poison(&error);
-                group.fail(&error);
+                group.fail(&Fate::Failed(error));
             }
             group.clear();
         }
         self.finish();
+    }
+
+    /// Tells those who wait in `meeting`, if anybody does, and leaves most of the waking to the first of them.
+    fn announce(&mut self, meeting: &mut Option<Arc<Meeting>>) {
+        if let Some(meeting) = meeting.take() {
+            self.wake_rest();
+            meeting.announce(Fate::Done);
+            self.announced = Some(meeting);
+        }
+    }
+
+    /// Wakes whoever the first waiter has not woken.
+    fn wake_rest(&mut self) {
+        if let Some(meeting) = self.announced.take() {
+            meeting.wake_rest();
+        }
     }
 
     fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
@@ -65,10 +90,10 @@ impl Writer {
             self.written = last;
             self.shared.publish_readable(last);
         }
-        answer(&mut group.written);
-        if !group.durable.is_empty() {
+        self.announce(&mut group.written);
+        if group.durable.is_some() {
             self.sync()?;
-            answer(&mut group.durable);
+            self.announce(&mut group.durable);
         }
         self.preparer.foresee(self.segment, self.written_end.byte());
         Ok(())
@@ -123,11 +148,4 @@ pub(super) fn mark(shared: &Shared, file: &dyn DiskFile, segment: u32) -> Result
         file.sync_data().map_err(failed)?;
     }
     Ok(())
-}
-
-fn answer(waiters: &mut Vec<Waiter>) {
-    for waiter in waiters.drain(..) {
-        // Nobody may be waiting any more; the batch stands all the same.
-        let _ = waiter.answer.send(Ok(waiter.appended));
-    }
 }

@@ -1,4 +1,9 @@
 //! The file log from outside.
 
 mod basics;
+mod conformance;
+mod damage;
+mod kill;
+mod old_formats;
+mod simulation;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use steadfast_backends::file::{Config, FileLog};
 use steadfast_base::Seed;
-use steadfast_base::disk::{Disk, SimDisk};
+use steadfast_base::disk::SimDisk;
 use steadfast_base::units::Size;
 use steadfast_core::store::{Appended, Batch, Condition, Durability, Error, EventStore, Query, StoredEvent};
 use steadfast_core::{Event, EventId};
@@ -29,7 +29,7 @@ pub(crate) fn sim(seed: u64) -> SimDisk {
 }
 
 pub(crate) fn open(disk: &SimDisk) -> Result<FileLog, Error> {
-    FileLog::open_on(Arc::new(disk.clone()) as Arc<dyn Disk>, FOLDER, small())
+    FileLog::open_on(Arc::new(disk.process()), FOLDER, small())
 }
 
 /// An event whose identity is `id`.

@@ -1,8 +1,17 @@
 use std::collections::{HashMap, VecDeque};
 
+/// Where an event stands, and whether it begins or ends its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::file) struct Place {
+    pub(in crate::file) position: u64,
+    pub(in crate::file) first: bool,
+    pub(in crate::file) last: bool,
+}
+
 /// The newest event ids and where they stand.
 #[derive(Debug)]
 pub(in crate::file) struct Ids {
+    /// The place of each, packed: the position above two bits.
     positions: HashMap<u128, u64>,
     /// Oldest first.
     order: VecDeque<u128>,
@@ -14,12 +23,13 @@ impl Ids {
         Self { positions: HashMap::new(), order: VecDeque::new(), max: max as usize }
     }
 
-    pub(in crate::file) fn position(&self, id: u128) -> Option<u64> {
-        self.positions.get(&id).copied()
+    pub(in crate::file) fn place(&self, id: u128) -> Option<Place> {
+        let packed = *self.positions.get(&id)?;
+        Some(Place { position: packed >> 2, first: packed & 1 != 0, last: packed & 2 != 0 })
     }
 
     /// Remembers an id and forgets the oldest if there are too many.
-    pub(in crate::file) fn add(&mut self, id: u128, position: u64) {
+    pub(in crate::file) fn add(&mut self, id: u128, place: Place) {
         if self.max == 0 {
             return;
         }
@@ -28,7 +38,8 @@ impl Ids {
         {
             self.positions.remove(&oldest);
         }
-        self.positions.insert(id, position);
+        let packed = place.position << 2 | u64::from(place.last) << 1 | u64::from(place.first);
+        self.positions.insert(id, packed);
         self.order.push_back(id);
     }
 }
@@ -40,11 +51,10 @@ mod tests {
     #[test]
     fn the_newest_are_remembered() {
         let mut ids = Ids::new(3);
-        (1..=5).for_each(|id| ids.add(u128::from(id), id * 10));
-        assert_eq!(
-            (1..=5).map(|id| ids.position(id)).collect::<Vec<_>>(),
-            [None, None, Some(30), Some(40), Some(50)]
-        );
+        let place = |id: u64| Place { position: id * 10, first: id == 4, last: id != 3 };
+        (1..=5).for_each(|id| ids.add(u128::from(id), place(id)));
+        assert_eq!((ids.place(1), ids.place(2)), (None, None));
+        assert!((3..=5).all(|id| ids.place(u128::from(id)) == Some(place(id))));
         assert_eq!(ids.positions.len(), 3);
     }
 }

@@ -10,6 +10,7 @@ mod streams;
 use super::format::Offset;
 
 pub(super) use ids::Ids;
+pub(super) use ids::Place;
 pub(super) use recent::Recent;
 pub(super) use streams::Streams;
 

@@ -1,0 +1,115 @@
+//! Logs written by every version so far stay readable.
+//!
+//! `STEADFAST_WRITE_FIXTURE=1` writes the fixture of the present version anew; commit it under a new name when
+//! the version goes up, and keep the old ones.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use steadfast_backends::file::FileLog;
+use steadfast_base::TraceContext;
+use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore, NewEvent, Revision};
+use steadfast_core::{Event, EventId};
+
+use crate::support::{all, small};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// The batches of the fixture of version 1: every attribute, an empty event, several streams, two segments.
+fn batches() -> Vec<Batch> {
+    let time = SystemTime::UNIX_EPOCH + Duration::new(1_800_000_000, 123_456_789);
+    let trace: TraceContext =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("valid");
+    let new = |stream: &str, id: u128, kind: &str| {
+        let event = Event::restore(EventId::from_u128(id), "/orders", kind.to_owned(), time);
+        (stream.to_owned(), event)
+    };
+    let finish = |(stream, event): (String, Event)| NewEvent { stream: stream.into(), event };
+    let (stream, event) = new("order-1", 1, "order.created");
+    let full = event
+        .subject("order-1")
+        .data_schema("https://example.com/order")
+        .extension("tenant", "blue")
+        .extension("zone", "ä")
+        .trace(trace)
+        .data("application/json", r#"{"total":"12.34 EUR"}"#);
+    let (other, bare) = new("stock", 2, "stock.reserved");
+    let mut batches = vec![Batch { events: vec![finish((stream, full)), finish((other, bare.build()))] }];
+    batches.extend((3..8).map(|id| {
+        let (stream, event) = new("order-1", id, "order.noted");
+        let before_1970 = event.time(SystemTime::UNIX_EPOCH - Duration::from_millis(1500));
+        Batch { events: vec![finish((stream, before_1970.bytes(vec![id as u8; 1000])))] }
+    }));
+    batches
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("the fixture is there") {
+        let entry = entry.expect("readable");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+    }
+}
+
+#[tokio::test]
+async fn version_1_stays_readable() {
+    let fixture = fixture("file-v1");
+    if std::env::var_os("STEADFAST_WRITE_FIXTURE").is_some() {
+        let _ = std::fs::remove_dir_all(&fixture);
+        let log = FileLog::open(&fixture, small()).expect("opened");
+        for batch in batches() {
+            log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
+        }
+        log.close().await.expect("closed");
+        std::fs::remove_file(fixture.join("lock")).expect("removed");
+    }
+    // Opening may write, so it is a copy that is opened.
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture, folder.path());
+    let log = FileLog::open(folder.path(), small()).expect("opened");
+    let found = all(&log).await.expect("readable");
+    let expected: Vec<NewEvent> = batches().into_iter().flat_map(|batch| batch.events).collect();
+    assert_eq!(found.len(), expected.len());
+    for (at, (stored, new)) in found.iter().zip(&expected).enumerate() {
+        assert_eq!((&stored.stream, &stored.event), (&new.stream, &new.event));
+        assert_eq!(stored.position.parts().0, at as u64 + 1);
+    }
+    assert_eq!(log.revision("order-1").await.expect("open"), Some(Revision(5)));
+    let more = Batch::to_stream("order-1", [Event::new("/orders", "order.noted").build()]);
+    let appended = log.append(more, Condition::Any, Durability::Durable).await.expect("appended");
+    assert_eq!(appended.revision, Revision(6));
+}
+
+#[tokio::test]
+async fn what_is_written_today_is_version_1_to_the_byte() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = FileLog::open(folder.path(), small()).expect("opened");
+    for batch in batches() {
+        log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
+    }
+    log.close().await.expect("closed");
+    let mut segments = 0;
+    for entry in std::fs::read_dir(fixture("file-v1")).expect("the fixture is there") {
+        let entry = entry.expect("readable");
+        let written = std::fs::read(folder.path().join(entry.file_name())).expect("written too");
+        let expected = std::fs::read(entry.path()).expect("readable");
+        assert!(written == expected, "{:?} differs", entry.file_name());
+        segments += 1;
+    }
+    assert_eq!(segments, 2);
+}
+
+#[tokio::test]
+async fn a_later_version_is_refused_by_its_number() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("file-v1"), folder.path());
+    let first = folder.path().join("0000000001.log");
+    let mut bytes = std::fs::read(&first).expect("readable");
+    bytes[8] = 2;
+    std::fs::write(&first, bytes).expect("written");
+    let Err(Error::Unsupported { what }) = FileLog::open(folder.path(), small()).map(drop) else {
+        panic!("it must not be read")
+    };
+    assert!(what.contains("version 2"), "{what}");
+}
