@@ -1,6 +1,7 @@
 //! Side-by-side benchmarks: ours and the best peer in the same run on the same machine, quoted as ratios.
 
 mod load;
+mod log;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -41,7 +42,7 @@ pub struct Row {
 type Benchmark = fn(&Options) -> anyhow::Result<Vec<Row>>;
 
 /// Every benchmark by name; `log` and `load` are groups of rows.
-const BENCHMARKS: &[(&str, Benchmark)] = &[("load", load::run)];
+const BENCHMARKS: &[(&str, Benchmark)] = &[("load", load::run), ("log", log::run)];
 
 fn main() -> anyhow::Result<()> {
     if load::serve_if_asked()? {

@@ -1,0 +1,80 @@
+//! Appenders on the file log, each waiting for its append before the next.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use steadfast_backends::file::{Config, FileLog};
+use steadfast_core::store::{Batch, Condition, Durability, EventStore};
+use steadfast_core::{Event, EventId};
+use tokio::task::JoinSet;
+
+use super::recording::Recording;
+use super::{EVENT, Round};
+
+pub(super) struct Ours {
+    runtime: tokio::runtime::Runtime,
+    log: Arc<FileLog>,
+    writes: Recording,
+    appenders: usize,
+    /// Events per append.
+    batch: usize,
+    next_id: u128,
+}
+
+impl Ours {
+    pub(super) fn open(folder: &Path, appenders: usize, batch: usize) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let writes = Recording::default();
+        let log = FileLog::open_on(Arc::new(writes.clone()), folder, Config::default())?;
+        Ok(Self { runtime, log: Arc::new(log), writes, appenders, batch, next_id: 0 })
+    }
+
+    /// Appends for `length` and returns how many events each write had besides.
+    pub(super) fn round(&mut self, length: Duration) -> anyhow::Result<(Round, Vec<u64>)> {
+        self.writes.take();
+        let start = Instant::now();
+        let (log, batch) = (&self.log, self.batch);
+        let counts = self.runtime.block_on(async {
+            let mut tasks = JoinSet::new();
+            for appender in 0..self.appenders {
+                let (log, first) = (Arc::clone(log), self.next_id + ((appender as u128) << 64));
+                tasks.spawn(async move { append(&log, appender, first, batch, start + length).await });
+            }
+            tasks.join_all().await
+        });
+        let elapsed = start.elapsed();
+        let events = counts.into_iter().sum::<anyhow::Result<u64>>()?;
+        self.next_id += u128::from(events);
+        let writes = self.writes.take();
+        // All frames are alike but for a byte or two of varints, so bytes tell events.
+        let frame = writes.iter().sum::<usize>() as f64 * batch as f64 / events as f64;
+        let batches =
+            writes.iter().map(|bytes| (*bytes as f64 * batch as f64 / frame).round() as u64).collect();
+        Ok((Round { events, elapsed }, batches))
+    }
+}
+
+async fn append(
+    log: &FileLog,
+    appender: usize,
+    first_id: u128,
+    batch: usize,
+    end: Instant,
+) -> anyhow::Result<u64> {
+    let stream: Arc<str> = format!("appender-{appender}").into();
+    let (source, kind): (Arc<str>, Arc<str>) = ("/bench".into(), "bench.appended".into());
+    let (time, data) = (SystemTime::now(), Bytes::from(vec![b'x'; EVENT]));
+    let mut events = 0;
+    while Instant::now() < end {
+        let made = (0..batch as u128).map(|at| {
+            let id = EventId::from_u128(first_id + u128::from(events) + at);
+            Event::restore(id, Arc::clone(&source), Arc::clone(&kind), time).bytes(data.clone())
+        });
+        let batch = Batch::to_stream(Arc::clone(&stream), made);
+        events += batch.events.len() as u64;
+        log.append(batch, Condition::Any, Durability::Durable).await?;
+    }
+    Ok(events)
+}
