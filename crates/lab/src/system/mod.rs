@@ -43,3 +43,4 @@ pub(crate) use family::marked;
 pub(crate) use family::of_leader as family_of;
 pub(crate) use family::set_stopped;
 pub(crate) use identity::boot_id;
+pub(crate) use program::find as find_program;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Finds `program`: a path is taken from `folder` on, a bare name is looked for in `bin_dirs` and then in `PATH`.
 /// If it is nowhere, returns where it was looked for.
-pub(super) fn find(program: &str, folder: &Path, bin_dirs: &[PathBuf]) -> Result<PathBuf, Vec<PathBuf>> {
+pub(crate) fn find(program: &str, folder: &Path, bin_dirs: &[PathBuf]) -> Result<PathBuf, Vec<PathBuf>> {
     if program.contains('/') {
         let path = folder.join(program);
         return if is_program(&path) { Ok(path) } else { Err(vec![path]) };
