@@ -200,9 +200,14 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.command.is_some() {
-            self.worker.run.counters.abandoned();
-            self.end(CommandResult::Abandoned);
+        match &self.command {
+            None => {}
+            // It was still waiting for a connection: nobody can have heard of it.
+            Some(command) if command.attempts == 0 => drop(self.end(CommandResult::Unsent)),
+            Some(_) => {
+                self.worker.run.counters.abandoned();
+                self.end(CommandResult::Abandoned);
+            }
         }
     }
 }

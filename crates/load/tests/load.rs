@@ -131,6 +131,17 @@ fn failures_are_told_apart() {
     assert!(log.commands.lock().iter().all(|c| !c.is_unknown()));
 }
 
+/// Servers close idle connections without a word; that is no failure of theirs.
+#[test]
+fn a_connection_that_was_closed_while_idle_is_replaced() {
+    let server = Server::start(|_| Reply { close: true, ..Reply::status(200, "hello") }.now());
+    let log = Arc::new(Log::default());
+    drive(plan(&server, 50, 1_000), &log);
+    // One that is used again before the news of its end arrived is lost, as it would be to any client.
+    let lost = results(&log).iter().filter(|r| !r.is_success()).count();
+    assert!(lost <= 10, "{lost} of 50 were lost");
+}
+
 #[test]
 fn answers_without_a_length_and_in_chunks_are_read_to_their_end() {
     for bytes in [
@@ -288,7 +299,17 @@ async fn what_does_not_end_in_time_is_reported_as_abandoned() {
     assert_eq!(results(&log), [CommandResult::Abandoned; 10]);
     assert!(log.commands.lock().iter().all(|c| c.is_unknown()));
 
-    // So is what is in flight when nobody waits for the run any longer; its threads are gone then.
+    // What was still waiting for a connection then was never sent.
+    let log = Arc::new(Log::default());
+    let mut one = plan(&server, 100, 100);
+    (one.connections_max, one.drain) = (1, Duration::from_millis(50));
+    let summary = run(one, Targets::new(), log.clone(), CancellationToken::new()).await.expect("a run");
+    assert_eq!((summary.scheduled, summary.dispatched, summary.abandoned), (10, 1, 1));
+    let count = |result| results(&log).into_iter().filter(|r| *r == result).count();
+    assert_eq!((count(CommandResult::Abandoned), count(CommandResult::Unsent)), (1, 9));
+    assert_eq!(log.arrivals.lock().iter().filter(|a| a.dispatched.is_none()).count(), 9);
+
+    // Abandoned is also what is in flight when nobody waits for the run any longer; its threads are gone then.
     let log = Arc::new(Log::default());
     let long = run(plan(&server, 100, 60_000), Targets::new(), log.clone(), CancellationToken::new());
     let enough = async {
