@@ -57,6 +57,8 @@ pub(super) struct Fault {
     pub(super) path: Path,
     pub(super) problem: String,
     pub(super) mend: String,
+    /// The field whose absence is the fault, if that is it.
+    pub(super) missing: Option<&'static str>,
 }
 
 /// What ends the decoding of a node.
@@ -64,25 +66,26 @@ pub(super) struct Fault {
 pub(super) struct Error {
     problem: String,
     mend: String,
-    at: Option<(Place, Path)>,
+    missing: Option<&'static str>,
+    at: Option<Box<(Place, Path)>>,
 }
 
 impl Error {
     fn new(problem: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { problem: problem.into(), mend: mend.into(), at: None }
+        Self { problem: problem.into(), mend: mend.into(), missing: None, at: None }
     }
 
     /// Notes where it happened; the innermost place stays.
     fn at(mut self, place: Place, path: &Path) -> Self {
-        self.at.get_or_insert_with(|| (place, path.clone()));
+        self.at.get_or_insert_with(|| Box::new((place, path.clone())));
         self
     }
 }
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        let (place, path) = error.at.unwrap_or_default();
-        Self { place, path, problem: error.problem, mend: error.mend }
+        let (place, path) = *error.at.unwrap_or_default();
+        Self { place, path, problem: error.problem, mend: error.mend, missing: error.missing }
     }
 }
 
@@ -115,7 +118,7 @@ impl de::Error for Error {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("`{field}` is missing"), "add it")
+        Self { missing: Some(field), ..Self::new(format!("`{field}` is missing"), "add it") }
     }
 }
 
@@ -138,8 +141,9 @@ pub(super) fn decode<'de, T: de::Deserialize<'de>>(
     node: &'de Node,
     text: &'de str,
     unknown: &'de RefCell<Vec<Fault>>,
-) -> Result<T, Fault> {
-    T::deserialize(Decoder { node, path: Path::default(), text, unknown }).map_err(Fault::from)
+) -> Result<T, Box<Fault>> {
+    T::deserialize(Decoder { node, path: Path::default(), text, unknown })
+        .map_err(|error| Box::new(error.into()))
 }
 
 #[derive(Clone)]
@@ -208,7 +212,7 @@ impl<'de> Decoder<'de> {
             ("unknown field".to_owned(), nearest(key, known.iter().copied()))
         };
         let path = self.path.field(key);
-        self.unknown.borrow_mut().push(Fault { place: entry.key_place, path, problem, mend });
+        self.unknown.borrow_mut().push(Fault { place: entry.key_place, path, problem, mend, missing: None });
     }
 }
 

@@ -117,8 +117,12 @@ fn read_tree(tree: &Node, text: &str, dir: &Path) -> Result<Experiment, Vec<Faul
             }
             Err(fault) => {
                 whole = false;
+                // A field that was taken out is missing, but that is no news to its author.
+                if fault.missing.is_some_and(|name| rest.find(&fault.path.field(name)).is_some()) {
+                    return Err(faults);
+                }
                 let again = faults.len() < FAULTS_MAX && rest.remove(&fault.path);
-                faults.push(fault);
+                faults.push(*fault);
                 if !again {
                     return Err(faults);
                 }

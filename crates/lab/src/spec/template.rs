@@ -16,7 +16,7 @@ use super::text::TemplateText;
 /// use steadfast_lab::spec::Template;
 ///
 /// let url: Template = "${orders.url}/orders/${id}".parse()?;
-/// assert_eq!(url.variables().collect::<Vec<_>>(), [(0, "orders.url"), (20, "id")]);
+/// assert_eq!(url.variables().collect::<Vec<_>>(), [(0, "orders.url"), (21, "id")]);
 ///
 /// let resolved = url.resolve(|name| match name {
 ///     "orders.url" => Some("http://127.0.0.1:80".to_owned()),

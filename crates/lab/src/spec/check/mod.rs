@@ -50,7 +50,7 @@ impl Checker<'_> {
     /// Tells what is wrong with the field at `path`.
     fn fault(&mut self, path: Path, problem: impl Into<String>, mend: impl Into<String>) {
         let place = self.tree.deepest(&path).place;
-        self.found.push(Fault { place, path, problem: problem.into(), mend: mend.into() });
+        self.found.push(Fault { place, path, problem: problem.into(), mend: mend.into(), missing: None });
     }
 
     /// Tells what is wrong with the field at `path`, at the place where `part` stands in it.
@@ -58,7 +58,7 @@ impl Checker<'_> {
         let whole = self.tree.deepest(&path).place;
         let begin = whole.offset().zip(whole.source(self.text).and_then(|source| source.find(part)));
         let place = begin.map_or(whole, |(offset, within)| Place::at(self.text, offset + within));
-        self.found.push(Fault { place, path, problem: problem.into(), mend: mend.into() });
+        self.found.push(Fault { place, path, problem: problem.into(), mend: mend.into(), missing: None });
     }
 
     /// Tells that `name` at `path` is none of the `known` ones, such as steps.
