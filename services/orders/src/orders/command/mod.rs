@@ -4,6 +4,8 @@ mod answer;
 mod book;
 mod error;
 mod orders;
+#[cfg(test)]
+mod tests;
 
 pub use answer::Answer;
 pub use book::Book;

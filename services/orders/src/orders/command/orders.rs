@@ -101,8 +101,8 @@ impl Orders {
     pub async fn execute(&self, id: OrderId, command: &Command, cause: &Cause) -> Result<Answer, Error> {
         let (_key, _order) = self.enter(id, cause).await?;
         for _ in 0..CONFLICTS_MAX {
-            if let Some(answer) = self.repetition(cause)? {
-                return Ok(answer);
+            if let Some(record) = self.known(cause)? {
+                return self.outcome(record.order, record.outcome);
             }
             let current = self.current(id);
             let events = current.order.decide(command)?;
@@ -185,8 +185,8 @@ impl Orders {
     ///
     /// # Errors
     /// The confirmation failed, or the key belongs to another request.
-    pub fn repetition(&self, cause: &Cause) -> Result<Option<Answer>, Error> {
-        match self.known(cause)? {
+    pub fn result(&self, cause: &Cause) -> Result<Option<Answer>, Error> {
+        match self.recorded(cause)? {
             None | Some(Record { outcome: Outcome::Confirming, .. }) => Ok(None),
             Some(record) => self.outcome(record.order, record.outcome).map(Some),
         }
@@ -224,9 +224,10 @@ impl Orders {
     }
 
     fn known(&self, cause: &Cause) -> Result<Option<Record>, Error> {
-        if !self.settings.idempotent {
-            return Ok(None);
-        }
+        if self.settings.idempotent { self.recorded(cause) } else { Ok(None) }
+    }
+
+    fn recorded(&self, cause: &Cause) -> Result<Option<Record>, Error> {
         match self.look(|book| book.record(cause.key.as_str()).cloned()) {
             Some(record) if record.fingerprint != cause.fingerprint => Err(Error::KeyReused),
             record => Ok(record),

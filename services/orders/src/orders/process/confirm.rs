@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use steadfast::base::TraceContext;
 use steadfast::core::process::{Done, Next, ProcessManager};
 
 use crate::orders::domain::{Details, OrderId};
@@ -17,6 +18,9 @@ pub struct Input {
     pub order: OrderId,
     /// The idempotency key of the command that asked for it.
     pub command: String,
+    /// The trace that the command came in, as a header `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// What was ordered.
     pub details: Arc<Details>,
 }
@@ -50,6 +54,10 @@ impl ProcessManager for Confirm {
 
     fn name(&self) -> &str {
         "confirm"
+    }
+
+    fn trace(&self, input: &Input) -> Option<TraceContext> {
+        input.trace.as_ref()?.parse().ok()
     }
 
     fn react(&self, _: &Input, done: &[Done<Step, ()>]) -> Next<Step> {

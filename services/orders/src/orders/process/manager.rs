@@ -143,7 +143,7 @@ impl Manager {
     }
 
     fn result(&self, cause: &Cause, process: &str) -> Result<Waited, Error> {
-        match self.orders.repetition(cause)? {
+        match self.orders.result(cause)? {
             Some(answer) => Ok(Waited::Done(answer)),
             None => match self.services.failing(process) {
                 Some(reason) => Err(Error::NotConfirmed(reason)),
@@ -154,7 +154,8 @@ impl Manager {
 
     fn input(&self, id: OrderId, cause: &Cause) -> Option<Input> {
         let details = self.orders.look(|book| book.order(id)?.order.details().cloned())?;
-        Some(Input { order: id, command: cause.key.as_str().to_owned(), details })
+        let (command, trace) = (cause.key.as_str().to_owned(), cause.trace.map(|trace| trace.to_string()));
+        Some(Input { order: id, command, trace, details })
     }
 
     fn spawn(self: &Arc<Self>, input: Input) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use steadfast::base::{Backoff, Deadline, Jitter, Rng, Seed};
+use steadfast::base::{Backoff, Context, Deadline, Jitter, Rng, Seed, TraceContext};
 use steadfast::core::process::{self, Port, StepError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -94,15 +94,20 @@ impl Services {
 
 impl Shared {
     /// Makes a call: first in the caller's time, then in the background.
-    async fn call(&self, dependency: &Dependency, input: &Input, ask: Ask) -> Result<(), StepError> {
-        let (id, ask) = (input.order, Arc::new(ask));
+    async fn call(
+        &self,
+        dependency: &Dependency,
+        call: &process::Call<Confirm>,
+        ask: Ask,
+    ) -> Result<(), StepError> {
+        let (trace, ask) = (call.trace(), Arc::new(ask));
         // Without a caller it is resumed, and nobody waits.
         let nobody = || Some(Deadline::within(Duration::ZERO));
         let deadline =
-            self.callers.lock().get(&input.process_id()).map_or_else(nobody, |caller| caller.deadline);
+            self.callers.lock().get(&call.input().process_id()).map_or_else(nobody, |caller| caller.deadline);
         let late = || deadline.is_some_and(Deadline::is_expired);
         if !late() {
-            match self.attempt(dependency, id, &ask, deadline).await {
+            match attempt(dependency, trace, &ask, deadline).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_refusal() => return Err(refused(dependency, &error)),
                 Err(error) if late() || error.is_out_of_time() => {
@@ -113,7 +118,7 @@ impl Shared {
         }
         let give_up = Deadline::within(STEP_WITHIN);
         for repetition in 0.. {
-            match self.in_background(dependency, id, &ask).await {
+            match self.in_background(dependency, trace, &ask).await {
                 Ok(()) => break,
                 Err(error) if error.is_refusal() => return Err(refused(dependency, &error)),
                 Err(error) if give_up.is_expired() || !self.persistent => {
@@ -133,22 +138,11 @@ impl Shared {
     async fn in_background(
         &self,
         dependency: &Dependency,
-        id: OrderId,
+        trace: Option<TraceContext>,
         ask: &Arc<Ask>,
     ) -> Result<(), CallError> {
         let _slot = self.background.acquire().await.expect("never closed");
-        self.attempt(dependency, id, ask, Some(Deadline::within(BACKGROUND_CALL))).await
-    }
-
-    async fn attempt(
-        &self,
-        dependency: &Dependency,
-        id: OrderId,
-        ask: &Arc<Ask>,
-        deadline: Option<Deadline>,
-    ) -> Result<(), CallError> {
-        let trace = self.orders.look(|book| book.confirming().get(&id).and_then(|cause| cause.trace));
-        dependency.call(Call::new(Arc::clone(ask), deadline, trace)).await.map(|_| ())
+        attempt(dependency, trace, ask, Some(Deadline::within(BACKGROUND_CALL))).await
     }
 
     async fn confirm(&self, id: OrderId) -> Result<(), StepError> {
@@ -169,8 +163,8 @@ impl Port<Confirm> for Services {
         let (id, shared) = (call.input().order, &self.0);
         let Dependencies { inventory, payment } = &shared.dependencies;
         let done = match call.step() {
-            Step::Reserve => shared.call(inventory, call.input(), reserve(call.key(), call.input())).await,
-            Step::Charge => shared.call(payment, call.input(), charge(call.key(), call.input())).await,
+            Step::Reserve => shared.call(inventory, &call, reserve(call.key(), call.input())).await,
+            Step::Charge => shared.call(payment, &call, charge(call.key(), call.input())).await,
             Step::Confirm => shared.confirm(id).await,
         };
         if let Err(error) = &done {
@@ -183,13 +177,13 @@ impl Port<Confirm> for Services {
     }
 
     async fn undo(&self, call: process::Call<Confirm>) -> Result<(), StepError> {
-        let (id, key, shared) = (call.input().order, call.key(), &self.0);
+        let (key, shared) = (call.key(), &self.0);
         let (dependency, ask) = match call.step() {
             Step::Reserve => (&shared.dependencies.inventory, release(key, call.input())),
             Step::Charge => (&shared.dependencies.payment, void(key, call.input())),
             Step::Confirm => return Err(StepError::refused("a confirmed order stays so")),
         };
-        let undone = shared.in_background(dependency, id, &Arc::new(ask)).await;
+        let undone = shared.in_background(dependency, call.trace(), &Arc::new(ask)).await;
         undone.map_err(|error| unknown(dependency, &error))
     }
 }
@@ -201,6 +195,15 @@ impl From<&StepError> for Reason {
             StepError::Unknown { reason } => Self::Unavailable(reason.clone()),
         }
     }
+}
+
+async fn attempt(
+    dependency: &Dependency,
+    trace: Option<TraceContext>,
+    ask: &Arc<Ask>,
+    deadline: Option<Deadline>,
+) -> Result<(), CallError> {
+    dependency.call(Call::new(Arc::clone(ask), deadline, trace)).await.map(|_| ())
 }
 
 fn refused(dependency: &Dependency, error: &CallError) -> StepError {
