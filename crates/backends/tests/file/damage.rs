@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use steadfast_base::disk::{Disk, OpenMode, SimDisk};
-use steadfast_core::store::{Error, EventStore};
+use steadfast_base::disk::{Crash, Disk, OpenMode, SimDisk};
+use steadfast_core::Event;
+use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore};
 
-use crate::support::{FOLDER, append, ids, open, sim};
+use crate::support::{FOLDER, append, event, ids, open, sim, try_append};
 
 const HEADER: u64 = 64;
 
@@ -55,7 +56,7 @@ async fn the_newest_batch_is_a_torn_tail_and_what_is_before_it_is_damage() {
     append(&log, "a", [1]).await;
     let third = written(&disk, 1).next_multiple_of(8);
     append(&log, "a", [2]).await;
-    disk.crash(steadfast_base::disk::Crash::Dropped);
+    disk.crash(Crash::Dropped);
     drop(log);
 
     disk.flip_bit(&segment(1), second + 40, 3);
@@ -65,8 +66,11 @@ async fn the_newest_batch_is_a_torn_tail_and_what_is_before_it_is_damage() {
     disk.flip_bit(&segment(1), second + 40, 3);
 
     disk.flip_bit(&segment(1), third + 40, 3);
-    assert_eq!(ids(&open(&disk).expect("a torn tail")).await, [0, 1]);
-    // Having been opened, the log knows all that is left to be durable.
+    let log = open(&disk).expect("a torn tail");
+    assert_eq!(ids(&log).await, [0, 1]);
+    // Having been opened, the log knows all that is left to be durable, also if it is not closed.
+    disk.crash(Crash::Dropped);
+    drop(log);
     disk.flip_bit(&segment(1), second + 40, 3);
     assert!(matches!(open(&disk), Err(Error::Damaged { .. })));
 }
@@ -77,22 +81,60 @@ async fn what_was_cut_never_comes_back() {
     let log = open(&disk).expect("opened");
     append(&log, "a", [0]).await;
     let second = written(&disk, 1).next_multiple_of(8);
-    // Three batches of which nobody says that they were durable: they went into the queue together.
-    let queued = [1, 2, 3].map(|id| {
-        let batch = steadfast_core::store::Batch::to_stream("a", [crate::support::event(id)]);
-        log.append(batch, steadfast_core::store::Condition::Any, steadfast_core::store::Durability::Written)
-    });
-    futures::future::join_all(queued).await;
-    disk.crash(steadfast_base::disk::Crash::ProcessOnly);
+    // The frame that is torn is as long as the mark and the frame that will stand in its place, so that the next
+    // one of the cut tail would follow on.
+    let long = Event::new("/test", "tested").subject(format!("s1{}", "x".repeat(32))).build();
+    for event in [long, event(2), event(3)] {
+        let batch = Batch::to_stream("a", [event]);
+        log.append(batch, Condition::Any, Durability::Written).await.expect("appended");
+    }
+    disk.crash(Crash::ProcessOnly);
     drop(log);
     disk.flip_bit(&segment(1), second + 40, 3);
     let log = open(&disk).expect("a torn tail");
     assert_eq!(ids(&log).await, [0]);
-    // A batch as long as the one that was torn ends where the next one of the cut tail stood.
     append(&log, "a", [4]).await;
-    disk.crash(steadfast_base::disk::Crash::Dropped);
+    disk.crash(Crash::Dropped);
     drop(log);
     assert_eq!(ids(&open(&disk).expect("opened")).await, [0, 4]);
+}
+
+#[tokio::test]
+async fn a_segment_with_nothing_but_a_torn_tail_is_removed() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    let (mut last, mut in_second) = (0, 0);
+    while in_second < 3 {
+        last += 1;
+        try_append(&log, "a", [last], Durability::Written).await.expect("appended");
+        in_second += u64::from(disk.process().open(&segment(2), OpenMode::Read).is_ok());
+    }
+    disk.crash(Crash::ProcessOnly);
+    drop(log);
+    disk.flip_bit(&segment(2), HEADER + 40, 3);
+    let log = open(&disk).expect("a torn tail");
+    assert_eq!(ids(&log).await, Vec::from_iter(1..=last - 3));
+    assert!(disk.process().open(&segment(2), OpenMode::Read).is_err());
+    append(&log, "a", [last - 2]).await;
+    disk.crash(Crash::Dropped);
+    drop(log);
+    assert_eq!(ids(&open(&disk).expect("opened")).await, Vec::from_iter(1..=last - 2));
+}
+
+#[tokio::test]
+async fn a_segment_that_was_left_is_known_to_be_durable() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    let mut id = 0;
+    while disk.process().open(&segment(2), OpenMode::Read).is_err() {
+        id += 1;
+        try_append(&log, "a", [id], Durability::Written).await.expect("appended");
+    }
+    disk.crash(Crash::ProcessOnly);
+    drop(log);
+    disk.flip_bit(&segment(1), HEADER + 40, 3);
+    let Err(Error::Damaged { problem, .. }) = open(&disk).map(drop) else { panic!("it is damage") };
+    assert!(problem.contains("segment 0000000002.log"), "{problem}");
 }
 
 #[tokio::test]
