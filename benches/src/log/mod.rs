@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
         let name = format!("log durable, {appenders} appender{plural}");
         let row = compare(name, "raw write + fdatasync", wanted, budget, || {
             let (our, batches) = ours.round(ROUND)?;
-            Ok((our, raw.replay(&batches)?))
+            Ok((our, raw.replay(&batches, ROUND)?))
         });
         rows.push(row?);
     }

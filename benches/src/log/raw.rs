@@ -1,7 +1,7 @@
 //! What the disk can do at best: the same batches, written and synced by a plain loop.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use steadfast_base::disk::{Disk, DiskFile, OpenMode, RealDisk};
 
@@ -28,10 +28,13 @@ impl Raw {
         Ok(Self { file, at: 0, bytes: Vec::new() })
     }
 
-    /// Writes and syncs batches of as many events as `batches` says, from the start again when the file is full.
-    pub(super) fn replay(&mut self, batches: &[u64]) -> anyhow::Result<Round> {
+    /// Writes and syncs batches of as many events as `batches` says, over and over for `length`, from the start of
+    /// the file again when it is full.
+    pub(super) fn replay(&mut self, batches: &[u64], length: Duration) -> anyhow::Result<Round> {
         let start = Instant::now();
-        for events in batches {
+        let mut written = 0;
+        // As long as our round and not as much work: a disk that stalls now and then would fail the longer one.
+        for events in batches.iter().cycle().take_while(|_| start.elapsed() < length) {
             let length = *events as usize * EVENT;
             if self.bytes.len() < length {
                 self.bytes.resize(length, b'x');
@@ -42,7 +45,8 @@ impl Raw {
             self.file.write_all_at(&self.bytes[..length], self.at)?;
             self.file.sync_data()?;
             self.at += length as u64;
+            written += events;
         }
-        Ok(Round { events: batches.iter().sum(), elapsed: start.elapsed() })
+        Ok(Round { events: written, elapsed: start.elapsed() })
     }
 }
