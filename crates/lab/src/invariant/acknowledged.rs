@@ -42,6 +42,8 @@ pub struct Rules {
     pub per_key_order: bool,
     /// Whether entries name the command that caused them; if not, only their number is checked.
     pub attributed: bool,
+    /// Whether only the histories of the keys that commands have were read; a command without one is then not found.
+    pub by_key: bool,
 }
 
 impl Rules {
@@ -54,6 +56,7 @@ impl Rules {
             exactly_once: true,
             per_key_order: true,
             attributed: true,
+            by_key: false,
         }
     }
 
@@ -70,7 +73,9 @@ impl Rules {
 /// - every entry is of a command that the step sent;
 /// - the revisions of each key count from 0 without hole or repetition.
 ///
-/// Where no command was acknowledged nothing can be said, and the result holds neither way.
+/// The result holds neither way where nothing is violated but something was not seen: no command was acknowledged, one
+/// that was has no key by which its history could be read, or exactly once is asked of entries that tell neither their
+/// command nor their kind.
 pub fn check_ledger(commands: &[SentCommand], entries: &[LedgerEntry], rules: &Rules) -> InvariantResult {
     examine(commands, entries, rules).0
 }
@@ -97,13 +102,6 @@ pub(super) fn examine(
             figure("answering entries", answering.len()),
         ],
     };
-    if acknowledged == 0 && answering.is_empty() {
-        return (
-            head.unknown("no command was acknowledged, so that nothing could be checked".to_owned()),
-            false,
-        );
-    }
-
     let mut violations = Violations::default();
     if rules.attributed {
         let found = by_command(&answering);
@@ -118,12 +116,38 @@ pub(super) fn examine(
     check_revisions(entries, &mut violations);
 
     let may_pass = violations.may_pass();
+    if violations.total() == 0
+        && let Some(unseen) = unseen(&of_step, rules)
+    {
+        return (head.unknown(unseen), false);
+    }
     let held = format!(
         "all {acknowledged} acknowledged commands of step {} are in the log{}",
         rules.step,
         if rules.exactly_once { " exactly once" } else { "" }
     );
     (violations.result(head, held), may_pass)
+}
+
+/// Says why commands that violate nothing do not show that the invariant holds, if they do not.
+fn unseen(of_step: &[&SentCommand], rules: &Rules) -> Option<String> {
+    let acknowledged = || of_step.iter().filter(|sent| sent.acknowledgement == Acknowledgement::Acknowledged);
+    if acknowledged().next().is_none() {
+        return Some("no command was acknowledged, so that nothing could be checked".to_owned());
+    }
+    let keyless = acknowledged().filter(|sent| rules.by_key && sent.key.is_none()).count();
+    if keyless > 0 {
+        return Some(format!(
+            "{keyless} acknowledged commands of step {} were answered without a key",
+            rules.step
+        ));
+    }
+    let blind = rules.exactly_once && !rules.attributed && rules.answers.is_none();
+    blind.then(|| {
+        "entries that name neither their command nor their kind do not show that it is there exactly once; add \
+         `command`, or `kind` and `answers`, or write `exactlyOnce: false`"
+            .to_owned()
+    })
 }
 
 fn by_command<'e>(answering: &[&'e LedgerEntry]) -> HashMap<&'e str, Vec<&'e LedgerEntry>> {
@@ -146,9 +170,10 @@ fn check_commands(
     for sent in of_step {
         let entries = found.get(sent.command_id.as_str()).map_or(&[][..], Vec::as_slice);
         match (sent.acknowledgement, entries) {
-            (Acknowledgement::Acknowledged, []) => violations.add(Wrong::Lost, || {
-                format!("{} was acknowledged{}, but is not in the log", named(sent), when_for(sent))
-            }),
+            (Acknowledgement::Acknowledged, []) if sent.key.is_some() || !rules.by_key => violations
+                .add(Wrong::Lost, || {
+                    format!("{} was acknowledged{}, but is not in the log", named(sent), when_for(sent))
+                }),
             (Acknowledgement::Refused, [first, ..]) => violations.add(Wrong::Refused, || {
                 format!("{} was refused, but is in the log {}", named(sent), stands(first))
             }),

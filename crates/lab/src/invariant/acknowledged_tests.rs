@@ -175,6 +175,37 @@ fn where_nothing_was_acknowledged_nothing_is_said() {
 }
 
 #[test]
+fn what_only_might_be_there_is_no_evidence() {
+    let commands = [command("c1", "a", Unknown, 0, 10)];
+    assert_eq!(check_ledger(&commands, &log(&[("a", "c1", 0)]), &rules()).holds, None);
+}
+
+#[test]
+fn an_acknowledged_command_without_a_key_is_not_seen_in_histories() {
+    let mut commands = three();
+    commands[2].key = None;
+    let entries = log(&[("a", "c1", 0), ("a", "c2", 1)]);
+    for attributed in [true, false] {
+        let answers = Some("created".to_owned());
+        let rules = Rules { by_key: true, attributed, answers, ..rules() };
+        let result = check_ledger(&commands, &entries, &rules);
+        assert_eq!(result.holds, None, "{result:?}");
+        assert!(result.summary.starts_with("1 acknowledged commands"), "{}", result.summary);
+    }
+    // In a whole log it is to be found all the same.
+    assert_eq!(check_ledger(&commands, &entries, &rules()).holds, Some(false));
+}
+
+#[test]
+fn numbers_without_kinds_do_not_show_exactly_once() {
+    let entries = log(&[("a", "", 0), ("a", "", 1), ("b", "", 0)]);
+    let numbers = Rules { attributed: false, ..rules() };
+    assert_eq!(check_ledger(&three(), &entries, &numbers).holds, None);
+    let lax = Rules { exactly_once: false, ..numbers };
+    assert_eq!(check_ledger(&three(), &entries, &lax).holds, Some(true));
+}
+
+#[test]
 fn without_names_the_numbers_are_checked() {
     let numbers = Rules { attributed: false, answers: Some("created".to_owned()), ..rules() };
     let entries = |list: &[(&str, u64)]| {

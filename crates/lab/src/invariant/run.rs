@@ -61,6 +61,7 @@ async fn acknowledged(
         exactly_once: spec.exactly_once,
         per_key_order: spec.per_key_order,
         attributed,
+        by_key: spec.log.is_none(),
     };
     let keys: BTreeSet<&String> = commands
         .iter()
@@ -111,6 +112,7 @@ async fn agreement(spec: &Agreement, client: &Client, lookup: &Lookup<'_>) -> In
         match values {
             Ok(values) => {
                 let result = compare(head(size(values.first())), spec, &names, &values);
+                // Places that say nothing may only be late.
                 if result.holds == Some(true) || !again {
                     return result;
                 }
@@ -128,6 +130,9 @@ fn compare(head: Head, spec: &Agreement, names: &[String], values: &[Value]) -> 
         let (mut sentences, differing) = differences(&names[0], &values[0], name, value);
         violations.append(&mut sentences);
         total += differing;
+    }
+    if total == 0 && head.checked == 0 {
+        return head.unknown("all places say nothing, which shows no agreement".to_owned());
     }
     violations.truncate(super::VIOLATIONS_LISTED_MAX);
     let summary = match violations.first() {
@@ -149,13 +154,13 @@ fn compare(head: Head, spec: &Agreement, names: &[String], values: &[Value]) -> 
     }
 }
 
-/// Returns how many things a value holds.
+/// Returns how many things a value says, of maps those within.
 fn size(value: Option<&Value>) -> u64 {
     match value {
-        Some(Value::Object(map)) => map.len() as u64,
+        Some(Value::Object(map)) => map.values().map(|value| size(Some(value))).sum(),
         Some(Value::Array(list)) => list.len() as u64,
+        Some(Value::Null) | None => 0,
         Some(_) => 1,
-        None => 0,
     }
 }
 

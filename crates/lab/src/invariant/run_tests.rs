@@ -200,3 +200,13 @@ async fn places_that_do_not_agree_are_told_with_both_values() {
     assert_eq!((result.holds, result.violations_total), (Some(false), 1));
     assert_eq!(result.violations, ["at b: ${web.url}/one $.m says 2, ${web.url}/two $.m says 3"]);
 }
+
+#[tokio::test]
+async fn places_that_say_nothing_do_not_agree() {
+    for nothing in ["{}", "null", "[]", r#"{"eur": {}}"#] {
+        let answer = || vec![(200, format!(r#"{{"m": {nothing}}}"#))];
+        let server = serve(vec![("/one", answer()), ("/two", answer())]).await;
+        let result = checked(&server, AGREEMENT, &[]).await;
+        assert_eq!((result.holds, result.checked), (None, 0), "{nothing}: {result:?}");
+    }
+}
