@@ -133,7 +133,8 @@ pub struct Sli {
     pub value: Option<f64>,
     /// How many commands it was measured on: for latency those that succeeded, for success all.
     pub samples: u64,
-    /// Whether the bound was kept; none where there were fewer samples than [`Indicator::samples_min`].
+    /// Whether the bound was kept; none where there were fewer samples than [`Indicator::samples_min`], and where a
+    /// latency is kept by those that succeeded but most did not: who fails fast is not fast.
     pub met: Option<bool>,
 }
 
@@ -169,6 +170,7 @@ impl Objective {
             Bound::AtMost(_) => value <= self.declared(),
         };
         let met = value.filter(|_| samples >= self.indicator.samples_min()).map(keeps);
+        let met = met.filter(|met| !met || samples * 2 >= tally.total());
         Sli { value, samples, met }
     }
 }
@@ -191,6 +193,15 @@ mod tests {
 
     fn second() -> Window {
         Window::new(Duration::ZERO, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn the_latency_of_few_survivors_is_no_evidence() {
+        let slow = Objective::latency(50.0, Duration::from_millis(1));
+        let fast = Objective::latency(50.0, Duration::from_millis(5));
+        assert_eq!(fast.evaluate(&series(100, 100), second()).met, Some(true));
+        assert_eq!(fast.evaluate(&series(100, 101), second()).met, None);
+        assert_eq!(slow.evaluate(&series(100, 101), second()).met, Some(false));
     }
 
     #[test]
