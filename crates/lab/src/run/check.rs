@@ -52,6 +52,8 @@ pub(crate) async fn invariants(
 fn sent(row: &Row, names: &[Arc<str>]) -> Option<SentCommand> {
     let acknowledgement = match row.result {
         CommandResult::Succeeded { .. } => Acknowledgement::Acknowledged,
+        // An attempt before the last may have done what the last was refused for.
+        _ if row.unknown => Acknowledgement::Unknown,
         // What was never sent must not be there either.
         CommandResult::Refused { .. } | CommandResult::Unsent => Acknowledgement::Refused,
         _ => Acknowledgement::Unknown,
@@ -74,10 +76,11 @@ mod tests {
 
     #[test]
     fn what_the_system_did_not_say_is_unknown() {
-        let row = |result| Row {
+        let row = |result, unknown| Row {
             step: 0,
             attempts: 1,
             result,
+            unknown,
             id: Uuid::from_u128(7),
             key: Some("o1".into()),
             intended: Duration::ZERO,
@@ -85,7 +88,11 @@ mod tests {
             finished: Duration::from_millis(3),
         };
         let names = [Arc::from("create")];
-        let said = |result| sent(&row(result), &names).map(|sent| sent.acknowledgement);
+        let said = |result| sent(&row(result, false), &names).map(|sent| sent.acknowledgement);
+        for result in [CommandResult::Refused { status: 409 }, CommandResult::Unsent] {
+            let sent = sent(&row(result, true), &names).map(|sent| sent.acknowledgement);
+            assert_eq!(sent, Some(Acknowledgement::Unknown), "{result}");
+        }
         assert_eq!(said(CommandResult::Succeeded { status: 202 }), Some(Acknowledgement::Acknowledged));
         assert_eq!(said(CommandResult::Refused { status: 409 }), Some(Acknowledgement::Refused));
         assert_eq!(said(CommandResult::Unsent), Some(Acknowledgement::Refused));

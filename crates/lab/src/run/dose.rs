@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::faults::{Delivered, describe};
 use super::record::Row;
-use crate::inject::{Dose, Observation};
+use crate::inject::{Dose, Observation, Span};
 use crate::report::{DoseResult, FaultResult, UndoResult, Window};
 use crate::spec::{Fault, FaultKind};
 
@@ -14,7 +14,7 @@ const TIME_SHARE_MIN: f64 = 0.9;
 /// By how much the delivered share of calls may differ from the declared one, beyond what chance explains.
 const SHARE_SLACK: f64 = 0.02;
 
-/// What is needed to find the calls that a fault from outside affected.
+/// What is needed to find the calls that a fault from outside affected, and when faults were to be in force.
 pub(crate) struct Baseline {
     /// Commands slower than this are slower than usual: twice the baseline's 99th percentile, per step.
     pub(crate) slow: Vec<Option<Duration>>,
@@ -22,11 +22,22 @@ pub(crate) struct Baseline {
     pub(crate) load_start: Instant,
 }
 
-/// Makes the report of a fault; its dose is valid only if it was injected.
+/// Returns when processes were down because a fault of the document had killed them.
+pub(crate) fn downtimes(delivered: &[Delivered]) -> Vec<(String, Span)> {
+    let killed = |one: &&Delivered| matches!(one.fault.kind, FaultKind::Kill(_));
+    let spans = delivered.iter().filter(killed).flat_map(|one| {
+        let spans = one.undone.iter().flat_map(|undone| undone.observation.spans.clone());
+        spans.map(|span| (one.fault.target.clone(), span))
+    });
+    spans.collect()
+}
+
+/// Makes the report of a fault; its dose is valid only if it was injected. `down` are the [`downtimes`] of all targets.
 pub(crate) fn report(
     delivered: &Delivered,
     baseline: &Baseline,
     rows: &[Row],
+    down: &[(String, Span)],
     run_start: Instant,
 ) -> FaultResult {
     let fault = &delivered.fault;
@@ -45,8 +56,8 @@ pub(crate) fn report(
             .map(|span| Window { from_ms: since(span.from), to_ms: since(span.to.unwrap_or(end)) })
             .collect(),
         dose: observation.map_or_else(
-            || vec![count("affected calls", fault.at_least, 0)],
-            |observation| doses(fault, observation, baseline, rows, end),
+            || vec![count("affected calls", fault.at_least.max(1), 0)],
+            |observation| doses(fault, observation, baseline, rows, down, end),
         ),
         undo: undone.map_or_else(
             || UndoResult { action: "nothing was injected".to_owned(), ..UndoResult::default() },
@@ -65,6 +76,7 @@ fn doses(
     observation: &Observation,
     baseline: &Baseline,
     rows: &[Row],
+    down: &[(String, Span)],
     end: Instant,
 ) -> Vec<DoseResult> {
     match &observation.dose {
@@ -86,14 +98,14 @@ fn doses(
                 vec![
                     count("affected calls", fault.at_least, dose.affected),
                     share_of_calls(share, dose.affected, dose.seen),
+                    time_in_force(fault, &observation.spans, down, baseline.load_start, end),
                 ]
             }
         },
         Dose::Kills { kills, .. } => {
-            let declared = u64::from(matches!(&fault.kind, FaultKind::Kill(_)));
             vec![
                 affected_from_outside(fault, observation, baseline, rows, end),
-                count("kills", declared, u64::from(*kills)),
+                count("kills", kills_declared(fault), u64::from(*kills)),
             ]
         }
         Dose::Paused { paused, .. } => vec![
@@ -127,6 +139,38 @@ fn affected_from_outside(
         fault.at_least,
         affected,
     )
+}
+
+/// Returns how many kills a fault declares: the first, and one for each `every` that passes before its end.
+fn kills_declared(fault: &Fault) -> u64 {
+    let FaultKind::Kill(kill) = &fault.kind else { return 1 };
+    let every = kill.every.map(|every| every.0).filter(|every| !every.is_zero());
+    every.map_or(1, |every| fault.length.as_nanos().div_ceil(every.as_nanos()).max(1) as u64)
+}
+
+/// Measures for how much of its declared time a fault was in force. While another fault of the document had killed its
+/// target there was nothing to be in force in, which is as declared.
+fn time_in_force(
+    fault: &Fault,
+    spans: &[Span],
+    down: &[(String, Span)],
+    load_start: Instant,
+    end: Instant,
+) -> DoseResult {
+    let from = load_start + fault.at;
+    let to = from + fault.length;
+    let down = down.iter().filter(|(target, _)| *target == fault.target).map(|(_, span)| span);
+    let mut within: Vec<(Instant, Instant)> =
+        spans.iter().chain(down).map(|span| (span.from.max(from), span.to.unwrap_or(end).min(to))).collect();
+    within.sort();
+    // Spans may overlap; what two of them cover counts once.
+    let (mut covered, mut until) = (Duration::ZERO, from);
+    for (begin, end) in within {
+        covered += end.saturating_duration_since(begin.max(until));
+        until = until.max(end);
+    }
+    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    time("time in force, within its declared time", millis(fault.length), millis(covered))
 }
 
 fn count(measure: &str, declared: u64, delivered: u64) -> DoseResult {
@@ -195,6 +239,47 @@ mod tests {
         assert!(!share_of_calls(0.5, 1_400, 2_000).valid);
         assert!(share_of_calls(1.0, 2_000, 2_000).valid);
         assert!(!share_of_calls(0.3, 0, 0).valid);
+    }
+
+    fn fault(kind: &str) -> Fault {
+        serde_saphyr::from_str(&format!("{{name: x, at: 10s, for: 14s, target: orders, {kind}}}"))
+            .expect(kind)
+    }
+
+    #[test]
+    fn a_fault_declares_as_many_kills_as_fit_into_its_time() {
+        for (kill, kills) in [
+            ("kill: {}", 1),
+            ("kill: {every: 5s, restartAfter: 1s}", 3),
+            ("kill: {every: 7s, restartAfter: 1s}", 2),
+            ("kill: {every: 14s, restartAfter: 1s}", 1),
+        ] {
+            assert_eq!(kills_declared(&fault(kill)), kills, "{kill}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_was_late_short_or_interrupted_is_not_as_declared() {
+        let fault = fault("http: {status: 503}");
+        let start = Instant::now();
+        let span = |(from, to): (u64, u64)| Span {
+            from: start + Duration::from_millis(from),
+            to: Some(start + Duration::from_millis(to)),
+        };
+        let valid = |spans: &[(u64, u64)], target: &str, down: &[(u64, u64)]| {
+            let spans: Vec<Span> = spans.iter().copied().map(span).collect();
+            let down: Vec<_> = down.iter().map(|down| (target.to_owned(), span(*down))).collect();
+            time_in_force(&fault, &spans, &down, start, start + Duration::from_secs(60)).valid
+        };
+        assert!(valid(&[(10_010, 24_020)], "orders", &[]));
+        assert!(valid(&[(10_010, 15_000), (15_500, 24_000)], "orders", &[]));
+        assert!(!valid(&[], "orders", &[]));
+        assert!(!valid(&[(12_000, 26_000)], "orders", &[]), "it began late");
+        assert!(!valid(&[(10_000, 22_000)], "orders", &[]), "it ended early");
+        assert!(!valid(&[(10_000, 17_000), (10_000, 17_000)], "orders", &[]), "time counts once");
+        let killed = [(10_000, 12_000), (14_000, 24_000)];
+        assert!(valid(&killed, "orders", &[(11_900, 14_000)]), "the target was killed as declared");
+        assert!(!valid(&killed, "payment", &[(11_900, 14_000)]), "another was killed");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use steadfast_base::Seed;
@@ -14,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::check;
 use super::dose::{self, Baseline};
+use super::evidence::Evidence;
 use super::faults::{Delivered, Faults};
-use super::indicators::{judge, sentence, series, step_series};
+use super::indicators::{judge, judge_baseline, sentence, series, step_series};
 use super::journal::Journal;
+use super::offered;
 use super::plan::{self, Variables};
 use super::record::{Record, Row};
 use super::scrape::Scraper;
@@ -24,7 +27,7 @@ use super::verdict::decide;
 use super::watch::{Watch, watch};
 use super::{Progress, stamp};
 use crate::admission;
-use crate::report::{LoadResult, Outcome, ProcessResult, Report, RunInfo, SCHEMA, ScrapeSeries};
+use crate::report::{Outcome, ProcessResult, Report, RunInfo, SCHEMA};
 use crate::spec::{Action, Document, Experiment, Phase};
 use crate::system::{Death, System, SystemConfig};
 use crate::undo::{self, RunLock, StateDir, UndoLog, Watchdog, WatchdogCommand};
@@ -66,9 +69,15 @@ pub async fn run(
         journal: journal.clone(),
         interrupt,
         evidence: Evidence::default(),
+        watchdog: None,
     };
     run.all(document).await;
     let evidence = run.evidence;
+    if journal.findings().is_empty() {
+        for gap in evidence.gaps(&document.experiment) {
+            journal.finding(Outcome::Inconclusive, "evidence-missing", gap);
+        }
+    }
     let (phases, timeline) = {
         journal.phase("verdict", "weighing what was found", None);
         journal.finish()
@@ -103,40 +112,6 @@ fn run_id(folder: &Path) -> String {
     folder.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// What a run has shown so far.
-#[derive(Default)]
-struct Evidence {
-    objectives: Vec<crate::report::ObjectiveResult>,
-    steps: Vec<crate::report::StepSeries>,
-    load: LoadResult,
-    faults: Vec<crate::report::FaultResult>,
-    invariants: Vec<crate::report::InvariantResult>,
-    processes: Vec<ProcessResult>,
-    scrapes: Vec<ScrapeSeries>,
-}
-
-impl Evidence {
-    fn pass_reason(&self) -> String {
-        let count =
-            |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-        let faults: Vec<String> = self
-            .faults
-            .iter()
-            .map(|fault| {
-                let affected = fault.dose.first().map_or(0.0, |dose| dose.delivered);
-                format!("{} affected {affected:.0} calls", fault.name)
-            })
-            .collect();
-        format!(
-            "{} and {} held{}{}",
-            count(self.objectives.len(), "objective"),
-            count(self.invariants.len(), "invariant"),
-            if faults.is_empty() { "" } else { " while " },
-            faults.join(" and ")
-        )
-    }
-}
-
 /// The run was ended before its time; the finding that says why is in the journal.
 struct Ended;
 
@@ -146,6 +121,7 @@ struct Run<'a> {
     journal: Journal,
     interrupt: CancellationToken,
     evidence: Evidence,
+    watchdog: Option<Watchdog>,
 }
 
 impl Run<'_> {
@@ -153,18 +129,27 @@ impl Run<'_> {
         self.journal.phase("admit", "checking that the run may start", None);
         let Ok(_lock) = self.admit(document) else { return };
         let begun = UndoLog::create(&self.options.state, &self.options.folder, &run_id(&self.options.folder));
-        let begun = begun.and_then(|log| {
-            let watchdog = Watchdog::start(&log, &self.options.watchdog)?;
-            Ok((log, watchdog))
+        let begun = begun.and_then(|log| match Watchdog::start(&log, &self.options.watchdog) {
+            Ok(watchdog) => Ok((log, watchdog)),
+            // Nothing was done yet: the log is not to be found by others as one that was left.
+            Err(error) => log.end().and(Err(error)),
         });
-        let (undo, watchdog) = match begun {
-            Ok(begun) => begun,
+        let undo = match begun {
+            Ok((undo, watchdog)) => {
+                self.watchdog = Some(watchdog);
+                undo
+            }
             Err(error) => {
                 let message = format!("without undo log and watchdog nothing may be injected: {error}");
                 return self.journal.finding(Outcome::Refused, "no-watchdog", message);
             }
         };
         self.with_system(document, &undo).await;
+        let Some(mut watchdog) = self.watchdog.take() else { return };
+        if !watchdog.is_alive() {
+            self.journal
+                .note("the watchdog had ended before the run; what was done was undone by the run itself");
+        }
         match undo.end() {
             Ok(left) if left.is_empty() => watchdog.dismiss(),
             Ok(left) => {
@@ -219,11 +204,20 @@ impl Run<'_> {
             }
         };
         let stop = CancellationToken::new();
-        let watcher = tokio::spawn(deaths_become_findings(deaths, self.journal.clone(), stop.clone()));
+        let started = Arc::new(AtomicBool::new(false));
+        let all_stopped = CancellationToken::new();
+        let watcher = tokio::spawn(deaths_become_findings(Deaths {
+            deaths,
+            journal: self.journal.clone(),
+            started: Arc::clone(&started),
+            stop: stop.clone(),
+            all_stopped: all_stopped.clone(),
+        }));
         let interrupted = self.watch_interrupt(&stop);
         self.journal.phase("start", "starting the system", None);
         let targets = Targets::new();
         if let Ok(variables) = self.start(document, &system, &targets, &stop).await {
+            started.store(true, Ordering::Release);
             self.under_load(document, &system, undo, &targets, &variables, &stop).await;
         }
         interrupted.abort();
@@ -231,7 +225,11 @@ impl Run<'_> {
             let message = format!("the system could not be stopped: {error}");
             self.journal.finding(Outcome::NotRestored, "system-not-stopped", message);
         }
-        watcher.abort();
+        // A process that died just before it was to be stopped has died all the same.
+        all_stopped.cancel();
+        if let Err(error) = watcher.await {
+            self.journal.finding(Outcome::Internal, "death-watch", error.to_string());
+        }
         self.evidence.processes = system
             .processes()
             .iter()
@@ -352,18 +350,35 @@ impl Run<'_> {
         let delivered = self.phases(&record, load_start, faults, stop).await;
         let summary = self.end_of_load(load).await;
         watching.abort();
-        self.evidence.scrapes = scraper.finish().await;
+        if let Err(error) = watching.await
+            && error.is_panic()
+        {
+            self.journal.finding(Outcome::Internal, "watch", error.to_string());
+        }
+        let scraped = scraper.finish().await;
+        self.evidence.scrapes = scraped.series;
 
         self.journal.phase("check", "reading back what the system kept", None);
         let rows = record.with_rows(<[Row]>::to_vec);
         self.evidence.steps = step_series(self.experiment, &rows, &record, load_start_ms);
+        self.evidence.load = summary.as_ref().map(offered::result).unwrap_or_default();
         if stop.is_cancelled() {
             self.roll_back(system).await;
         } else {
-            self.check_restored(system).await;
+            tokio::select! {
+                () = self.check_restored(system) => {}
+                () = stop.cancelled() => {}
+            }
             self.check_invariants(variables, targets, &rows, stop).await;
             if !stop.is_cancelled() {
-                self.check_load(summary);
+                for process in &scraped.unreachable {
+                    let message = format!("no scrape of the metrics of {process} was answered");
+                    self.journal.finding(Outcome::Inconclusive, "observer-unreachable", message);
+                }
+                if let Some(summary) = &summary {
+                    let found = offered::findings(self.experiment, summary, &rows, record.dropped());
+                    found.into_iter().for_each(|found| self.journal.take(found));
+                }
                 self.check_objectives(&rows, load_start_ms);
             }
         }
@@ -372,13 +387,14 @@ impl Run<'_> {
 
     /// Walks through the phases; returns when the last one is over or the run is to stop, with every fault undone.
     async fn phases(
-        &self,
+        &mut self,
         record: &Arc<Record>,
         load_start: Instant,
         faults: Faults,
         stop: &CancellationToken,
     ) -> Vec<Delivered> {
-        let phases = &self.experiment.phases;
+        let experiment = self.experiment;
+        let phases = &experiment.phases;
         let until = |phase: Phase| tokio::time::Instant::from_std(load_start + phases.window(phase).end);
         let reached = async |phase: Phase| {
             tokio::select! {
@@ -387,11 +403,11 @@ impl Run<'_> {
             }
         };
         let mut under_way = JoinSet::new();
-        if reached(Phase::Baseline).await && self.baseline_holds(record, stop) {
-            let count = self.experiment.faults.len();
+        if reached(Phase::Baseline).await && self.baseline_holds(record, stop) && self.is_guarded(stop) {
+            let count = experiment.faults.len();
             let doing = format!("{count} fault{}", if count == 1 { "" } else { "s" });
             self.journal.phase("inject", doing, Some(phases.inject.0));
-            for fault in &self.experiment.faults {
+            for fault in &experiment.faults {
                 under_way.spawn(faults.clone().deliver(fault.clone()));
             }
             if reached(Phase::Inject).await {
@@ -399,25 +415,12 @@ impl Run<'_> {
                 reached(Phase::Recover).await;
             }
         }
-        // A fault that reaches beyond the last phase is ended with it.
-        let last = tokio::time::Instant::now() + Duration::from_secs(1);
+        // Each fault ends by its own clock, or by `stop`, and is undone within the time that undoing may take.
         let mut delivered = Vec::new();
-        loop {
-            tokio::select! {
-                next = under_way.join_next() => match next {
-                    Some(Ok(one)) => delivered.push(one),
-                    Some(Err(error)) => {
-                        self.journal.finding(Outcome::Internal, "fault-task", error.to_string());
-                    }
-                    None => break,
-                },
-                () = tokio::time::sleep_until(last), if !stop.is_cancelled() && !faults.stop.is_cancelled() => {
-                    // Faults are undone by their own threads within the time that undoing may take; wait for them.
-                    while let Some(next) = under_way.join_next().await {
-                        delivered.extend(next.ok());
-                    }
-                    break;
-                }
+        while let Some(next) = under_way.join_next().await {
+            match next {
+                Ok(one) => delivered.push(one),
+                Err(error) => self.journal.finding(Outcome::Internal, "fault-task", error.to_string()),
             }
         }
         delivered.sort_by_key(|one| one.fault.at);
@@ -427,7 +430,7 @@ impl Run<'_> {
     /// Says whether the steady state meets what was declared of it; nothing is injected otherwise.
     fn baseline_holds(&self, record: &Record, stop: &CancellationToken) -> bool {
         let rows = record.rows_from(0);
-        let judged = judge(self.experiment, &rows, 0, |during| during == Phase::Baseline.name());
+        let judged = judge_baseline(self.experiment, &rows);
         let missed: Vec<String> = judged
             .iter()
             .filter(|judged| judged.result.met == Some(false))
@@ -441,6 +444,17 @@ impl Run<'_> {
         self.journal.finding(Outcome::Fail, "baseline-violated", message);
         stop.cancel();
         false
+    }
+
+    /// Sees that there is still somebody to undo the faults should this process die; nothing is injected otherwise.
+    fn is_guarded(&mut self, stop: &CancellationToken) -> bool {
+        let alive = self.watchdog.as_mut().is_some_and(Watchdog::is_alive);
+        if !alive {
+            let message = "the watchdog has ended, and without it nothing may be injected; see run.watchdog";
+            self.journal.finding(Outcome::Refused, "no-watchdog", message);
+            stop.cancel();
+        }
+        alive
     }
 
     async fn end_of_load(
@@ -507,27 +521,8 @@ impl Run<'_> {
         self.evidence.invariants = results;
     }
 
-    fn check_load(&mut self, summary: Option<Summary>) {
-        let Some(summary) = summary else { return };
-        self.evidence.load = LoadResult {
-            scheduled: summary.scheduled,
-            on_schedule: summary.on_schedule,
-            dispatched: summary.dispatched,
-            lateness_max_ms: summary.lateness_max.as_secs_f64() * 1000.0,
-            shortfall_max: steadfast_load::SHORTFALL_MAX,
-            valid: summary.is_valid(),
-        };
-        if !summary.is_valid() {
-            let message = format!(
-                "the load was not driven as declared: {} of {} arrivals were dispatched on schedule",
-                summary.on_schedule, summary.scheduled
-            );
-            self.journal.finding(Outcome::Invalid, "load-not-on-schedule", message);
-        }
-    }
-
     fn check_objectives(&mut self, rows: &[Row], load_start_ms: u64) {
-        let judged = judge(self.experiment, rows, load_start_ms, |_| true);
+        let judged = judge(self.experiment, rows, load_start_ms);
         for one in &judged {
             match one.result.met {
                 Some(true) => {}
@@ -536,14 +531,7 @@ impl Run<'_> {
                     self.journal.finding(Outcome::Fail, "objective-violated", message);
                 }
                 None => {
-                    let length = one.window.end.saturating_sub(one.window.start);
-                    let message = format!(
-                        "too little was observed of {} during {}: {} commands in {:.1} s",
-                        one.result.step,
-                        one.result.during,
-                        one.result.samples,
-                        length.as_secs_f64()
-                    );
+                    let message = format!("too little was observed: {}", one.why_not_judged());
                     self.journal.finding(Outcome::Inconclusive, "too-few-samples", message);
                 }
             }
@@ -556,7 +544,9 @@ impl Run<'_> {
         let slow = (0..self.experiment.load.scenario.len())
             .map(|step| series(rows, step).tally(window).percentile(99.0).map(|p99| p99 * 2));
         let baseline = Baseline { slow: slow.collect(), load_start };
-        let reports = delivered.iter().map(|one| dose::report(one, &baseline, rows, self.journal.start()));
+        let down = dose::downtimes(delivered);
+        let run_start = self.journal.start();
+        let reports = delivered.iter().map(|one| dose::report(one, &baseline, rows, &down, run_start));
         self.evidence.faults = reports.collect();
         if !judged {
             return;
@@ -624,20 +614,84 @@ async fn follow_url(mut urls: tokio::sync::watch::Receiver<Option<String>>, targ
     }
 }
 
-/// A process that died by itself is a finding, and ends the run.
-async fn deaths_become_findings(
-    mut deaths: tokio::sync::mpsc::UnboundedReceiver<Death>,
+/// What is needed to tell of processes that die by themselves.
+struct Deaths {
+    deaths: tokio::sync::mpsc::UnboundedReceiver<Death>,
     journal: Journal,
+    /// Whether all processes have been ready once.
+    started: Arc<AtomicBool>,
     stop: CancellationToken,
-) {
-    while let Some(death) = deaths.recv().await {
-        // One that never got ready is reported by whoever waits for it.
-        if !death.was_ready {
+    /// Nothing is left that could die.
+    all_stopped: CancellationToken,
+}
+
+/// A process that died by itself is a finding, and ends the run.
+async fn deaths_become_findings(mut watched: Deaths) {
+    loop {
+        let death = tokio::select! {
+            biased;
+            death = watched.deaths.recv() => death,
+            () = watched.all_stopped.cancelled() => return,
+        };
+        let Some(death) = death else { return };
+        // One that never got ready is reported by whoever starts the system. Later nobody else would: a fault that
+        // starts its target again tries until it succeeds.
+        if !death.was_ready && !watched.started.load(Ordering::Acquire) {
             continue;
         }
+        let when = if death.was_ready { "by itself" } else { "by itself when it was started again" };
         let last = death.output.join(" | ");
-        let message = format!("{} {} by itself; its last lines: {last}", death.process, death.status);
-        journal.finding(Outcome::Fail, "process-died", message);
-        stop.cancel();
+        let message = format!("{} {} {when}; its last lines: {last}", death.process, death.status);
+        watched.journal.finding(Outcome::Fail, "process-died", message);
+        watched.stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Silent;
+
+    async fn findings(deaths: Vec<Death>, started: bool) -> Vec<String> {
+        let (sender, received) = tokio::sync::mpsc::unbounded_channel();
+        let (journal, stop) = (Journal::new(Arc::new(Silent)), CancellationToken::new());
+        let all_stopped = CancellationToken::new();
+        deaths.into_iter().for_each(|death| sender.send(death).expect("it is received"));
+        // All is over before the first death is looked at.
+        all_stopped.cancel();
+        let started = Arc::new(AtomicBool::new(started));
+        let (journal_of, stop_of) = (journal.clone(), stop.clone());
+        let watched = Deaths { deaths: received, journal: journal_of, started, stop: stop_of, all_stopped };
+        deaths_become_findings(watched).await;
+        let findings = journal.findings();
+        assert_eq!(stop.is_cancelled(), !findings.is_empty());
+        findings.into_iter().map(|finding| finding.message).collect()
+    }
+
+    fn death(was_ready: bool) -> Death {
+        Death {
+            process: "orders".to_owned(),
+            status: "exited with 1".to_owned(),
+            was_ready,
+            output: vec!["ouch".to_owned()],
+            at: Instant::now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_death_is_told_however_late_it_is_heard_of() {
+        assert_eq!(
+            findings(vec![death(true)], true).await,
+            ["orders exited with 1 by itself; its last lines: ouch"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_start_that_failed_is_told_once_the_system_was_up() {
+        assert_eq!(findings(vec![death(false)], false).await, Vec::<String>::new());
+        assert_eq!(
+            findings(vec![death(false)], true).await,
+            ["orders exited with 1 by itself when it was started again; its last lines: ouch"]
+        );
     }
 }

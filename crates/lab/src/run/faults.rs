@@ -73,6 +73,9 @@ impl Faults {
                 active.undone().await
             }
         };
+        for problem in &undone.problems {
+            self.journal.note(format!("fault {} was not in force for a while: {problem}", fault.name));
+        }
         self.active.lock().retain(|name| *name != fault.name);
         match &undone.undone {
             Ok(_) if undone.not_injected.is_some() => {}

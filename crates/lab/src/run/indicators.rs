@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use steadfast_slo::{Objective, Series, Window};
 
+use super::offered;
 use super::record::{Record, Row};
 use crate::report::{FailureCount, ObjectiveResult, StepSecond, StepSeries};
-use crate::spec;
+use crate::spec::{self, During, Phase};
+
+/// The least share of the declared commands of a step that must have been run for an objective to be met.
+const RUN_SHARE_MIN: f64 = 0.5;
 
 /// Makes the series of one step from its commands.
 pub(crate) fn series(rows: &[Row], step: usize) -> Series {
@@ -26,28 +30,65 @@ pub(crate) fn series(rows: &[Row], step: usize) -> Series {
 /// One indicator of an objective in one window, with what it says of the measured series.
 pub(crate) struct Judged {
     pub(crate) result: ObjectiveResult,
-    pub(crate) window: Range<Duration>,
+    window: Range<Duration>,
+    /// How many commands there were, and how many the load declares.
+    runs: (u64, f64),
 }
 
-/// Measures every indicator of every objective in every window that `wanted` lets pass.
-pub(crate) fn judge(
+impl Judged {
+    /// Says in words what there was where it was too little to judge.
+    pub(crate) fn why_not_judged(&self) -> String {
+        let length = self.window.end.saturating_sub(self.window.start);
+        let (ObjectiveResult { step, during, indicator, samples, .. }, (runs, declared)) =
+            (&self.result, self.runs);
+        let seconds = length.as_secs_f64();
+        format!(
+            "{step} {indicator} during {during} was measured on {samples} of {runs} commands in {seconds:.1} s, of \
+             about {declared:.0} that the load declares"
+        )
+    }
+}
+
+/// The windows of one objective, by name.
+type Windows = Vec<(&'static str, Range<Duration>)>;
+
+/// Measures every indicator of every objective in all its windows.
+pub(crate) fn judge(experiment: &spec::Experiment, rows: &[Row], load_start_ms: u64) -> Vec<Judged> {
+    let all = |objective: &spec::Objective| objective.during.windows(&experiment.phases, objective.within.0);
+    judge_in(experiment, rows, load_start_ms, all)
+}
+
+/// Measures in the baseline every indicator of every objective that covers it.
+pub(crate) fn judge_baseline(experiment: &spec::Experiment, rows: &[Row]) -> Vec<Judged> {
+    let baseline = Phase::Baseline;
+    let covering = |objective: &spec::Objective| match &objective.during {
+        During::Phases(phases) if !phases.contains(&baseline) => Windows::new(),
+        _ => During::Phases(vec![baseline]).windows(&experiment.phases, objective.within.0),
+    };
+    judge_in(experiment, rows, 0, covering)
+}
+
+fn judge_in(
     experiment: &spec::Experiment,
     rows: &[Row],
     load_start_ms: u64,
-    wanted: impl Fn(&str) -> bool,
+    windows: impl Fn(&spec::Objective) -> Windows,
 ) -> Vec<Judged> {
     let mut cache: BTreeMap<usize, Series> = BTreeMap::new();
     let mut judged = Vec::new();
     for objective in &experiment.objectives {
         let Some((index, _)) = experiment.load.step(&objective.step) else { continue };
         let series = cache.entry(index).or_insert_with(|| series(rows, index));
-        for (during, window) in objective.during.windows(&experiment.phases, objective.within.0) {
-            if !wanted(during) {
-                continue;
-            }
+        for (during, window) in windows(objective) {
+            let runs = series.tally(Window::from(window.clone())).total();
+            let runs = (runs, offered::commands(&experiment.load, index, &window));
             for declared in indicators(objective) {
-                let result = measure(objective, during, &window, declared, series, load_start_ms);
-                judged.push(Judged { result, window: window.clone() });
+                let mut result = measure(objective, during, &window, declared, series, load_start_ms);
+                // A step that mostly was not run, for want of what the steps before it should have answered, has not
+                // shown that it does what is asked of it.
+                let enough = runs.0 as f64 >= runs.1 * RUN_SHARE_MIN;
+                result.met = result.met.filter(|met| !met || enough);
+                judged.push(Judged { result, window: window.clone(), runs });
             }
         }
     }
@@ -157,4 +198,79 @@ pub(crate) fn step_series(
 
 fn milliseconds(duration: Option<Duration>) -> Option<f64> {
     duration.map(|duration| duration.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use steadfast_load::CommandResult;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn experiment(objective: &str) -> spec::Experiment {
+        let text = r#"
+apiVersion: steadfast.dev/v1
+kind: Experiment
+metadata: {name: e}
+system: {processes: [{name: web, command: [web], ready: {tcp: {}}}]}
+phases: {baseline: 2s, inject: 2s, recover: 2s}
+load:
+  arrivals: [{rate: 100/s, for: 6s}]
+  scenario:
+    - {name: create, http: {method: POST, url: "${web.url}/"}, capture: {id: $.id}}
+    - {name: confirm, weight: 50%, http: {method: POST, url: "${web.url}/${id}"}}
+objectives: [OBJECTIVE]
+"#;
+        serde_saphyr::from_str(&text.replace("OBJECTIVE", objective)).expect("it is an experiment")
+    }
+
+    fn rows(step: u16, every: Duration, result: impl Fn(Duration) -> CommandResult) -> Vec<Row> {
+        let times = (0..).map(|n| every * n).take_while(|at| *at < Duration::from_secs(6));
+        let row = |at| Row {
+            step,
+            attempts: 1,
+            result: result(at),
+            unknown: false,
+            id: Uuid::nil(),
+            key: None,
+            intended: at,
+            dispatched: at,
+            finished: at + Duration::from_millis(1),
+        };
+        times.map(row).collect()
+    }
+
+    const GOOD: CommandResult = CommandResult::Succeeded { status: 200 };
+
+    #[test]
+    fn a_step_that_mostly_was_not_run_has_shown_nothing() {
+        let experiment = experiment("{step: confirm, during: inject, success: 99%}");
+        let met = |every| {
+            let judged = judge(&experiment, &rows(1, Duration::from_millis(every), |_| GOOD), 0);
+            (judged[0].result.met, judged[0].why_not_judged())
+        };
+        assert_eq!(met(20).0, Some(true));
+        let (met, why) = met(50);
+        assert_eq!(met, None);
+        assert_eq!(
+            why,
+            "confirm success during inject was measured on 40 of 40 commands in 2.0 s, of about 100 that the load \
+             declares"
+        );
+    }
+
+    #[test]
+    fn an_objective_for_all_phases_is_held_against_the_baseline_too() {
+        let bad_at_first = |at| {
+            if at < Duration::from_secs(2) { CommandResult::Failed { status: 500 } } else { GOOD }
+        };
+        let rows = rows(0, Duration::from_millis(10), bad_at_first);
+        let met = |during: &str| {
+            let experiment = experiment(&format!("{{step: create, {during} success: 50%}}"));
+            judge_baseline(&experiment, &rows).iter().map(|judged| judged.result.met).collect::<Vec<_>>()
+        };
+        assert_eq!(met(""), [Some(false)]);
+        assert_eq!(met("during: [baseline, recover],"), [Some(false)]);
+        assert_eq!(met("during: [inject, recover],"), []);
+    }
 }

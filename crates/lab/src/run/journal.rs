@@ -68,7 +68,11 @@ impl Journal {
     }
 
     pub(crate) fn finding(&self, outcome: Outcome, code: &str, message: impl Into<String>) {
-        let finding = finding(outcome, code, message);
+        self.take(finding(outcome, code, message));
+    }
+
+    /// Takes a finding that was made elsewhere.
+    pub(crate) fn take(&self, finding: Finding) {
         let message = finding.message.clone();
         self.shared.inner.lock().findings.push(finding);
         self.tell(&Event::Finding { message });

@@ -3,9 +3,11 @@
 mod check;
 mod dose;
 mod engine;
+mod evidence;
 mod faults;
 mod indicators;
 mod journal;
+mod offered;
 mod plan;
 mod progress;
 mod record;
@@ -25,3 +27,4 @@ pub use progress::Snapshot;
 pub use progress::StepSnapshot;
 pub use stamp::folder_stamp;
 pub use verdict::most_severe;
+pub use verdict::most_severe_of_interrupted;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use steadfast_load::{Arrival, Command, CommandResult, Recorder};
 use uuid::Uuid;
 
-/// Most commands that a run keeps; admission refuses a load that could make more.
+/// Most commands that a run keeps. Those beyond are counted, and a run that has any is not valid.
 pub(crate) const COMMANDS_MAX: u64 = 20_000_000;
 
 /// One command as it is kept. Times are since the load's start.
@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) step: u16,
     pub(crate) attempts: u32,
     pub(crate) result: CommandResult,
+    /// Whether it may have taken effect though it was not acknowledged, by any of its attempts.
+    pub(crate) unknown: bool,
     pub(crate) id: Uuid,
     /// The captured value that the step's invariant is keyed by.
     pub(crate) key: Option<Arc<str>>,
@@ -36,10 +38,11 @@ impl Row {
 }
 
 /// Keeps every command and counts arrivals by second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Record {
     /// Per step, the name of the captured value that identifies whom a command concerns.
     keys: Vec<Option<String>>,
+    commands_max: u64,
     inner: Mutex<Inner>,
 }
 
@@ -47,6 +50,8 @@ pub(crate) struct Record {
 struct Inner {
     start: Option<Instant>,
     rows: Vec<Row>,
+    /// Commands for which there was no room.
+    dropped: u64,
     /// Arrivals that were due in each second, and those of them that were dispatched.
     arrivals: Vec<(u64, u64)>,
 }
@@ -54,7 +59,12 @@ struct Inner {
 impl Record {
     /// Makes an empty record; `keys` has for each step the captured value to keep.
     pub(crate) fn new(keys: Vec<Option<String>>) -> Self {
-        Self { keys, inner: Mutex::default() }
+        Self { keys, commands_max: COMMANDS_MAX, inner: Mutex::default() }
+    }
+
+    /// Returns how many commands were not kept.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.inner.lock().dropped
     }
 
     /// Returns the moment from which the load's times count.
@@ -100,6 +110,7 @@ impl Recorder for Record {
             step: command.step as u16,
             attempts: command.attempts,
             result: command.result,
+            unknown: command.is_unknown(),
             id: command.id,
             key: key.and_then(|name| command.captured.get(name)).map(Arc::from),
             intended: command.intended,
@@ -107,8 +118,51 @@ impl Recorder for Record {
             finished: command.finished,
         };
         let mut inner = self.inner.lock();
-        if (inner.rows.len() as u64) < COMMANDS_MAX {
+        if (inner.rows.len() as u64) < self.commands_max {
             inner.rows.push(row);
+        } else {
+            inner.dropped += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(result: CommandResult, maybe_applied: bool) -> Command {
+        Command {
+            step: 0,
+            sequence: 0,
+            id: Uuid::nil(),
+            captured: steadfast_load::Captured::default(),
+            intended: Duration::ZERO,
+            dispatched: Duration::ZERO,
+            finished: Duration::ZERO,
+            attempts: 2,
+            result,
+            maybe_applied,
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_is_counted() {
+        let record = Record { commands_max: 1, ..Record::new(vec![None]) };
+        (0..3).for_each(|_| record.command(command(CommandResult::TimedOut, false)));
+        assert_eq!((record.rows_from(0).len(), record.dropped()), (1, 2));
+    }
+
+    #[test]
+    fn a_refusal_after_an_attempt_without_answer_leaves_the_effect_unknown() {
+        let record = Record::new(vec![None]);
+        for (result, maybe_applied) in [
+            (CommandResult::Refused { status: 409 }, true),
+            (CommandResult::Refused { status: 409 }, false),
+            (CommandResult::Succeeded { status: 200 }, true),
+        ] {
+            record.command(command(result, maybe_applied));
+        }
+        let unknown: Vec<bool> = record.rows_from(0).iter().map(|row| row.unknown).collect();
+        assert_eq!(unknown, [true, false, false]);
     }
 }

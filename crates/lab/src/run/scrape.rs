@@ -24,37 +24,48 @@ const SERIES_MAX: usize = 200;
 /// Scrapes every process that has metrics until it is finished.
 pub(crate) struct Scraper {
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<Vec<ScrapeSeries>>>,
+    tasks: Vec<(String, JoinHandle<Vec<ScrapeSeries>>)>,
+}
+
+/// All that was scraped.
+pub(crate) struct Scraped {
+    pub(crate) series: Vec<ScrapeSeries>,
+    /// The processes that have metrics of which not one scrape was answered.
+    pub(crate) unreachable: Vec<String>,
 }
 
 impl Scraper {
     pub(crate) fn start(experiment: &Experiment, targets: &Targets, run_start: Instant) -> Self {
         let stop = CancellationToken::new();
         let tasks = experiment.system.processes.iter().filter_map(|process| {
-            let scraped = Scraped {
+            let target = Target {
                 process: process.name.clone(),
                 path: process.metrics.clone()?,
                 targets: targets.clone(),
                 run_start,
                 stop: stop.clone(),
             };
-            Some(tokio::spawn(scraped.until_stopped()))
+            Some((process.name.clone(), tokio::spawn(target.until_stopped())))
         });
         Self { tasks: tasks.collect(), stop }
     }
 
     /// Stops scraping and returns all series.
-    pub(crate) async fn finish(self) -> Vec<ScrapeSeries> {
+    pub(crate) async fn finish(self) -> Scraped {
         self.stop.cancel();
-        let mut all = Vec::new();
-        for task in self.tasks {
-            all.extend(task.await.unwrap_or_default());
+        let mut all = Scraped { series: Vec::new(), unreachable: Vec::new() };
+        for (process, task) in self.tasks {
+            let series = task.await.unwrap_or_default();
+            if series.is_empty() {
+                all.unreachable.push(process);
+            }
+            all.series.extend(series);
         }
         all
     }
 }
 
-struct Scraped {
+struct Target {
     process: String,
     path: String,
     targets: Targets,
@@ -62,7 +73,7 @@ struct Scraped {
     stop: CancellationToken,
 }
 
-impl Scraped {
+impl Target {
     async fn until_stopped(self) -> Vec<ScrapeSeries> {
         let client = Client::new(TIMEOUT, BYTES_MAX);
         let mut scrapes = Scrapes::new(SERIES_MAX);

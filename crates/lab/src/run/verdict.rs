@@ -6,7 +6,6 @@
 use crate::report::{Finding, Outcome, Verdict};
 
 /// The finding's code that marks a violated invariant: lost data outranks a dose that was too small.
-#[allow(dead_code)]
 pub(crate) const INVARIANT_VIOLATED: &str = "invariant-violated";
 
 /// Ranks a finding; the lowest rank decides. The order is that of the exit codes' documentation: not restored, a
@@ -27,7 +26,6 @@ fn rank(finding: &Finding) -> u8 {
 }
 
 /// Makes the verdict of a run from all that speaks against PASS.
-#[allow(dead_code)]
 pub(crate) fn decide(mut findings: Vec<Finding>, pass_reason: &str) -> Verdict {
     findings.sort_by_key(rank);
     let (outcome, code, reason) = match findings.first() {
@@ -37,14 +35,27 @@ pub(crate) fn decide(mut findings: Vec<Finding>, pass_reason: &str) -> Verdict {
     Verdict { outcome, exit_code: outcome.exit_code(), reason_code: code, reason, findings }
 }
 
-/// Returns the exit code of a suite: that of its most severe member.
+/// Returns the outcome of a suite: that of its most severe member. A suite of which nothing was run has shown nothing
+/// and is inconclusive.
 pub fn most_severe<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Outcome {
-    let severity = |verdict: &&Verdict| verdict.findings.first().map_or(u8::MAX, rank);
-    verdicts.into_iter().min_by_key(severity).map_or(Outcome::Pass, |verdict| verdict.outcome)
+    most_severe_ranked(verdicts).map_or(Outcome::Inconclusive, |(_, outcome)| outcome)
+}
+
+/// Returns the outcome of a suite that was interrupted before all its members were run: never PASS, and
+/// [`Outcome::Interrupted`] unless something more severe was found.
+pub fn most_severe_of_interrupted<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Outcome {
+    let interrupted = finding(Outcome::Interrupted, "interrupted", "not all experiments were run");
+    let interrupted = (rank(&interrupted), interrupted.outcome);
+    let found = most_severe_ranked(verdicts).filter(|found| found.0 < interrupted.0);
+    found.unwrap_or(interrupted).1
+}
+
+fn most_severe_ranked<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Option<(u8, Outcome)> {
+    let ranked = |verdict: &Verdict| (verdict.findings.first().map_or(u8::MAX, rank), verdict.outcome);
+    verdicts.into_iter().map(ranked).min_by_key(|(rank, _)| *rank)
 }
 
 /// Makes a finding.
-#[allow(dead_code)]
 pub(crate) fn finding(outcome: Outcome, code: &str, message: impl Into<String>) -> Finding {
     Finding { outcome, code: code.to_owned(), message: message.into() }
 }
@@ -85,5 +96,15 @@ mod tests {
         assert_eq!(most_severe([&pass, &fail, &invalid]), Outcome::Invalid);
         assert_eq!(most_severe([&pass, &fail]), Outcome::Fail);
         assert_eq!(most_severe([&pass]), Outcome::Pass);
+    }
+
+    #[test]
+    fn what_was_not_run_did_not_pass() {
+        let pass = decide(Vec::new(), "held");
+        let not_restored = decide(vec![finding(Outcome::NotRestored, "undo-failed", "left")], "");
+        assert_eq!(most_severe([]), Outcome::Inconclusive);
+        assert_eq!(most_severe_of_interrupted([]), Outcome::Interrupted);
+        assert_eq!(most_severe_of_interrupted([&pass]), Outcome::Interrupted);
+        assert_eq!(most_severe_of_interrupted([&pass, &not_restored]), Outcome::NotRestored);
     }
 }
