@@ -56,7 +56,11 @@ pub(crate) fn run(arguments: &Prove) -> Result<Outcome, Failure> {
         let view: Arc<dyn run::Progress> = Arc::from(view::choose(quiet));
         let report = runtime.block_on(run::run(document, &options, view, interrupt.clone()));
         report::write(&report, folder).map_err(|error| {
-            Failure::internal(format!("the report cannot be written to {}: {error}", folder.display()))
+            let (verdict, folder) = (&report.verdict, folder.display());
+            let ended = format!("{}: {}", verdict.outcome, verdict.reason);
+            Failure::internal(format!(
+                "the report cannot be written to {folder}: {error}; the run ended {ended}"
+            ))
         })?;
         if arguments.format == Format::Human {
             print::result(&verdict(&report, folder));
@@ -71,7 +75,12 @@ pub(crate) fn run(arguments: &Prove) -> Result<Outcome, Failure> {
         let lines: Vec<Line<'_>> = reports.iter().zip(&folders.each).map(|(r, f)| line(r, f)).collect();
         print::json(&lines)?;
     }
-    let outcome = run::most_severe(reports.iter().map(|report| &report.verdict));
+    let verdicts = reports.iter().map(|report| &report.verdict);
+    let outcome = if reports.len() < documents.len() {
+        run::most_severe_of_interrupted(verdicts)
+    } else {
+        run::most_severe(verdicts)
+    };
     if documents.len() > 1 && arguments.format == Format::Human {
         let passed = reports.iter().filter(|report| report.verdict.outcome == Outcome::Pass).count();
         print::result(&format!("{outcome}: {passed} of {} experiments passed", documents.len()));
