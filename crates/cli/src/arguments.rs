@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Proves event-driven services under fault.
 #[derive(Debug, Parser)]
-#[command(name = "steadfast", version, about, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
+#[command(name = "steadfast", version, long_about = LONG_ABOUT, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
