@@ -15,7 +15,7 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<Vec<Document>, Failure> {
             Err(diagnostics) => wrong.push(diagnostics.to_string()),
         }
     }
-    if wrong.is_empty() { Ok(documents) } else { Err(Failure::usage(wrong.join("\n"))) }
+    if wrong.is_empty() { Ok(documents) } else { Err(Failure::documents(&wrong)) }
 }
 
 /// Keeps the experiments that are named, all if none is.

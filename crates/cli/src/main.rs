@@ -34,7 +34,12 @@ fn main() -> ExitCode {
     match result {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(failure) => {
-            print::error(&failure.message);
+            // What is wrong with a document begins with its place, so that editors and people can follow it.
+            if failure.has_place {
+                print::aside(&failure.message)
+            } else {
+                print::error(&failure.message)
+            }
             ExitCode::from(failure.outcome.exit_code())
         }
     }
@@ -45,14 +50,20 @@ fn main() -> ExitCode {
 pub(crate) struct Failure {
     pub(crate) outcome: Outcome,
     pub(crate) message: String,
+    has_place: bool,
 }
 
 impl Failure {
     pub(crate) fn usage(message: impl std::fmt::Display) -> Self {
-        Self { outcome: Outcome::Usage, message: message.to_string() }
+        Self { outcome: Outcome::Usage, message: message.to_string(), has_place: false }
+    }
+
+    /// Lines of the form `file:line:column: …`.
+    pub(crate) fn documents(lines: &[String]) -> Self {
+        Self { outcome: Outcome::Usage, message: lines.join("\n"), has_place: true }
     }
 
     pub(crate) fn internal(message: impl std::fmt::Display) -> Self {
-        Self { outcome: Outcome::Internal, message: message.to_string() }
+        Self { outcome: Outcome::Internal, message: message.to_string(), has_place: false }
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use steadfast_base::Seed;
-use steadfast_lab::report::{self, Outcome, Report};
+use steadfast_lab::report::{self, Outcome, Report, Verdict};
 use steadfast_lab::run::{self, Options};
 use steadfast_lab::spec::Document;
 use steadfast_lab::undo::{StateDir, WatchdogCommand};
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Prove) -> Result<Outcome, Failure> {
             ))
         })?;
         if arguments.format == Format::Human {
-            print::result(&verdict(&report, folder));
+            print::result(&verdict(&report, folder, arguments.gate));
         }
         reports.push(report);
     }
@@ -88,10 +88,15 @@ pub(crate) fn run(arguments: &Prove) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
-fn verdict(report: &Report, folder: &Path) -> String {
-    let verdict = &report.verdict;
+/// Writes verdict, reason and the place of the report; a gate gets them on one line.
+fn verdict(report: &Report, folder: &Path, gate: bool) -> String {
+    let Verdict { outcome, reason, .. } = &report.verdict;
     let page = folder.join("report.html");
-    format!("{}  {}: {}\n      {}", verdict.outcome, report.run.name, verdict.reason, page.display())
+    let (reason, separator) = match gate {
+        true => (reason.lines().map(str::trim).collect::<Vec<_>>().join(" | "), "; "),
+        false => (reason.replace('\n', "\n    "), "\n      "),
+    };
+    format!("{outcome}  {}: {reason}{separator}{}", report.run.name, page.display())
 }
 
 fn line<'a>(report: &'a Report, folder: &Path) -> Line<'a> {

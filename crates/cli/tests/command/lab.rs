@@ -145,7 +145,7 @@ impl Running {
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Said {
         let status = self.wait();
-        let mut text = |reader: Option<JoinHandle<String>>| match reader {
+        let text = |reader: Option<JoinHandle<String>>| match reader {
             Some(reader) => reader.join().expect("it reads"),
             None => String::new(),
         };

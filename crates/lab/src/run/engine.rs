@@ -247,7 +247,7 @@ impl Run<'_> {
         let (interrupt, stop, journal) = (self.interrupt.clone(), stop.clone(), self.journal.clone());
         tokio::spawn(async move {
             interrupt.cancelled().await;
-            journal.finding(Outcome::Interrupted, "interrupted", "interrupted; faults are being undone");
+            journal.finding(Outcome::Interrupted, "interrupted", "interrupted; what was injected is undone");
             stop.cancel();
         })
     }
@@ -505,10 +505,7 @@ impl Run<'_> {
             match result.holds {
                 Some(true) => {}
                 Some(false) => {
-                    let first =
-                        result.violations.first().map_or(String::new(), |v| format!(", such as: {v}"));
-                    let message =
-                        format!("invariant {} does not hold: {}{first}", result.name, result.summary);
+                    let message = format!("invariant {} does not hold: {}", result.name, result.summary);
                     self.journal.finding(Outcome::Fail, super::verdict::INVARIANT_VIOLATED, message);
                 }
                 None => {
