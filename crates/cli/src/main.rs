@@ -35,11 +35,8 @@ fn main() -> ExitCode {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(failure) => {
             // What is wrong with a document begins with its place, so that editors and people can follow it.
-            if failure.has_place {
-                print::aside(&failure.message)
-            } else {
-                print::error(&failure.message)
-            }
+            let print = if failure.has_place { print::aside } else { print::error };
+            print(&failure.message);
             ExitCode::from(failure.outcome.exit_code())
         }
     }

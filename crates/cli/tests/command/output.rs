@@ -35,7 +35,7 @@ fn a_passing_run_says_so_and_leaves_its_reports() {
 
     let report = lab.report("out");
     let names: Vec<_> = report["phases"].as_array().expect("a list").iter().map(|p| &p["name"]).collect();
-    assert_eq!(names, PHASES.map(|phase| Value::from(phase)).iter().collect::<Vec<_>>());
+    assert_eq!(names, PHASES.map(Value::from).iter().collect::<Vec<_>>());
     let schema = include_str!("../../../../schemas/report.schema.json");
     let schema: Value = serde_json::from_str(schema).expect("the schema is JSON");
     let validator = jsonschema::validator_for(&schema).expect("it is a schema");
