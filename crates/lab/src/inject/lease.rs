@@ -33,6 +33,8 @@ pub struct LeasedFault {
     /// What the ids of all leases of this fault begin with.
     prefix: String,
     leases: u32,
+    /// Whether the current lease was asked for and nobody answered: it may be held all the same.
+    unanswered: bool,
     /// The dose of the leases before the current one.
     before: steadfast_fault::Dose,
     /// The dose of the current lease, as last seen.
@@ -67,6 +69,7 @@ impl LeasedFault {
             seed,
             prefix,
             leases: 0,
+            unanswered: false,
             before: steadfast_fault::Dose::default(),
             current: steadfast_fault::Dose::default(),
             spans: Vec::new(),
@@ -77,18 +80,26 @@ impl LeasedFault {
         Ok(format!("{}{}", self.prefix, self.leases).parse()?)
     }
 
-    fn take(&mut self, lease: Lease) {
+    /// Takes what the target says of the current lease, which is held therefore.
+    fn take_held(&mut self, lease: Lease) {
         self.current = lease.dose;
+        self.unanswered = false;
+        if self.spans.last().is_none_or(|span| span.to.is_some()) {
+            self.spans.push(Span::since(Instant::now()));
+        }
     }
 
-    /// Injects under the next number; what the lease before it did is kept.
+    /// Injects under the next number; what the lease before it did is kept. A number whose injection was not answered
+    /// is asked for again, which renews it if it was heard: under another number the fault would be there twice.
     fn inject_anew(&mut self) -> Result<(), Error> {
         end_span(&mut self.spans, Instant::now());
-        add(&mut self.before, &std::mem::take(&mut self.current));
-        self.leases += 1;
-        let lease = self.client.inject(&self.id()?, &self.fault, TTL, self.seed)?;
-        self.spans.push(Span::since(Instant::now()));
-        self.take(lease);
+        if !self.unanswered {
+            add(&mut self.before, &std::mem::take(&mut self.current));
+            self.leases += 1;
+        }
+        let injected = self.client.inject(&self.id()?, &self.fault, TTL, self.seed);
+        self.unanswered = !matches!(injected, Ok(_) | Err(ClientError::Refused(_)));
+        self.take_held(injected?);
         Ok(())
     }
 }
@@ -122,7 +133,7 @@ impl Injector for LeasedFault {
 
     fn uphold(&mut self) -> Result<Duration, Error> {
         match self.client.renew(&self.id()?, TTL) {
-            Ok(lease) => self.take(lease),
+            Ok(lease) => self.take_held(lease),
             Err(ClientError::Refused(refusal)) if matches!(refusal.code, Code::Unknown | Code::Ended) => {
                 self.inject_anew()?;
             }
@@ -147,7 +158,7 @@ impl Injector for LeasedFault {
         let revoked = self.client.revoke(&self.id()?);
         end_span(&mut self.spans, Instant::now());
         if let Ok(lease) = revoked {
-            self.take(lease);
+            self.current = lease.dose;
         }
         Ok(())
     }
@@ -171,5 +182,80 @@ fn add(sum: &mut steadfast_fault::Dose, more: &steadfast_fault::Dose) {
     sum.stalled_ms_by_worker.resize(workers, 0);
     for (sum, more) in sum.stalled_ms_by_worker.iter_mut().zip(&more.stalled_ms_by_worker) {
         *sum += more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::Path;
+
+    use super::*;
+
+    /// What becomes of an exchange with the target.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Exchange {
+        Passed,
+        RequestLost,
+        AnswerLost,
+    }
+
+    /// Stands at `front` before the target at `back` and treats exchanges as told, those beyond as passed.
+    fn stand_between(front: &Path, back: &Path, script: Vec<Exchange>) {
+        let listener = UnixListener::bind(front).expect("a socket");
+        let back = back.to_owned();
+        std::thread::spawn(move || {
+            let script = script.into_iter().chain(std::iter::repeat(Exchange::Passed));
+            for (stream, exchange) in listener.incoming().zip(script) {
+                let mut stream = BufReader::new(stream.expect("a connection"));
+                let mut line = String::new();
+                stream.read_line(&mut line).expect("a request");
+                if exchange == Exchange::RequestLost {
+                    continue;
+                }
+                let mut target = BufReader::new(UnixStream::connect(&back).expect("the target listens"));
+                target.get_mut().write_all(line.as_bytes()).expect("it is sent");
+                line.clear();
+                target.read_line(&mut line).expect("an answer");
+                if exchange == Exchange::Passed {
+                    stream.get_mut().write_all(line.as_bytes()).expect("it is sent");
+                }
+            }
+        });
+    }
+
+    fn leased(socket: &Path) -> LeasedFault {
+        LeasedFault {
+            process: "orders".to_owned(),
+            client: Client::new(socket).with_timeout(REQUEST),
+            fault: serde_json::from_str(r#"{"http": {"status": 503}}"#).expect("a fault"),
+            seed: None,
+            prefix: "run/refuse/".to_owned(),
+            leases: 0,
+            unanswered: false,
+            before: steadfast_fault::Dose::default(),
+            current: steadfast_fault::Dose::default(),
+            spans: Vec::new(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_fault_is_held_once_and_its_spans_are_those_in_which_it_is() {
+        use Exchange::{AnswerLost, Passed, RequestLost};
+        let folder = tempfile::tempdir().expect("a folder");
+        let (front, back) = (folder.path().join("front"), folder.path().join("back"));
+        let target = steadfast_fault::Injector::listen(&back).expect("it listens");
+        stand_between(&front, &back, vec![AnswerLost, RequestLost, Passed, Passed, RequestLost, Passed]);
+        let mut fault = leased(&front);
+        fault.inject().expect("it is injected in the end");
+        assert_eq!(target.leases().len(), 1, "the lost answer was that of the same lease");
+        fault.uphold().expect("it is held");
+        assert!(fault.uphold().is_err());
+        assert!(fault.observe().spans[0].to.is_some(), "nobody can say whether it is held");
+        fault.uphold().expect("it is held");
+        let spans = fault.observe().spans;
+        assert_eq!((spans.len(), spans[1].to), (2, None));
+        assert_eq!(target.leases().len(), 1);
     }
 }

@@ -12,8 +12,8 @@ pub(crate) const INVARIANT_VIOLATED: &str = "invariant-violated";
 /// violated invariant, invalid, a violated objective, inconclusive.
 fn rank(finding: &Finding) -> u8 {
     match (finding.outcome, finding.code.as_str()) {
-        (Outcome::Internal, _) => 0,
-        (Outcome::NotRestored, _) => 1,
+        (Outcome::NotRestored, _) => 0,
+        (Outcome::Internal, _) => 1,
         (Outcome::Interrupted, _) => 2,
         (Outcome::Usage, _) => 3,
         (Outcome::Refused, _) => 4,
@@ -86,6 +86,8 @@ mod tests {
         assert_eq!(decided(&[invariant, not_restored]), Outcome::NotRestored);
         assert_eq!(decided(&[inconclusive, objective]), Outcome::Fail);
         assert_eq!(decided(&[inconclusive]), Outcome::Inconclusive);
+        // Whoever reads only the code must learn first that something is left.
+        assert_eq!(decided(&[(Outcome::Internal, "fault-task"), not_restored]), Outcome::NotRestored);
     }
 
     #[test]
