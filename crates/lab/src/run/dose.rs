@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::faults::{Delivered, describe};
+use super::indicators::series;
 use super::record::Row;
 use crate::inject::{Dose, Observation, Span};
 use crate::report::{DoseResult, FaultResult, UndoResult, Window};
@@ -18,8 +19,29 @@ const SHARE_SLACK: f64 = 0.02;
 pub(crate) struct Baseline {
     /// Commands slower than this are slower than usual: twice the baseline's 99th percentile, per step.
     pub(crate) slow: Vec<Option<Duration>>,
+    /// Which share of commands failed or were repeated in the baseline, per step: trouble that no fault made.
+    pub(crate) troubled: Vec<f64>,
     /// The load's start.
     pub(crate) load_start: Instant,
+}
+
+impl Baseline {
+    /// Learns from the commands that were to start before `end` how each of `steps` steps is without a fault.
+    pub(crate) fn of(rows: &[Row], steps: usize, end: Duration, load_start: Instant) -> Self {
+        let window = steadfast_slo::Window::new(Duration::ZERO, end);
+        let slow =
+            (0..steps).map(|step| series(rows, step).tally(window).percentile(99.0).map(|p99| p99 * 2));
+        let troubled = (0..steps).map(|step| {
+            let of_step = || rows.iter().filter(|row| usize::from(row.step) == step && row.intended < end);
+            let troubled = of_step().filter(|row| in_trouble(row)).count();
+            troubled as f64 / of_step().count().max(1) as f64
+        });
+        Self { slow: slow.collect(), troubled: troubled.collect(), load_start }
+    }
+}
+
+fn in_trouble(row: &Row) -> bool {
+    !row.result.is_success() || row.attempts > 1
 }
 
 /// Returns when processes were down because a fault of the document had killed them.
@@ -116,7 +138,7 @@ fn doses(
 }
 
 /// Counts commands that were under way while the fault was in force, and failed, were repeated, or were slower than
-/// usual.
+/// usual. As many as would have failed or been repeated without it, by the baseline, do not count.
 fn affected_from_outside(
     fault: &Fault,
     observation: &Observation,
@@ -126,14 +148,18 @@ fn affected_from_outside(
 ) -> DoseResult {
     let since = |at: Instant| at.saturating_duration_since(baseline.load_start);
     let from = observation.spans.first().map(|span| since(span.from));
-    let affected = from.map_or(0, |from| {
-        let hit = |row: &&Row| {
-            let slow = baseline.slow.get(usize::from(row.step)).copied().flatten();
-            let slower = slow.is_some_and(|slow| row.latency() > slow);
-            row.overlaps(from, since(end)) && (!row.result.is_success() || row.attempts > 1 || slower)
-        };
-        rows.iter().filter(hit).count() as u64
+    let affected = from.map_or(0.0, |from| {
+        let under_way = rows.iter().filter(|row| row.overlaps(from, since(end)));
+        let (mut hit, mut anyway) = (0_u64, 0.0);
+        for row in under_way {
+            let step = usize::from(row.step);
+            let slow = baseline.slow.get(step).copied().flatten();
+            hit += u64::from(in_trouble(row) || slow.is_some_and(|slow| row.latency() > slow));
+            anyway += baseline.troubled.get(step).copied().unwrap_or_default();
+        }
+        (hit as f64 - anyway).max(0.0)
     });
+    let affected = affected as u64;
     count(
         "affected calls (failed, repeated or slower than twice the baseline's p99)",
         fault.at_least,
@@ -239,6 +265,36 @@ mod tests {
         assert!(!share_of_calls(0.5, 1_400, 2_000).valid);
         assert!(share_of_calls(1.0, 2_000, 2_000).valid);
         assert!(!share_of_calls(0.3, 0, 0).valid);
+    }
+
+    #[test]
+    fn trouble_that_was_there_before_is_not_the_faults() {
+        let row = |at: u64, attempts| Row {
+            step: 0,
+            attempts,
+            result: steadfast_load::CommandResult::Succeeded { status: 200 },
+            unknown: false,
+            id: uuid::Uuid::nil(),
+            key: None,
+            intended: Duration::from_millis(at),
+            dispatched: Duration::from_millis(at),
+            finished: Duration::from_millis(at + 1),
+        };
+        let start = Instant::now();
+        let affected = |attempts: fn(u64) -> u32| {
+            let rows: Vec<Row> = (0..24_000).step_by(10).map(|at| row(at, attempts(at))).collect();
+            let baseline = Baseline::of(&rows, 1, Duration::from_secs(10), start);
+            let span = Span { from: start + Duration::from_secs(10), to: None };
+            let observation = Observation {
+                dose: Dose::Kills { kills: 1, down: Duration::from_secs(14) },
+                spans: vec![span],
+            };
+            let end = start + Duration::from_secs(24);
+            affected_from_outside(&fault("kill: {}"), &observation, &baseline, &rows, end).delivered
+        };
+        assert_eq!(affected(|_| 2), 0.0, "all calls are repeated always");
+        assert_eq!(affected(|at| if at < 10_000 { 1 } else { 2 }), 1_400.0);
+        assert_eq!(affected(|at| if at < 5_000 { 2 } else { 1 }), 0.0);
     }
 
     fn fault(kind: &str) -> Fault {

@@ -17,7 +17,7 @@ use super::check;
 use super::dose::{self, Baseline};
 use super::evidence::Evidence;
 use super::faults::{Delivered, Faults};
-use super::indicators::{judge, judge_baseline, sentence, series, step_series};
+use super::indicators::{judge, judge_baseline, sentence, step_series};
 use super::journal::Journal;
 use super::offered;
 use super::plan::{self, Variables};
@@ -537,10 +537,8 @@ impl Run<'_> {
     }
 
     fn report_faults(&mut self, delivered: &[Delivered], rows: &[Row], load_start: Instant, judged: bool) {
-        let window = steadfast_slo::Window::from(self.experiment.phases.window(Phase::Baseline));
-        let slow = (0..self.experiment.load.scenario.len())
-            .map(|step| series(rows, step).tally(window).percentile(99.0).map(|p99| p99 * 2));
-        let baseline = Baseline { slow: slow.collect(), load_start };
+        let steps = self.experiment.load.scenario.len();
+        let baseline = Baseline::of(rows, steps, self.experiment.phases.baseline.0, load_start);
         let down = dose::downtimes(delivered);
         let run_start = self.journal.start();
         let reports = delivered.iter().map(|one| dose::report(one, &baseline, rows, &down, run_start));
