@@ -11,7 +11,7 @@ use steadfast_lab::run::{Progress, Silent};
 pub(crate) fn choose(silent: bool) -> Box<dyn Progress> {
     if silent {
         Box::new(Silent)
-    } else if std::io::stderr().is_terminal() {
+    } else if std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb") {
         Box::new(live::Live::new())
     } else {
         Box::new(plain::Plain)

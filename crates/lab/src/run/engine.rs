@@ -358,7 +358,9 @@ impl Run<'_> {
         let scraped = scraper.finish().await;
         self.evidence.scrapes = scraped.series;
 
-        self.journal.phase("check", "reading back what the system kept", None);
+        if !stop.is_cancelled() {
+            self.journal.phase("check", "reading back what the system kept", None);
+        }
         let rows = record.with_rows(<[Row]>::to_vec);
         self.evidence.steps = step_series(self.experiment, &rows, &record, load_start_ms);
         self.evidence.load = summary.as_ref().map(offered::result).unwrap_or_default();
