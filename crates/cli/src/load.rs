@@ -12,7 +12,7 @@ use steadfast_lab::run::load_plan;
 use steadfast_load::{CancellationToken, Plan, Summary, Tally, Targets};
 
 use crate::arguments::{Format, Load};
-use crate::{Failure, documents, print};
+use crate::{Failure, documents, print, signals};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,7 +48,10 @@ pub(crate) fn run(arguments: &Load) -> Result<Outcome, Failure> {
     let runtime = runtime.map_err(Failure::internal)?;
     let cancel = CancellationToken::new();
     let summary = runtime.block_on(async {
-        tokio::spawn(cancelled_by_signal(cancel.clone()));
+        tokio::spawn(signals::end_on_signals(
+            cancel.clone(),
+            "ended at once; what was in flight is not counted",
+        ));
         let bar = tokio::spawn(progress(length));
         let recorder = Arc::clone(&tally) as Arc<dyn steadfast_load::Recorder>;
         let summary = steadfast_load::run(plan, Targets::new(), recorder, cancel.clone()).await;
@@ -86,12 +89,6 @@ fn plan(arguments: &Load, seed: Seed) -> Result<Plan, Failure> {
         )));
     };
     load_plan(&document.experiment.load, &document.dir, seed).map_err(Failure::usage)
-}
-
-async fn cancelled_by_signal(cancel: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        cancel.cancel();
-    }
 }
 
 /// Shows on a terminal how much of the time is over.

@@ -6,6 +6,7 @@ mod load;
 mod print;
 mod prove;
 mod recover;
+mod signals;
 mod validate;
 mod view;
 

@@ -13,7 +13,7 @@ use steadfast_lab::undo::{StateDir, WatchdogCommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{Format, Prove};
-use crate::{Failure, documents, print, view};
+use crate::{Failure, documents, print, signals, view};
 
 /// The verdict of one experiment, as `--format json` prints it.
 #[derive(Serialize)]
@@ -30,13 +30,14 @@ struct Line<'a> {
 pub(crate) fn run(arguments: &Prove) -> Result<Outcome, Failure> {
     let documents = documents::only(documents::read(&arguments.files)?, &arguments.only)?;
     let seed = arguments.seed.map_or_else(Seed::random, Seed::new);
-    let folders = Folders::make(arguments.out.as_deref(), &documents)?;
     let state = StateDir::open().map_err(Failure::usage)?;
+    let folders = Folders::make(arguments.out.as_deref(), &documents)?;
     let watchdog = WatchdogCommand::this_program().map_err(Failure::internal)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::internal)?;
     let interrupt = CancellationToken::new();
-    runtime.spawn(interrupted(interrupt.clone()));
+    let last_words = "ended at once; the watchdog undoes what is open";
+    runtime.spawn(signals::end_on_signals(interrupt.clone(), last_words));
     let mut reports = Vec::new();
     for (document, folder) in documents.iter().zip(&folders.each) {
         if interrupt.is_cancelled() {
@@ -108,26 +109,6 @@ fn line<'a>(report: &'a Report, folder: &Path) -> Line<'a> {
         reason: &report.verdict.reason,
         folder: folder.display().to_string(),
     }
-}
-
-/// Waits for SIGINT or SIGTERM; the second one ends the program at once and leaves the rest to the watchdog.
-async fn interrupted(interrupt: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    let mut next = async || {
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
-        }
-    };
-    next().await;
-    interrupt.cancel();
-    next().await;
-    print::error("ended at once; the watchdog undoes what is open");
-    std::process::exit(i32::from(Outcome::Interrupted.exit_code()));
 }
 
 /// Where runs are written: the folder that was asked for, and one for each experiment.

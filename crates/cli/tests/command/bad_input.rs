@@ -157,6 +157,15 @@ fn a_folder_that_exists_is_not_written_over() {
 }
 
 #[test]
+fn a_state_folder_that_cannot_be_used_is_told_before_anything_is_made() {
+    let lab = Lab::new();
+    lab.write("state", "not a folder");
+    lab.prove(&Document::default().text()).code(2).err_has(&["state"]);
+    assert!(!lab.path("out").exists());
+    lab.run(["recover"]).code(2).err_has(&["state"]);
+}
+
+#[test]
 fn a_program_that_is_nowhere_is_refused_before_anything_starts() {
     let lab = Lab::new();
     let text = Document::default().text().replace("[ledger,", "[no-such-ledger,");

@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM: the first undoes and says so, the second ends at once and leaves the rest to the watchdog.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::document::long;
@@ -77,4 +78,27 @@ fn a_signal_while_the_system_starts_ends_the_run() {
     signal(running.pid(), "INT");
     running.end().code(130).out_has(&["INTERRUPTED"]);
     assert_eq!(lab.processes(), vec![]);
+}
+
+#[test]
+fn load_ends_with_what_is_in_flight_and_at_once_when_asked_twice() {
+    let lab = Lab::new();
+    // It takes connections and never answers.
+    let mute = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let url = format!("http://{}/", mute.local_addr().expect("it is bound"));
+    let running = lab.start(["load", &url, "--rate", "20/s", "--for", "50s"]);
+    let (_connection, _) = mute.accept().expect("it comes");
+    let began = Instant::now();
+    signal(running.pid(), "INT");
+    // Two signals that wait for their process are one: the second is sent until it is heard.
+    let pid = running.pid();
+    let again = std::thread::spawn(move || {
+        while state(pid).is_some_and(|state| state != 'Z') {
+            signal(pid, "INT");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    running.end().code(130).err_has(&["ended at once"]);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    again.join().expect("it ends");
 }
