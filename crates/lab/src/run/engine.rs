@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use steadfast_base::Seed;
+use steadfast_base::units::format_duration;
 use steadfast_load::{Summary, Targets};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use super::{Progress, stamp};
 use crate::admission;
 use crate::report::{Outcome, ProcessResult, Report, RunInfo, SCHEMA};
 use crate::spec::{Action, Document, Experiment, Phase};
-use crate::system::{Death, System, SystemConfig};
+use crate::system::{Death, End, Process, System, SystemConfig};
 use crate::undo::{self, RunLock, StateDir, UndoLog, Watchdog, WatchdogCommand};
 
 /// What a run is given beside its document.
@@ -366,6 +367,11 @@ impl Run<'_> {
         self.evidence.load = summary.as_ref().map(offered::result).unwrap_or_default();
         if stop.is_cancelled() {
             self.roll_back(system).await;
+            tokio::select! {
+                biased;
+                () = self.interrupt.cancelled() => {}
+                () = self.check_restored(system) => {}
+            }
         } else {
             tokio::select! {
                 () = self.check_restored(system) => {}
@@ -478,15 +484,7 @@ impl Run<'_> {
 
     /// Sees that every process is ready again.
     async fn check_restored(&self, system: &Arc<System>) {
-        let within = self.experiment.rollback.within.0;
-        for process in system.processes() {
-            let ready = tokio::time::timeout(within, process.await_ready()).await;
-            let problem = match ready {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("not ready within {within:?}"),
-            };
-            let message = format!("{} did not come back: {problem}", process.name());
+        for message in not_restored(&system.processes(), self.experiment.rollback.within.0).await {
             self.journal.finding(Outcome::NotRestored, "system-not-restored", message);
         }
     }
@@ -580,6 +578,24 @@ impl Run<'_> {
     }
 }
 
+/// Waits for each process to be ready, each for at most `within`, and says which are not. Where one has died by itself
+/// that is what is to be told: those that need it cannot be ready.
+async fn not_restored(processes: &[Process], within: Duration) -> Vec<String> {
+    let mut messages = Vec::new();
+    if processes.iter().any(|process| matches!(process.end(), End::Died(_))) {
+        return messages;
+    }
+    for process in processes {
+        let problem = match tokio::time::timeout(within, process.await_ready()).await {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("not ready within {}", format_duration(within)),
+        };
+        messages.push(format!("{} did not come back: {problem}", process.name()));
+    }
+    messages
+}
+
 /// Waits until the load has started; none if it ended before.
 async fn started(
     record: &Record,
@@ -648,6 +664,7 @@ async fn deaths_become_findings(mut watched: Deaths) {
 mod tests {
     use super::*;
     use crate::run::Silent;
+    use crate::system::ProcessConfig;
 
     async fn findings(deaths: Vec<Death>, started: bool) -> Vec<String> {
         let (sender, received) = tokio::sync::mpsc::unbounded_channel();
@@ -673,6 +690,32 @@ mod tests {
             output: vec!["ouch".to_owned()],
             at: Instant::now(),
         }
+    }
+
+    #[tokio::test]
+    async fn what_did_not_come_back_is_told_unless_a_death_explains_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = StateDir::at(&folder.path().join("state")).expect("it is ours");
+        let undo = UndoLog::create(&state, folder.path(), "restored").expect("a log");
+        let config = SystemConfig { folder: folder.path().to_owned(), bin_dirs: Vec::new() };
+        let (system, _deaths) = System::new(config, undo).expect("a system");
+        let start = async |name: &str, script: &str| {
+            let command = ["sh".to_owned(), "-c".to_owned(), script.to_owned()];
+            system.start(ProcessConfig::new(name, command)).await
+        };
+        let within = Duration::from_secs(5);
+        let sturdy = start("sturdy", "exec sleep 1000").await.expect("it runs");
+        assert_eq!(not_restored(&system.processes(), within).await, Vec::<String>::new());
+        sturdy.stop().await.expect("it stops");
+        let messages = not_restored(&system.processes(), within).await;
+        assert!(messages.len() == 1 && messages[0].starts_with("sturdy did not come back"), "{messages:?}");
+        let _ = start("fragile", "exit 3").await;
+        let fragile = system.process("fragile").expect("it was started");
+        while !matches!(fragile.end(), End::Died(_)) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(not_restored(&system.processes(), within).await, Vec::<String>::new());
+        system.stop().await.expect("it stops");
     }
 
     #[tokio::test]
