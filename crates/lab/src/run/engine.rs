@@ -652,9 +652,12 @@ async fn deaths_become_findings(mut watched: Deaths) {
         if !death.was_ready && !watched.started.load(Ordering::Acquire) {
             continue;
         }
-        let when = if death.was_ready { "by itself" } else { "by itself when it was started again" };
-        let last = death.output.join(" | ");
-        let message = format!("{} {} {when}; its last lines: {last}", death.process, death.status);
+        let again = if death.was_ready { "" } else { " when it was started again" };
+        let last = match death.output.join(" | ") {
+            nothing if nothing.is_empty() => "it wrote nothing".to_owned(),
+            lines => format!("its last lines: {lines}"),
+        };
+        let message = format!("{} {}{again}, not by the run; {last}", death.process, death.status);
         watched.journal.finding(Outcome::Fail, "process-died", message);
         watched.stop.cancel();
     }
@@ -722,7 +725,7 @@ mod tests {
     async fn a_death_is_told_however_late_it_is_heard_of() {
         assert_eq!(
             findings(vec![death(true)], true).await,
-            ["orders exited with 1 by itself; its last lines: ouch"]
+            ["orders exited with 1, not by the run; its last lines: ouch"]
         );
     }
 
@@ -731,7 +734,7 @@ mod tests {
         assert_eq!(findings(vec![death(false)], false).await, Vec::<String>::new());
         assert_eq!(
             findings(vec![death(false)], true).await,
-            ["orders exited with 1 by itself when it was started again; its last lines: ouch"]
+            ["orders exited with 1 when it was started again, not by the run; its last lines: ouch"]
         );
     }
 }
