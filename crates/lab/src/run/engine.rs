@@ -657,7 +657,7 @@ async fn deaths_become_findings(mut watched: Deaths) {
             nothing if nothing.is_empty() => "it wrote nothing".to_owned(),
             lines => format!("its last lines: {lines}"),
         };
-        let message = format!("{} {}{again}, not by the run; {last}", death.process, death.status);
+        let message = format!("{} ended by itself{again}: {}; {last}", death.process, death.status);
         watched.journal.finding(Outcome::Fail, "process-died", message);
         watched.stop.cancel();
     }
@@ -725,7 +725,7 @@ mod tests {
     async fn a_death_is_told_however_late_it_is_heard_of() {
         assert_eq!(
             findings(vec![death(true)], true).await,
-            ["orders exited with 1, not by the run; its last lines: ouch"]
+            ["orders ended by itself: exited with 1; its last lines: ouch"]
         );
     }
 
@@ -734,7 +734,7 @@ mod tests {
         assert_eq!(findings(vec![death(false)], false).await, Vec::<String>::new());
         assert_eq!(
             findings(vec![death(false)], true).await,
-            ["orders exited with 1 when it was started again, not by the run; its last lines: ouch"]
+            ["orders ended by itself when it was started again: exited with 1; its last lines: ouch"]
         );
     }
 }
