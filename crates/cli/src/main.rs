@@ -10,6 +10,7 @@ mod signals;
 mod validate;
 mod view;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
@@ -26,10 +27,10 @@ fn main() -> ExitCode {
         }
     };
     let result = match arguments.command {
-        Command::Prove(arguments) => prove::run(&arguments),
-        Command::Validate(arguments) => validate::run(&arguments),
-        Command::Recover(arguments) => recover::run(&arguments),
-        Command::Load(arguments) => load::run(&arguments),
+        Command::Prove(arguments) => contained(|| prove::run(&arguments)),
+        Command::Validate(arguments) => contained(|| validate::run(&arguments)),
+        Command::Recover(arguments) => contained(|| recover::run(&arguments)),
+        Command::Load(arguments) => contained(|| load::run(&arguments)),
         Command::Watchdog(arguments) => return steadfast_lab::undo::watchdog_main(&arguments.arguments),
     };
     match result {
@@ -41,6 +42,16 @@ fn main() -> ExitCode {
             ExitCode::from(failure.outcome.exit_code())
         }
     }
+}
+
+/// Makes a panic an internal error, so that its exit code is one of those that are documented.
+fn contained(command: impl FnOnce() -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+    // Nothing that the command has touched is used after it.
+    std::panic::catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|_| {
+        let message = "this is a defect of steadfast; the watchdog undoes what is open, \
+                       and `steadfast recover --list` shows what is left";
+        Err(Failure::internal(message))
+    })
 }
 
 /// Why a command could not give a result.
@@ -63,5 +74,17 @@ impl Failure {
 
     pub(crate) fn internal(message: impl std::fmt::Display) -> Self {
         Self { outcome: Outcome::Internal, message: message.to_string(), has_place: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_internal_error() {
+        let result = contained(|| panic!("as it should not be"));
+        assert_eq!(result.expect_err("it panicked").outcome.exit_code(), 70);
+        assert_eq!(contained(|| Ok(Outcome::Fail)).expect("it ran"), Outcome::Fail);
     }
 }
