@@ -88,7 +88,7 @@ fn plan(arguments: &Load, seed: Seed) -> Result<Plan, Failure> {
             documents.len()
         )));
     };
-    load_plan(&document.experiment.load, &document.dir, seed).map_err(Failure::usage)
+    load_plan(&document.experiment.load, seed).map_err(Failure::usage)
 }
 
 /// Shows on a terminal how much of the time is over.

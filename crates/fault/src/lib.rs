@@ -58,6 +58,7 @@ mod stall;
 mod verdict;
 
 pub use error::Error;
+pub use fault::Draw;
 pub use fault::Fault;
 pub use fault::GrpcFault;
 pub use fault::GrpcStatus;

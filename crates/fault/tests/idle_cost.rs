@@ -17,6 +17,9 @@ fn build() -> String {
         .args(["build", "--offline", "--quiet", "--message-format=json", "--package", "steadfast-fault"])
         .args(["--example", "idle_cost", "--config", &profile("opt-level=3")])
         .args(["--config", &profile("debug-assertions=false"), "--config", &profile("overflow-checks=false")])
+        // As in a release, the crate is compiled as one: parts that are compiled apart are not inlined.
+        .args(["--config", &profile("codegen-units=1")])
+        .env("CARGO_INCREMENTAL", "0")
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

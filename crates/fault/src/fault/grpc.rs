@@ -1,8 +1,7 @@
 use serde::{Deserialize, Serialize};
-use steadfast_base::Rng;
 use steadfast_base::units::{HumanDuration, Percentage};
 
-use super::{GrpcStatus, InvalidFault, status, timing};
+use super::{Draw, GrpcStatus, InvalidFault, status, timing};
 use crate::{Failure, Verdict};
 
 /// Delays or answers gRPC calls, also those of health checks unless a method is named.
@@ -18,7 +17,7 @@ pub struct GrpcFault {
     /// The status that is answered instead of the service; none lets the service answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<GrpcStatus>,
-    /// The share of the matching calls, each drawn by itself; all when not given.
+    /// The share of the matching calls, exactly so of each hundred in a row; all when not given.
     #[serde(default = "timing::hundred", skip_serializing_if = "timing::is_hundred")]
     pub percent: Percentage,
     /// The only method, as `Charge` or as `payment.v1.Payment/Charge`; all when not given.
@@ -49,11 +48,11 @@ impl GrpcFault {
     }
 
     /// Draws what happens to one matching call.
-    pub fn verdict(&self, rng: &mut Rng) -> Verdict {
-        if !rng.chance(self.percent.ratio()) {
+    pub fn verdict(&self, draw: Draw) -> Verdict {
+        if !draw.hits(self.percent) {
             return Verdict::Pass;
         }
-        Verdict::new(timing::draw(self.delay, self.jitter, rng), self.status.map(Failure::Grpc))
+        Verdict::new(timing::draw(self.delay, self.jitter, &mut draw.rng()), self.status.map(Failure::Grpc))
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidFault> {

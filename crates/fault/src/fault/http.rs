@@ -1,9 +1,8 @@
 use ::http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
-use steadfast_base::Rng;
 use steadfast_base::units::{HumanDuration, Percentage};
 
-use super::{InvalidFault, status, timing};
+use super::{Draw, InvalidFault, status, timing};
 use crate::{Failure, Verdict};
 
 /// Delays or answers HTTP requests; gRPC calls on the same port are left alone.
@@ -19,7 +18,7 @@ pub struct HttpFault {
     /// The status that is answered instead of the service, 200 to 599; none lets the service answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The share of the matching requests, each drawn by itself; all when not given.
+    /// The share of the matching requests, exactly so of each hundred in a row; all when not given.
     #[serde(default = "timing::hundred", skip_serializing_if = "timing::is_hundred")]
     pub percent: Percentage,
     /// The only HTTP method, in any case; all when not given.
@@ -48,11 +47,11 @@ impl HttpFault {
     }
 
     /// Draws what happens to one matching request.
-    pub fn verdict(&self, rng: &mut Rng) -> Verdict {
-        if !rng.chance(self.percent.ratio()) {
+    pub fn verdict(&self, draw: Draw) -> Verdict {
+        if !draw.hits(self.percent) {
             return Verdict::Pass;
         }
-        let delay = timing::draw(self.delay, self.jitter, rng);
+        let delay = timing::draw(self.delay, self.jitter, &mut draw.rng());
         let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
         Verdict::new(delay, status.map(Failure::Http))
     }

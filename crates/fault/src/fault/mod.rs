@@ -1,5 +1,6 @@
 //! The vocabulary: what can be done to a process from inside.
 
+mod draw;
 mod grpc;
 mod http;
 mod invalid;
@@ -9,6 +10,7 @@ mod timing;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::draw::Draw;
 pub use self::grpc::GrpcFault;
 pub use self::http::HttpFault;
 pub use self::invalid::InvalidFault;

@@ -30,12 +30,8 @@ impl Effect {
         let mut effect = Self::default();
         for lease in leases.iter().filter(|lease| lease.is_live(now)) {
             let verdict = match &lease.fault {
-                Fault::Http(fault) if fault.matches(request) => {
-                    fault.verdict(&mut lease.draw(lease.meter.seen()))
-                }
-                Fault::Grpc(fault) if fault.matches(request) => {
-                    fault.verdict(&mut lease.draw(lease.meter.seen()))
-                }
+                Fault::Http(fault) if fault.matches(request) => fault.verdict(lease.draw(lease.meter.seen())),
+                Fault::Grpc(fault) if fault.matches(request) => fault.verdict(lease.draw(lease.meter.seen())),
                 Fault::Runtime(_) => {
                     effect.witnesses.extend(Witness::of(lease, now));
                     Verdict::Pass

@@ -1,12 +1,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use steadfast_base::{Rng, Seed};
+use steadfast_base::Seed;
 use tokio::sync::Notify;
 
 use super::{Dose, Lease, LeaseId, LeaseState, Meter};
-use crate::Fault;
 use crate::stall::Rendezvous;
+use crate::{Draw, Fault};
 
 /// A lease while it may be held: shared by the registry, the calls it affects and the workers it stalls.
 ///
@@ -67,11 +67,9 @@ impl Active {
         self.rendezvous.wake();
     }
 
-    /// Returns the generator of the call with this number.
-    ///
-    /// Each call has its own, so that one seed gives the same verdicts in whatever order calls interleave.
-    pub(crate) fn draw(&self, call: u64) -> Rng {
-        Seed::new(self.seed ^ call).rng()
+    /// Returns the randomness of the call with this number.
+    pub(crate) fn draw(&self, call: u64) -> Draw {
+        Draw::new(self.seed, call)
     }
 
     /// Waits for `delay` or until the lease ends, whichever comes first.

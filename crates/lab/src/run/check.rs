@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use steadfast_load::{CommandResult, Targets};
 
 use super::plan::Variables;
@@ -28,7 +29,7 @@ pub(crate) fn keys(experiment: &Experiment) -> Vec<Option<String>> {
     load.scenario.iter().map(|step| of(&step.name).map(str::to_owned)).collect()
 }
 
-/// Checks all invariants, one after another.
+/// Checks all invariants at the same time, for each may wait for what is still on its way.
 pub(crate) async fn invariants(
     experiment: &Experiment,
     variables: &Variables,
@@ -42,11 +43,7 @@ pub(crate) async fn invariants(
     // A process that was started again has another address than the one it began with.
     let lookup =
         |name: &str| targets.get(name).map(|url| url.to_string()).or_else(|| variables.get(name).cloned());
-    let mut results = Vec::with_capacity(experiment.invariants.len());
-    for invariant in &experiment.invariants {
-        results.push(check(invariant, &sent, &client, &lookup).await);
-    }
-    results
+    join_all(experiment.invariants.iter().map(|invariant| check(invariant, &sent, &client, &lookup))).await
 }
 
 fn sent(row: &Row, names: &[Arc<str>]) -> Option<SentCommand> {

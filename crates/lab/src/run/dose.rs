@@ -107,7 +107,7 @@ fn doses(
                 let times = fault.length.as_secs_f64() / runtime.every.0.as_secs_f64();
                 let declared = times.floor().max(1.0) * runtime.stall.0.as_secs_f64() * 1000.0;
                 vec![
-                    affected_from_outside(fault, observation, baseline, rows, end),
+                    count("affected calls", fault.at_least, dose.affected),
                     time("time stalled, all workers", declared, dose.stalled_ms as f64),
                 ]
             }

@@ -219,7 +219,7 @@ impl Run<'_> {
         let targets = Targets::new();
         if let Ok(variables) = self.start(document, &system, &targets, &stop).await {
             started.store(true, Ordering::Release);
-            self.under_load(document, &system, undo, &targets, &variables, &stop).await;
+            self.under_load(&system, undo, &targets, &variables, &stop).await;
         }
         interrupted.abort();
         if let Err(error) = system.stop().await {
@@ -300,14 +300,13 @@ impl Run<'_> {
     /// Drives the load through baseline, inject and recover, then checks.
     async fn under_load(
         &mut self,
-        document: &Document,
         system: &Arc<System>,
         undo: &Arc<UndoLog>,
         targets: &Targets,
         variables: &Variables,
         stop: &CancellationToken,
     ) {
-        let plan = match plan::load_plan(&self.experiment.load, &document.dir, self.options.seed) {
+        let plan = match plan::load_plan(&self.experiment.load, self.options.seed) {
             Ok(plan) => plan,
             Err(error) => return self.journal.finding(Outcome::Usage, "load", error.to_string()),
         };

@@ -28,12 +28,12 @@ fn unplannable(part: &str, problem: &(impl ToString + ?Sized)) -> Unplannable {
 /// How long what is in flight may take after the last arrival.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// Makes the plan of a document's load; body files are found from `dir`, all randomness is drawn from `seed`.
+/// Makes the plan of a document's load; all randomness is drawn from `seed`.
 ///
 /// # Errors
 /// A template, a path or a method is none of the generator's.
-pub fn load_plan(load: &spec::Load, dir: &Path, seed: Seed) -> Result<load::Plan, Unplannable> {
-    let steps = load.scenario.iter().map(|one| step(one, dir)).collect::<Result<Vec<_>, _>>()?;
+pub fn load_plan(load: &spec::Load, seed: Seed) -> Result<load::Plan, Unplannable> {
+    let steps = load.scenario.iter().map(step).collect::<Result<Vec<_>, _>>()?;
     let first = load.arrivals.first().ok_or_else(|| unplannable("load", "has no arrivals"))?;
     let mut plan = load::Plan::new(first.rate, first.length.0, steps);
     plan.arrivals =
@@ -60,7 +60,7 @@ fn retry_on(on: spec::RetryOn) -> load::RetryOn {
     }
 }
 
-fn step(step: &spec::Step, dir: &Path) -> Result<load::Step, Unplannable> {
+fn step(step: &spec::Step) -> Result<load::Step, Unplannable> {
     let wrong = |problem: &dyn ToString| unplannable(&format!("step {}", step.name), &problem.to_string());
     let template = |template: &spec::Template| {
         template.as_str().parse::<load::Template>().map_err(|error| wrong(&error))
@@ -73,10 +73,6 @@ fn step(step: &spec::Step, dir: &Path) -> Result<load::Step, Unplannable> {
         planned.headers.push((name.clone(), template(value)?));
     }
     planned.body = step.http.body.as_ref().map(template).transpose()?;
-    if let (None, Some(file)) = (&planned.body, &step.http.body_file) {
-        let text = std::fs::read_to_string(dir.join(file)).map_err(|error| wrong(&error))?;
-        planned.body = Some(text.parse().map_err(|error: load::TemplateError| wrong(&error))?);
-    }
     for (name, path) in &step.capture {
         let path = path.to_string().parse().map_err(|error: load::PathError| wrong(&error))?;
         planned.capture.push(load::Capture { name: name.clone(), path });
