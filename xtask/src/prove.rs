@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::command;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// Does not try again where a run was INCONCLUSIVE or INVALID.
+    #[arg(long)]
+    once: bool,
     /// Further arguments for `steadfast prove`, such as `--only NAME` or `--seed N`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
@@ -18,15 +21,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let profile = Profile::Release;
     build(profile)?;
     let specs = documents(&command::root().join("specs/orders"))?;
-    let mut command = steadfast(profile, &["prove"]);
-    command.args(specs).args(&arguments.rest);
-    let status = command.status()?;
-    match status.code() {
-        Some(0) => Ok(()),
-        // The command has said why; its exit code is the pipeline's.
-        Some(code) => std::process::exit(code),
-        None => bail!("steadfast ended with {status}"),
+    let prove = || -> anyhow::Result<i32> {
+        let mut command = steadfast(profile, &["prove"]);
+        command.args(&specs).args(&arguments.rest);
+        let status = command.status()?;
+        status.code().with_context(|| format!("steadfast ended with {status}"))
+    };
+    let mut code = prove()?;
+    if says_nothing(code) && !arguments.once {
+        eprintln!(
+            "\nexit code {code} says nothing about the system; once more, in case the machine was too busy"
+        );
+        code = prove()?;
     }
+    // The command has said why; its exit code is the pipeline's.
+    if code == 0 { Ok(()) } else { std::process::exit(code) }
+}
+
+/// Says whether an exit code is INCONCLUSIVE or INVALID: the run has shown nothing, neither good nor bad, which a busy
+/// machine is enough to cause.
+pub(crate) fn says_nothing(code: i32) -> bool {
+    matches!(code, 4 | 5)
 }
 
 /// How binaries are built.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::prove::{Profile, build, documents, steadfast};
+use crate::prove::{Profile, build, documents, says_nothing, steadfast};
 use crate::{command, setup};
 
 #[derive(Debug, clap::Args)]
@@ -111,7 +111,28 @@ struct Verdict {
     reason: String,
 }
 
+/// Runs one experiment, once more if its first run has shown nothing.
 fn experiment(file: &std::path::Path, expected: &Expected) -> anyhow::Result<String> {
+    match run_once(file, expected)? {
+        Seen::Expected(seen) => Ok(seen),
+        Seen::Nothing(first) => {
+            eprintln!("once more, for it has shown nothing: {first}");
+            match run_once(file, expected)? {
+                Seen::Expected(seen) => Ok(seen),
+                Seen::Nothing(second) => anyhow::bail!("twice it has shown nothing: {second}"),
+            }
+        }
+    }
+}
+
+enum Seen {
+    /// What was expected, in words.
+    Expected(String),
+    /// An exit code that says nothing about the system.
+    Nothing(String),
+}
+
+fn run_once(file: &std::path::Path, expected: &Expected) -> anyhow::Result<Seen> {
     let out = tempfile::tempdir()?;
     let folder = out.path().join("run");
     let mut command = steadfast(Profile::Dev, &["prove"]);
@@ -122,6 +143,9 @@ fn experiment(file: &std::path::Path, expected: &Expected) -> anyhow::Result<Str
     let report = find_report(&folder).with_context(printed)?;
     let verdict = serde_json::from_slice::<Report>(&report)?.verdict;
     let seen = format!("exit {}: {}", verdict.exit_code, verdict.reason);
+    if output.status.code().is_some_and(says_nothing) {
+        return Ok(Seen::Nothing(seen));
+    }
     if output.status.code() != Some(expected.code) || verdict.exit_code != expected.code {
         anyhow::bail!(
             "expected exit {}, the command ended with {}: {seen}\n{}",
@@ -133,7 +157,7 @@ fn experiment(file: &std::path::Path, expected: &Expected) -> anyhow::Result<Str
     if let Some(missing) = expected.reason.iter().find(|word| !verdict.reason.contains(word.as_str())) {
         anyhow::bail!("the reason does not name `{missing}`: {seen}");
     }
-    Ok(seen)
+    Ok(Seen::Expected(seen))
 }
 
 /// Finds `report.json` in the run's folder or, for a suite, in its only subfolder.
