@@ -65,6 +65,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
         Ok((ours.round(ROUND)?.0, sqlite.round(ROUND)?))
     });
     rows.push(row?);
+    // SQLite lets one writer commit at a time, each with a sync of its own; the log lets eight share one.
+    let mut ours = ours::Ours::open(&folder.path().join("log-writers"), 8, 64)?;
+    let name = "log durable, batches of 64, 8 writers".to_owned();
+    let row = compare(name, "SQLite FULL, batches of 64", 5.0, budget, || {
+        Ok((ours.round(ROUND)?.0, sqlite.round(ROUND)?))
+    });
+    rows.push(row?);
     Ok(rows)
 }
 

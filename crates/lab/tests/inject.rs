@@ -189,6 +189,18 @@ async fn a_killed_process_is_started_again_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kill_that_falls_due_at_the_end_is_left_out() {
+    let bench = Bench::new();
+    let process = bench.shell("sleep 1000").await;
+    let every = Duration::from_millis(500);
+    let config =
+        KillConfig { restart_after: Some(Duration::ZERO), every: Some(every), ..KillConfig::default() };
+    let outcome = bench.begin(Kill::new(process.clone(), config), every).undone().await;
+    assert!(matches!(outcome.observation.dose, Dose::Kills { kills: 1, .. }), "{outcome:?}");
+    bench.system.stop().await.expect("it stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_does_not_come_back_is_not_restored() {
     let mut bench = Bench::new();
     let script = "if [ -e once ]; then echo no; exit 1; fi; touch once; exec sleep 1000";

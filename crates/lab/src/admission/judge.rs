@@ -77,7 +77,10 @@ fn targets(experiment: &Experiment) -> Check {
         }
         None => {
             let count = experiment.system.processes.len();
-            Check::passed("targets", format!("{count} process{} of this run, on this machine", if count == 1 { "" } else { "es" }))
+            Check::passed(
+                "targets",
+                format!("{count} process{} of this run, on this machine", if count == 1 { "" } else { "es" }),
+            )
         }
     }
 }

@@ -179,10 +179,12 @@ impl Fault {
             }
         };
         let mut problems = Vec::new();
+        // Counted from before the injection, so that what recurs at the very end falls due after it.
+        let until = Instant::now() + lasts;
         let injected = self.injector.inject();
         if injected.is_ok() {
             self.report.send_replace(Progress::Injected);
-            self.uphold(Instant::now() + lasts, &mut problems);
+            self.uphold(until, &mut problems);
         }
         let mut undone = self.undo();
         if let Ok(how) = &undone
