@@ -24,8 +24,16 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    pub(super) fn open(folder: &Path, appenders: usize, batch: usize) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    /// Opens a log for `appenders` tasks on `workers` threads, besides which the log has its own, that append
+    /// `batch` events at a time.
+    pub(super) fn open(
+        folder: &Path,
+        workers: usize,
+        appenders: usize,
+        batch: usize,
+    ) -> anyhow::Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
         let writes = Recording::default();
         let log = FileLog::open_on(Arc::new(writes.clone()), folder, Config::default())?;
         Ok(Self { runtime, log: Arc::new(log), writes, appenders, batch, next_id: 0 })
