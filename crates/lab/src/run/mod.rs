@@ -1,12 +1,15 @@
 //! One run of one experiment: `admit → start → baseline → inject → recover → check → verdict`.
 
+mod aftermath;
 mod check;
+mod deaths;
 mod dose;
 mod engine;
 mod evidence;
 mod faults;
 mod indicators;
 mod journal;
+mod load_phases;
 mod offered;
 mod plan;
 mod progress;
