@@ -33,7 +33,7 @@ pub struct Experiment {
     /// When to stop before the end; never, if left out.
     #[serde(default)]
     pub abort: Option<Abort>,
-    /// What is done at the end, whatever happened.
+    /// What is done beside undoing faults when the run ends before its time: aborted, or with a process dead.
     #[serde(default)]
     pub rollback: Rollback,
 }

@@ -34,7 +34,7 @@ pub struct BurnRate {
     pub length: HumanDuration,
 }
 
-/// What is done at the end of a run, whatever happened.
+/// What is done beside undoing faults when a run ends before its time, and how long a system may take to come back.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Rollback {
@@ -55,7 +55,7 @@ impl Default for Rollback {
     }
 }
 
-/// Something done at the end of a run.
+/// Something done to bring the system back.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
