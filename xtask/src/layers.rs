@@ -10,6 +10,7 @@ use crate::command;
 /// The level of every crate; a crate may depend on lower levels only.
 const LEVELS: &[(&str, u8)] = &[
     ("steadfast-base", 0),
+    ("steadfast-servers", 0),
     ("steadfast-core", 1),
     ("steadfast-schema", 1),
     ("steadfast-guard", 1),
@@ -38,8 +39,16 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
 ];
 
 /// Drivers of outside systems, and who may name them.
-const DRIVERS: &[&str] =
-    &["rusqlite", "tokio-postgres", "deadpool-postgres", "redis", "async-nats", "krafka", "rdkafka"];
+const DRIVERS: &[&str] = &[
+    "rusqlite",
+    "tokio-postgres",
+    "deadpool-postgres",
+    "redis",
+    "async-nats",
+    "krafka",
+    "rdkafka",
+    "pgwire-replication",
+];
 const DRIVER_OWNERS: &[&str] = &["steadfast-backends", "steadfast-bench"];
 
 #[derive(Deserialize)]

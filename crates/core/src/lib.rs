@@ -5,11 +5,13 @@
 
 mod aggregate;
 pub mod bus;
+pub mod delivery;
 mod event;
 pub mod process;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod transport;
 
 pub use aggregate::Aggregate;
 pub use event::Event;

@@ -36,7 +36,16 @@ pub mod runtime;
 pub mod shutdown;
 pub mod telemetry;
 
-#[cfg(feature = "file")]
+#[cfg(any(
+    feature = "file",
+    feature = "http",
+    feature = "kafka",
+    feature = "nats",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite",
+    feature = "timer",
+))]
 pub use steadfast_backends as backends;
 pub use steadfast_base as base;
 #[cfg(feature = "core")]

@@ -2,7 +2,7 @@
 //!
 //! A [`Bus`] owns its [`Topic`]s. Whoever publishes waits while the queue of any subscriber is full
 //! (back-pressure), and a message reaches all subscribers or, if the publisher gives up, none. All subscribers of a
-//! topic see its messages in the same order. Payloads are shared, so that fan-out copies a pointer.
+//! topic see its messages in the same order. Payloads are cloned for each subscriber: give large ones as `Arc<T>`.
 //!
 //! A subscriber takes messages by hand ([`Subscription::next`]), or gives a handler ([`Subscription::run`]): a
 //! [`tower::Service`] of [`Delivery`], hence also an async function by way of [`tower::service_fn`]. A handler that
@@ -41,25 +41,22 @@
 //! # Ok(()) }
 //! ```
 
-mod dead_letter;
 mod error;
-mod message;
 mod metrics;
 mod owner;
-mod redelivery;
 mod subscription;
 #[cfg(test)]
 mod tests;
 mod topic;
 
-pub use dead_letter::DeadLetter;
+pub use crate::delivery::DeadLetter;
+pub use crate::delivery::Delivery;
+pub use crate::delivery::Message;
+pub use crate::delivery::Redelivery;
 pub use error::Error;
-pub use message::Delivery;
-pub use message::Message;
 pub use metrics::SubscriptionMetrics;
 pub use metrics::TopicMetrics;
 pub use owner::Bus;
 pub use owner::Drained;
-pub use redelivery::Redelivery;
 pub use subscription::Subscription;
 pub use topic::Topic;

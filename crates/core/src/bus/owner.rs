@@ -51,7 +51,10 @@ impl Bus {
     ///
     /// # Errors
     /// [`Error::OtherType`] when the topic carries another type; [`Error::Closed`].
-    pub fn topic<T: Send + Sync + 'static>(&self, name: impl Into<Arc<str>>) -> Result<Topic<T>, Error> {
+    pub fn topic<T: Clone + Send + Sync + 'static>(
+        &self,
+        name: impl Into<Arc<str>>,
+    ) -> Result<Topic<T>, Error> {
         let name = name.into();
         let mut topics = self.topics.lock();
         if self.closed.is_cancelled() {

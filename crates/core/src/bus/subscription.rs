@@ -6,9 +6,8 @@ use tokio::sync::mpsc;
 use tower::Service;
 
 use super::metrics::Ledger;
-use super::redelivery::{Failure, attempt};
 use super::topic::Shared;
-use super::{DeadLetter, Delivery, Message, Redelivery};
+use crate::delivery::{DeadLetter, Delivery, Failure, Message, Redelivery, attempt};
 
 /// One subscriber's queue. Dropping it unsubscribes and abandons what is queued.
 pub struct Subscription<T> {
@@ -22,7 +21,7 @@ pub struct Subscription<T> {
     current: Option<(Message<T>, u32)>,
 }
 
-impl<T: 'static> Subscription<T> {
+impl<T: Clone + 'static> Subscription<T> {
     pub(super) fn new(
         topic: Arc<Shared<T>>,
         receiver: mpsc::Receiver<Message<T>>,

@@ -32,7 +32,7 @@ struct Queue<T> {
     ledger: Arc<Ledger>,
 }
 
-impl<T: 'static> Topic<T> {
+impl<T: Clone + 'static> Topic<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
         Self { shared }
     }
@@ -139,7 +139,10 @@ impl<T> Shared<T> {
         &self,
         message: Message<T>,
         waiting_for: &Mutex<Option<Arc<str>>>,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, Error>
+    where
+        T: Clone,
+    {
         let queues = self.queues.lock().clone().ok_or(Error::Closed)?;
         let mut permits = Vec::with_capacity(queues.len());
         for queue in queues.iter() {
@@ -159,7 +162,10 @@ impl<T> Shared<T> {
         self.send(&message, permits)
     }
 
-    fn send(&self, message: &Message<T>, permits: Vec<Permit<'_, T>>) -> Result<usize, Error> {
+    fn send(&self, message: &Message<T>, permits: Vec<Permit<'_, T>>) -> Result<usize, Error>
+    where
+        T: Clone,
+    {
         // IMPORTANT: Send under the lock, so that all subscribers see one order and nothing is sent after closing.
         let queues = self.queues.lock();
         if queues.is_none() {
@@ -187,7 +193,7 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> AnyTopic for Shared<T> {
+impl<T: Clone + Send + Sync + 'static> AnyTopic for Shared<T> {
     fn close(&self) {
         // Dropping the senders ends each subscription once its queue is empty.
         drop(self.queues.lock().take());

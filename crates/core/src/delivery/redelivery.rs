@@ -39,14 +39,14 @@ impl Default for Redelivery {
 }
 
 /// Why an attempt failed.
-pub(super) struct Failure {
-    pub(super) reason: String,
-    pub(super) retryable: bool,
-    pub(super) retry_after: Duration,
+pub(crate) struct Failure {
+    pub(crate) reason: String,
+    pub(crate) retryable: bool,
+    pub(crate) retry_after: Duration,
 }
 
 impl Failure {
-    pub(super) fn transient(reason: String) -> Self {
+    pub(crate) fn transient(reason: String) -> Self {
         Self { reason, retryable: true, retry_after: Duration::ZERO }
     }
 
@@ -60,7 +60,7 @@ impl Failure {
 }
 
 /// Gives `delivery` to `handler` once.
-pub(super) async fn attempt<T, S>(
+pub(crate) async fn attempt<T, S>(
     handler: &mut S,
     delivery: Delivery<T>,
     deadline: Deadline,

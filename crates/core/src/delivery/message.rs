@@ -6,9 +6,12 @@ use crate::Event;
 
 /// A payload to be published, with what layers may know of it. Any payload converts into a message without key
 /// and trace.
-#[derive(Debug)]
+///
+/// The payload is held by value, so that a small one costs no allocation; it is cloned for each subscriber but the
+/// last and for each attempt. Give a large one as `Arc<T>`.
+#[derive(Debug, Clone)]
 pub struct Message<T> {
-    payload: Arc<T>,
+    payload: T,
     key: Option<Arc<str>>,
     operation: Option<Arc<str>>,
     trace: Option<TraceContext>,
@@ -16,8 +19,8 @@ pub struct Message<T> {
 
 impl<T> Message<T> {
     /// Makes a message of `payload`.
-    pub fn new(payload: impl Into<Arc<T>>) -> Self {
-        Self { payload: payload.into(), key: None, operation: None, trace: None }
+    pub fn new(payload: T) -> Self {
+        Self { payload, key: None, operation: None, trace: None }
     }
 
     /// Sets the key that makes a repetition recognisable.
@@ -49,7 +52,7 @@ impl Message<Event> {
             key: Some(event.id().to_string().into()),
             operation: Some(Arc::clone(&event.kind)),
             trace: event.trace(),
-            payload: Arc::new(event),
+            payload: event,
         }
     }
 }
@@ -60,26 +63,8 @@ impl<T> From<T> for Message<T> {
     }
 }
 
-impl<T> From<Arc<T>> for Message<T> {
-    fn from(payload: Arc<T>) -> Self {
-        Self::new(payload)
-    }
-}
-
-// Not derived, for the payload itself need not be cloned.
-impl<T> Clone for Message<T> {
-    fn clone(&self) -> Self {
-        Self {
-            payload: Arc::clone(&self.payload),
-            key: self.key.clone(),
-            operation: self.operation.clone(),
-            trace: self.trace,
-        }
-    }
-}
-
 /// One delivery of a message to one subscriber: what a handler gets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Delivery<T> {
     message: Message<T>,
     topic: Arc<str>,
@@ -88,7 +73,7 @@ pub struct Delivery<T> {
 }
 
 impl<T> Delivery<T> {
-    pub(super) fn new(
+    pub(crate) fn new(
         message: Message<T>,
         topic: Arc<str>,
         attempt: u32,
@@ -102,9 +87,9 @@ impl<T> Delivery<T> {
         &self.message.payload
     }
 
-    /// Returns the payload as it is shared with the other subscribers, to keep it without a copy.
-    pub fn shared(&self) -> &Arc<T> {
-        &self.message.payload
+    /// Takes the payload out.
+    pub fn into_payload(self) -> T {
+        self.message.payload
     }
 
     /// Returns the topic's name.
@@ -115,12 +100,6 @@ impl<T> Delivery<T> {
     /// Returns which attempt this is, counted from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
-    }
-}
-
-impl<T> Clone for Delivery<T> {
-    fn clone(&self) -> Self {
-        Self { message: self.message.clone(), topic: Arc::clone(&self.topic), ..*self }
     }
 }
 

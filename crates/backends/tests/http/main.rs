@@ -1,0 +1,1 @@
+//! HTTP: a source of CloudEvents, a sink, and signatures of webhooks.

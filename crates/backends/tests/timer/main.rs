@@ -1,0 +1,1 @@
+//! Timers: intervals and cron.
