@@ -7,6 +7,7 @@ mod aggregate;
 pub mod bus;
 pub mod delivery;
 mod event;
+pub mod outbox;
 pub mod process;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]

@@ -11,6 +11,7 @@
 //!   A batch that repeats only some ids of another is [`Error::Invalid`].
 
 mod append;
+mod checkpoint;
 mod durability;
 mod error;
 mod memory;
@@ -27,6 +28,7 @@ pub use append::Expected;
 pub use append::NewEvent;
 pub use append::STREAM_NAME_BYTES_MAX;
 pub use append::StreamCondition;
+pub use checkpoint::Checkpoint;
 pub use durability::Durability;
 pub use error::Error;
 pub use error::Outcome;
