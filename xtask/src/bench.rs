@@ -27,6 +27,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     command.args(arguments.name.as_deref());
     command.args(arguments.quick.then_some("--quick"));
     command.args(arguments.json.then_some("--json"));
-    command.env("STEADFAST_K6", setup::k6_path());
+    command.env("STEADFAST_K6", setup::folder("k6").join("bin/k6"));
     command::run(command)
 }

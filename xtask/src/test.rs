@@ -7,7 +7,8 @@ use anyhow::Context;
 use serde::Deserialize;
 
 use crate::prove::{Profile, build, documents, says_nothing, steadfast};
-use crate::{command, setup};
+use crate::servers::Servers;
+use crate::{command, servers, setup};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -36,13 +37,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut tally = Tally::default();
     let nginx = setup::obtain(&setup::NGINX);
 
-    build(Profile::Dev)?;
-    let mut tests = command::cargo(&["test", "--locked", "--workspace"]);
-    if arguments.full {
-        tests.env("STEADFAST_FULL", "1");
+    let servers = servers::obtain();
+    tally.skipped += u32::try_from(servers.skipped.len())?;
+    for why in &servers.failed {
+        tally.failed += 1;
+        eprintln!("FAILED {why}");
     }
-    let tests_passed = command::run(tests);
-    match &tests_passed {
+
+    build(Profile::Dev)?;
+    match command::run(tests(arguments, &servers)) {
         Ok(()) => tally.passed += 1,
         Err(why) => {
             tally.failed += 1;
@@ -58,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for file in documents(&command::root().join("specs/nginx"))? {
         let name = file.display().to_string();
         match &nginx {
-            Ok(()) => tally.count(&name, &experiment(&file, &Expected { code: 0, reason: Vec::new() })),
+            Ok(_) => tally.count(&name, &experiment(&file, &Expected { code: 0, reason: Vec::new() })),
             Err(why) if setup::must_have() => {
                 tally.count(&name, &Err(anyhow::anyhow!("nginx is missing: {why:#}")));
             }
@@ -69,11 +72,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     eprintln!("took {:.1} min", started.elapsed().as_secs_f64() / 60.0);
-    eprintln!("experiments: {} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    eprintln!(
+        "tests and experiments: {} passed, {} failed, {} skipped",
+        tally.passed, tally.failed, tally.skipped
+    );
     if tally.failed > 0 {
         anyhow::bail!("{} failed", tally.failed);
     }
     Ok(())
+}
+
+/// Makes the call of cargo that runs every test but those of servers that are skipped.
+fn tests(arguments: &Arguments, servers: &Servers) -> std::process::Command {
+    let mut tests = command::cargo(&["test", "--locked", "--workspace"]);
+    tests.args(["--features", "steadfast-backends/full", "--"]);
+    for skipped in &servers.skipped {
+        tests.args(["--skip", skipped]);
+    }
+    tests.envs(servers.environment.iter().map(|(variable, program)| (variable, program)));
+    if arguments.full {
+        tests.env("STEADFAST_FULL", "1");
+    }
+    tests
 }
 
 impl Tally {

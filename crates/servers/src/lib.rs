@@ -8,9 +8,14 @@
 
 mod error;
 mod locate;
+mod nats;
+mod redis;
 mod server;
 
 pub use error::Error;
 pub use locate::locate;
+pub use nats::Nats;
+pub use nats::NatsSettings;
+pub use redis::Redis;
 pub use server::Launch;
 pub use server::Server;

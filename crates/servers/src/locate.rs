@@ -12,8 +12,10 @@ pub fn locate(program: &'static str, variable: &str, mend: &'static str) -> Resu
         return Ok(path);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let postgres = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .chain(postgres.map(|version| version.path().join("bin")))
         .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
         .ok_or(Error::Missing { program, mend })

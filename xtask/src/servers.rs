@@ -1,0 +1,67 @@
+//! The real servers that tests of drivers stand on: obtained before the tests, or their tests left out by name.
+
+use std::path::PathBuf;
+
+use crate::setup;
+
+/// A server that tests want.
+struct Wanted {
+    name: &'static str,
+    obtain: fn() -> anyhow::Result<PathBuf>,
+    /// The environment variable by which tests find the program.
+    variable: &'static str,
+    /// Whether it comes from a registry that CI's machine always has.
+    required: bool,
+}
+
+/// Each server's tests stand in a module called `with_` and its name.
+const WANTED: [Wanted; 3] = [
+    Wanted {
+        name: "redis",
+        obtain: || setup::obtain(&setup::REDIS),
+        variable: "STEADFAST_REDIS_SERVER",
+        required: true,
+    },
+    Wanted {
+        name: "postgres",
+        obtain: || setup::obtain(&setup::POSTGRES),
+        variable: "STEADFAST_POSTGRES",
+        required: true,
+    },
+    Wanted {
+        name: "nats",
+        obtain: || setup::obtain(&setup::NATS),
+        variable: "STEADFAST_NATS_SERVER",
+        required: true,
+    },
+];
+
+/// What is there and what is not.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    /// The environment by which tests find the programs.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
+    /// Those that are missing though they must not, and why.
+    pub(crate) failed: Vec<String>,
+    /// The test filters of those that are left out.
+    pub(crate) skipped: Vec<String>,
+}
+
+/// Obtains every server that can be had, and says which cannot.
+pub(crate) fn obtain() -> Servers {
+    let mut servers = Servers::default();
+    for wanted in &WANTED {
+        let tests = format!("with_{}::", wanted.name);
+        match (wanted.obtain)() {
+            Ok(program) => servers.environment.push((wanted.variable, program)),
+            Err(why) if wanted.required && setup::must_have() => {
+                servers.failed.push(format!("{} is missing: {why:#}", wanted.name));
+            }
+            Err(why) => {
+                eprintln!("skipped tests {tests}*: {} is missing: {why:#}", wanted.name);
+                servers.skipped.push(tests);
+            }
+        }
+    }
+    servers
+}
