@@ -9,6 +9,8 @@
 mod error;
 mod locate;
 mod nats;
+#[cfg(unix)]
+mod postgres;
 mod redis;
 mod server;
 
@@ -16,6 +18,8 @@ pub use error::Error;
 pub use locate::locate;
 pub use nats::Nats;
 pub use nats::NatsSettings;
+#[cfg(unix)]
+pub use postgres::Postgres;
 pub use redis::Redis;
 pub use server::Launch;
 pub use server::Server;
