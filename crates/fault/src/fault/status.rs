@@ -51,6 +51,11 @@ impl GrpcStatus {
         self.0
     }
 
+    /// Returns the names of all codes, in the order of their numbers.
+    pub fn names() -> &'static [&'static str] {
+        &NAMES
+    }
+
     /// Returns the name, such as `UNAVAILABLE`.
     pub fn name(self) -> &'static str {
         NAMES[usize::from(self.0)]

@@ -81,6 +81,7 @@ impl Run<'_> {
             self.journal.finding(Outcome::Internal, "watch", error.to_string());
         }
         let scraped = scraper.finish().await;
+        scraped.cuts().for_each(|cut| self.journal.note(cut));
         self.evidence.scrapes = scraped.series;
 
         if !stop.is_cancelled() {

@@ -24,14 +24,28 @@ const SERIES_MAX: usize = 200;
 /// Scrapes every process that has metrics until it is finished.
 pub(crate) struct Scraper {
     stop: CancellationToken,
-    tasks: Vec<(String, JoinHandle<Vec<ScrapeSeries>>)>,
+    tasks: Vec<(String, JoinHandle<OfProcess>)>,
 }
+
+/// The series of one process, and whether it has more.
+type OfProcess = (Vec<ScrapeSeries>, bool);
 
 /// All that was scraped.
 pub(crate) struct Scraped {
     pub(crate) series: Vec<ScrapeSeries>,
     /// The processes that have metrics of which not one scrape was answered.
     pub(crate) unreachable: Vec<String>,
+    /// The processes that have more series than are kept.
+    pub(crate) cut: Vec<String>,
+}
+
+impl Scraped {
+    /// Says of which processes not every series was kept.
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = String> {
+        self.cut.iter().map(|process| {
+            format!("{process} has more than {SERIES_MAX} series of metrics; only as many are in the report")
+        })
+    }
 }
 
 impl Scraper {
@@ -53,11 +67,13 @@ impl Scraper {
     /// Stops scraping and returns all series.
     pub(crate) async fn finish(self) -> Scraped {
         self.stop.cancel();
-        let mut all = Scraped { series: Vec::new(), unreachable: Vec::new() };
+        let mut all = Scraped { series: Vec::new(), unreachable: Vec::new(), cut: Vec::new() };
         for (process, task) in self.tasks {
-            let series = task.await.unwrap_or_default();
+            let (series, cut) = task.await.unwrap_or_default();
             if series.is_empty() {
                 all.unreachable.push(process);
+            } else if cut {
+                all.cut.push(process);
             }
             all.series.extend(series);
         }
@@ -74,7 +90,7 @@ struct Target {
 }
 
 impl Target {
-    async fn until_stopped(self) -> Vec<ScrapeSeries> {
+    async fn until_stopped(self) -> OfProcess {
         let client = Client::new(TIMEOUT, BYTES_MAX);
         let mut scrapes = Scrapes::new(SERIES_MAX);
         let mut tick = tokio::time::interval(INTERVAL);
@@ -89,7 +105,9 @@ impl Target {
             };
             scrapes.add(self.run_start.elapsed(), scraped.as_ref());
         }
-        scrapes.into_series().into_iter().map(|series| in_report(&self.process, series)).collect()
+        let cut = scrapes.left_out() > 0;
+        let series = scrapes.into_series().into_iter();
+        (series.map(|series| in_report(&self.process, series)).collect(), cut)
     }
 
     async fn scrape(&self, client: &Client) -> Option<Exposition> {

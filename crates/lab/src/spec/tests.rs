@@ -25,7 +25,7 @@ objectives:
   - {step: create, during: [baseline, inject], success: 99.9%, p99.9: 300ms}
   - {step: read, during: all, success: 99%}
 invariants:
-  - acknowledgedCommands: {step: create, key: $.id, history: {http: "${web.url}/things/${key}", sequence: "$[*].revision"}}
+  - acknowledgedCommands: {step: create, key: $.id, history: {http: "${web.url}/things/${key}", sequence: "$[*].revision"}, exactlyOnce: false}
 "#;
 
 fn read(text: &str) -> Result<Vec<Document>, Diagnostics> {
@@ -173,6 +173,11 @@ fn each_fault_is_told_with_its_place_and_how_to_mend_it() {
         ),
         ("key: $.id", "key: id", "invariants[0].acknowledgedCommands.key: path `id`: a path begins with `$`"),
         ("things/${key}", "things", "history.http: asks for no key; write `${key}` into the URL"),
+        (
+            ", exactlyOnce: false",
+            "",
+            "acknowledgedCommands.history: reads entries that name neither their command nor their kind",
+        ),
         (
             "acknowledgedCommands:",
             "acknowledgdCommands:",
@@ -325,7 +330,7 @@ objectives:
   - {step: create, during: inject, success: 99.9%, p99: 320ms}
   - {step: confirm, during: recover, within: 5s, success: 99.9%, p99: 500ms}
 invariants:
-  - acknowledgedCommands: {step: create, key: $.id, history: {http: "${orders.url}/orders/${key}/events", sequence: "$[*].revision"}, exactlyOnce: true, perKeyOrder: true}
+  - acknowledgedCommands: {step: create, key: $.id, history: {http: "${orders.url}/orders/${key}/events", items: "$", revision: $.revision, kind: $.type, answers: created}, exactlyOnce: true, perKeyOrder: true}
 abort: {when: {burnRate: {over: 14.4, for: 5s}}}
 rollback: {within: 45s, do: [{undoFaults: {}}, {restart: {target: orders}}]}
 "#;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use steadfast_base::units::{HumanDuration, Percentage};
+use steadfast_fault::GrpcStatus;
 
 use super::{Checker, LOAD_MAX};
 use crate::spec::diagnostic::nearest;
@@ -9,25 +10,10 @@ use crate::spec::{Experiment, Fault, FaultKind, KillFault, Phase, ProcessPart, R
 
 const FAULTS_MAX: usize = 64;
 
-/// The codes of gRPC but for OK (<https://grpc.io/docs/guides/status-codes/>).
-const GRPC_CODES: [&str; 16] = [
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
+/// The names of gRPC's codes but for OK.
+fn grpc_failures() -> impl Iterator<Item = &'static str> {
+    GrpcStatus::names().iter().copied().filter(|name| *name != GrpcStatus::OK.name())
+}
 
 pub(super) fn check(experiment: &Experiment, checker: &mut Checker<'_>) {
     if experiment.faults.len() > FAULTS_MAX {
@@ -93,8 +79,10 @@ fn check_kind(fault: &Fault, path: &Path, checker: &mut Checker<'_>) {
         }
         FaultKind::Grpc(grpc) => {
             check_call(checker, path, (grpc.delay, grpc.jitter, grpc.status.is_some(), grpc.percent));
-            if let Some(status) = grpc.status.as_deref().filter(|status| !GRPC_CODES.contains(status)) {
-                let mend = nearest(&status.to_ascii_uppercase(), GRPC_CODES);
+            if let Some(status) =
+                grpc.status.as_deref().filter(|status| !grpc_failures().any(|known| known == *status))
+            {
+                let mend = nearest(&status.to_ascii_uppercase(), grpc_failures());
                 checker.fault(path.field("status"), format!("unknown gRPC status `{status}`"), mend);
             }
             if grpc.method.as_ref().is_some_and(|method| method.is_empty() || method.starts_with('/')) {

@@ -97,7 +97,14 @@ fn check_acknowledged(
         checker.fault(path.field("within"), "is too long", "write at most 1h");
     }
     match (&spec.history, &spec.log) {
-        (Some(history), None) => check_history(history, &path.field("history"), experiment, checker),
+        (Some(history), None) => {
+            check_history(history, &path.field("history"), experiment, checker);
+            if spec.exactly_once && history.command.is_none() && history.answers.is_none() {
+                let problem = "reads entries that name neither their command nor their kind, so `exactlyOnce` cannot be seen";
+                let mend = "add `command`, or `kind` and `answers`, or write `exactlyOnce: false`";
+                checker.fault(path.field("history"), problem, mend);
+            }
+        }
         (None, Some(log)) => check_log(log, &path.field("log"), experiment, checker),
         (None, None) => {
             checker.fault(path.clone(), "does not say how to read the data", "add `log` or `history`");
