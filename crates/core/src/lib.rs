@@ -5,6 +5,7 @@
 
 mod aggregate;
 pub mod bus;
+pub mod cloudevents;
 pub mod delivery;
 mod event;
 pub mod outbox;
