@@ -14,8 +14,11 @@ pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transport;
+mod upcast;
 
 pub use aggregate::Aggregate;
 pub use event::Event;
 pub use event::EventBuilder;
 pub use event::EventId;
+pub use upcast::NotUpcast;
+pub use upcast::Upcast;

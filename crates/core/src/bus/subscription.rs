@@ -58,7 +58,13 @@ impl<T: Clone + 'static> Subscription<T> {
             None => (self.receiver.recv().await?, 0),
         };
         self.ledger.deliver();
-        Some(Delivery::new(message, Arc::clone(&self.topic.name), attempts + 1, None))
+        Some(Delivery::new(
+            message,
+            Arc::clone(&self.topic.name),
+            attempts + 1,
+            None,
+            tokio::time::Instant::now(),
+        ))
     }
 
     /// Gives each message to `handler`, one after the other, until the bus is closed and the queue empty, or the
@@ -108,7 +114,8 @@ impl<T: Clone + 'static> Subscription<T> {
             let topic = Arc::clone(&self.topic.name);
             // The last attempt was dropped, if this is true; elsewhere the message has left the hand by then.
             if *attempts >= attempts_max {
-                let delivery = Delivery::new(message.clone(), topic, *attempts, None);
+                let delivery =
+                    Delivery::new(message.clone(), topic, *attempts, None, tokio::time::Instant::now());
                 self.give_up(delivery, "the handler was dropped".to_owned());
                 return;
             }
@@ -117,7 +124,8 @@ impl<T: Clone + 'static> Subscription<T> {
                 self.ledger.redeliver();
             }
             let attempts = *attempts;
-            let delivery = Delivery::new(message.clone(), topic, attempts, Some(deadline));
+            let delivery =
+                Delivery::new(message.clone(), topic, attempts, Some(deadline), tokio::time::Instant::now());
             let Err(Failure { reason, retryable, retry_after }) =
                 attempt(handler, delivery.clone(), deadline).await
             else {

@@ -1,32 +1,45 @@
 use std::sync::Arc;
 
-use steadfast_base::{Context, ContextMut, Deadline, TraceContext};
+use steadfast_base::TraceContext;
 
 use crate::Event;
 
-/// A payload to be published, with what layers may know of it. Any payload converts into a message without key
+/// A payload to be published, with what layers may know of it. Any payload converts into a message without keys
 /// and trace.
+///
+/// It has two keys. The [key](Self::key) makes a repetition recognisable: no two messages share it. The
+/// [partition key](Self::partition_key) says what the message is about: [`Order::PerKey`](super::Order::PerKey)
+/// keeps order among messages that share it. Neither stands in for the other.
 ///
 /// The payload is held by value, so that a small one costs no allocation; it is cloned for each subscriber but the
 /// last and for each attempt. Give a large one as `Arc<T>`.
 #[derive(Debug, Clone)]
 pub struct Message<T> {
-    payload: T,
-    key: Option<Arc<str>>,
-    operation: Option<Arc<str>>,
-    trace: Option<TraceContext>,
+    pub(crate) payload: T,
+    pub(crate) key: Option<Arc<str>>,
+    pub(crate) partition_key: Option<Arc<str>>,
+    pub(crate) operation: Option<Arc<str>>,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl<T> Message<T> {
     /// Makes a message of `payload`.
     pub fn new(payload: T) -> Self {
-        Self { payload, key: None, operation: None, trace: None }
+        Self { payload, key: None, partition_key: None, operation: None, trace: None }
     }
 
     /// Sets the key that makes a repetition recognisable.
     #[must_use]
     pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Sets what the message is about: messages with the same partition key are handled in order under
+    /// [`Order::PerKey`](super::Order::PerKey).
+    #[must_use]
+    pub fn partition_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.partition_key = Some(key.into());
         self
     }
 
@@ -43,13 +56,30 @@ impl<T> Message<T> {
         self.trace = Some(trace);
         self
     }
+
+    /// Returns the payload.
+    pub fn payload(&self) -> &T {
+        &self.payload
+    }
+
+    /// Takes the payload out.
+    pub fn into_payload(self) -> T {
+        self.payload
+    }
 }
 
 impl Message<Event> {
-    /// Makes a message of an event: its id is the key, its type the operation, its trace the trace.
+    /// Makes a message of an event: its id is the key, its [partition key](Event::partition_key) the partition
+    /// key, its type the operation, its trace the trace.
     pub fn of_event(event: Event) -> Self {
+        // The subject is shared with the event; only the extension attribute costs an allocation.
+        let partition_key = match event.extensions().get("partitionkey") {
+            Some(key) => Some(key.as_str().into()),
+            None => event.subject.clone(),
+        };
         Self {
             key: Some(event.id().to_string().into()),
+            partition_key,
             operation: Some(Arc::clone(&event.kind)),
             trace: event.trace(),
             payload: event,
@@ -60,69 +90,5 @@ impl Message<Event> {
 impl<T> From<T> for Message<T> {
     fn from(payload: T) -> Self {
         Self::new(payload)
-    }
-}
-
-/// One delivery of a message to one subscriber: what a handler gets.
-#[derive(Debug, Clone)]
-pub struct Delivery<T> {
-    message: Message<T>,
-    topic: Arc<str>,
-    attempt: u32,
-    deadline: Option<Deadline>,
-}
-
-impl<T> Delivery<T> {
-    pub(crate) fn new(
-        message: Message<T>,
-        topic: Arc<str>,
-        attempt: u32,
-        deadline: Option<Deadline>,
-    ) -> Self {
-        Self { message, topic, attempt, deadline }
-    }
-
-    /// Returns the payload.
-    pub fn payload(&self) -> &T {
-        &self.message.payload
-    }
-
-    /// Takes the payload out.
-    pub fn into_payload(self) -> T {
-        self.message.payload
-    }
-
-    /// Returns the topic's name.
-    pub fn topic(&self) -> &str {
-        &self.topic
-    }
-
-    /// Returns which attempt this is, counted from 1.
-    pub fn attempt(&self) -> u32 {
-        self.attempt
-    }
-}
-
-impl<T> Context for Delivery<T> {
-    fn deadline(&self) -> Option<Deadline> {
-        self.deadline
-    }
-
-    fn trace(&self) -> Option<TraceContext> {
-        self.message.trace
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.message.key.as_deref()
-    }
-
-    fn operation(&self) -> &str {
-        self.message.operation.as_deref().unwrap_or(&self.topic)
-    }
-}
-
-impl<T> ContextMut for Delivery<T> {
-    fn set_deadline(&mut self, deadline: Deadline) {
-        self.deadline = Some(deadline);
     }
 }

@@ -4,8 +4,8 @@ pub enum Order {
     /// One message after the other, in the order in which they were published.
     #[default]
     Total,
-    /// Messages of one [key](steadfast_base::Context::key) one after the other, others at the same time. Messages
-    /// without a key are in no order.
+    /// Messages with the same [partition key](super::Message::partition_key) one after the other, in the order in
+    /// which they were published, others at the same time. Messages without one are in no order.
     PerKey,
     /// No order: as many at the same time as the concurrency limit allows.
     None,

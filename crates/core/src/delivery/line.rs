@@ -1,0 +1,282 @@
+//! Order `Total`: messages stand in a line, and one run at a time has the turn to handle its head.
+//!
+//! All that must outlive a run that is dropped stands in the line itself, so that the next run goes on from there;
+//! the turn is a lock, which dropping gives back. On the way of a message that is handled at once nothing is
+//! allocated and the clock is read once.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::SystemTime;
+
+use steadfast_base::Rng;
+use tokio::time::Instant;
+
+use super::caller::{self, Caller};
+use super::cause::Failed;
+use super::letters::Fate;
+use super::shared::Shared;
+use super::timer::Timer;
+use super::{Cause, Delivery, Envelope, Inlet, Settled};
+
+/// How many messages are drawn at once; whoever waits for the turn gets it after them.
+const DRAW_MAX: usize = 64;
+
+pub(super) struct Line<T, K> {
+    /// The messages in hand, the next one last.
+    waiting: Vec<Envelope<T, K>>,
+    /// What was drawn and does not stand in line yet, the first one first.
+    drawn: Vec<Envelope<T, K>>,
+    /// How many of those in hand, from the next one on, were attempted together.
+    batch: usize,
+    first_attempted: Option<Instant>,
+    first_failed: Option<SystemTime>,
+    /// What the last attempt failed with; none while it is under way, and so after it was dropped.
+    failed: Option<Failed>,
+    resume_at: Option<Instant>,
+    ended: bool,
+    rng: Rng,
+}
+
+impl<T, K> Line<T, K> {
+    pub(super) fn new(rng: Rng) -> Self {
+        Self {
+            waiting: Vec::new(),
+            drawn: Vec::new(),
+            batch: 0,
+            first_attempted: None,
+            first_failed: None,
+            failed: None,
+            resume_at: None,
+            ended: false,
+            rng,
+        }
+    }
+
+    /// Takes all messages in hand, the next one first.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Envelope<T, K>> {
+        self.absorb();
+        std::mem::take(&mut self.waiting).into_iter().rev()
+    }
+
+    fn absorb(&mut self) {
+        if self.waiting.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut self.drawn);
+            self.waiting.reverse();
+        } else if !self.drawn.is_empty() {
+            self.waiting.splice(0..0, self.drawn.drain(..).rev());
+        }
+    }
+
+    /// Returns the messages of the batch; the last one is the first in order.
+    fn batch_mut(&mut self) -> &mut [Envelope<T, K>] {
+        let start = self.waiting.len() - self.batch;
+        &mut self.waiting[start..]
+    }
+
+    /// Forgets the batch, which is settled.
+    fn settled(&mut self) {
+        self.batch = 0;
+        self.first_attempted = None;
+        self.first_failed = None;
+        self.failed = None;
+        self.resume_at = None;
+    }
+}
+
+pub(super) async fn run<T, I, C>(shared: &Shared<T, I>, caller: &mut C)
+where
+    T: Clone + Send + Sync + 'static,
+    I: Inlet<T>,
+    C: Caller<T>,
+{
+    let mut runner = Runner { shared, caller, timer: pin!(Timer::new()), deliveries: Vec::new(), now: None };
+    loop {
+        let mut line = shared.line.lock().await;
+        loop {
+            if !runner.fill(&mut line).await {
+                return;
+            }
+            runner.handle(&mut line).await;
+            if line.waiting.is_empty() {
+                break;
+            }
+            if !tokio::task::coop::has_budget_remaining() {
+                runner.now = None;
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+        runner.now = None;
+    }
+}
+
+struct Runner<'a, T, I: Inlet<T>, C> {
+    shared: &'a Shared<T, I>,
+    caller: &'a mut C,
+    timer: Pin<&'a mut Timer>,
+    deliveries: Vec<Delivery<T>>,
+    /// The present time, as long as nothing was waited for since it was read.
+    now: Option<Instant>,
+}
+
+impl<T, I, C> Runner<'_, T, I, C>
+where
+    T: Clone + Send + Sync + 'static,
+    I: Inlet<T>,
+    C: Caller<T>,
+{
+    /// Sees to it that messages are in hand; says no once there are none and never will be.
+    async fn fill(&mut self, line: &mut Line<T, I::Ticket>) -> bool {
+        let (size_max, within) = self.caller.batch();
+        let inlet = &*self.shared.inlet;
+        line.absorb();
+        if line.waiting.is_empty() {
+            self.now = None;
+            if line.ended || inlet.draw(DRAW_MAX, &mut line.drawn).await == 0 {
+                line.ended = true;
+                return false;
+            }
+            line.absorb();
+            self.shared.counters.in_hand.set(line.waiting.len() as u64);
+        }
+        if line.batch == 0 && line.waiting.len() < size_max && !line.ended {
+            let until = Instant::now() + within;
+            while line.waiting.len() < size_max && !line.ended {
+                let draw = inlet.draw(size_max - line.waiting.len(), &mut line.drawn);
+                let drawn = tokio::time::timeout_at(until, draw).await;
+                line.ended = drawn == Ok(0);
+                line.absorb();
+                if drawn.is_err() {
+                    break;
+                }
+            }
+            self.now = None;
+            self.shared.counters.in_hand.set(line.waiting.len() as u64);
+        }
+        if line.batch == 0 {
+            line.batch = size_max.min(line.waiting.len());
+        } else if line.failed.as_ref().is_none_or(|failed| failed.retryable) {
+            // Another run may take fewer at a time than the one which was dropped.
+            line.batch = line.batch.min(size_max);
+        }
+        true
+    }
+
+    /// Handles the batch until all of it is settled.
+    async fn handle(&mut self, line: &mut Line<T, I::Ticket>) {
+        loop {
+            self.bury(line).await;
+            if line.batch == 0 {
+                return;
+            }
+            if let Some(at) = line.resume_at {
+                self.now = None;
+                tokio::time::sleep_until(at).await;
+                line.resume_at = None;
+            }
+            line.failed = None;
+            let result = self.attempt(line).await;
+            self.shared.at_work(None);
+            let counters = &self.shared.counters;
+            match result {
+                Ok(()) => {
+                    counters.handled.add(line.batch as u64);
+                    for _ in 0..line.batch {
+                        let envelope = line.waiting.pop().expect("the batch stands in line");
+                        self.shared.inlet.settle(envelope.ticket, Settled::Handled);
+                    }
+                    line.settled();
+                    counters.in_hand.set(line.waiting.len() as u64);
+                    return;
+                }
+                Err(failed) => {
+                    counters.failures.add(line.batch as u64);
+                    self.failed(line, failed);
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self, line: &mut Line<T, I::Ticket>) -> Result<(), Failed> {
+        let Self { shared, caller, timer, deliveries, now } = self;
+        let mut waited = false;
+        let ready = poll_fn(|cx| {
+            let ready = caller::poll_ready(*caller, cx);
+            waited |= ready.is_pending();
+            ready
+        })
+        .await;
+        let start = match *now {
+            Some(now) if !waited => now,
+            _ => Instant::now(),
+        };
+        let first = *line.first_attempted.get_or_insert(start);
+        deliveries.clear();
+        for envelope in line.batch_mut().iter_mut().rev() {
+            envelope.attempts += 1;
+            if envelope.attempts > 1 {
+                shared.counters.retries.add(1);
+            }
+            deliveries.push(shared.delivery(&envelope.message, envelope.attempts, first, start));
+        }
+        ready?;
+        shared.at_work(Some(start));
+        let deadline = start + shared.attempt_timeout;
+        let mut slot = pin!(None);
+        let result = match caller::call(*caller, deliveries, slot.as_mut()) {
+            Err(failed) => Err(failed),
+            Ok(()) => {
+                poll_fn(|cx| {
+                    let polled = caller::poll::<T, C>(slot.as_mut(), cx);
+                    if polled.is_pending() && timer.as_mut().poll_until(deadline, cx).is_ready() {
+                        return Poll::Ready(Err(Failed::transient(Cause::TimedOut)));
+                    }
+                    polled
+                })
+                .await
+            }
+        };
+        caller::clear(slot);
+        let end = Instant::now();
+        *now = Some(end);
+        shared.counters.handler_ns.add(end.saturating_duration_since(start).as_nanos() as u64);
+        result
+    }
+
+    fn failed(&mut self, line: &mut Line<T, I::Ticket>, failed: Failed) {
+        line.first_failed.get_or_insert_with(|| self.shared.now());
+        let attempts = line.batch_mut().last().map_or(1, |first| first.attempts);
+        tracing::debug!(destination = &*self.shared.destination, attempts, cause = %failed.cause, "a handler failed");
+        if failed.retryable {
+            let backoff = self.shared.handling.redelivery.backoff;
+            let wait = backoff.delay(attempts - 1, &mut line.rng).max(failed.retry_after);
+            line.resume_at = Instant::now().checked_add(wait);
+        }
+        line.failed = Some(failed);
+    }
+
+    /// Makes dead letters of those in the batch that get no other attempt.
+    async fn bury(&mut self, line: &mut Line<T, I::Ticket>) {
+        let attempts_max = self.shared.attempts_max;
+        loop {
+            let permanent = line.failed.as_ref().is_some_and(|failed| !failed.retryable);
+            let is_dead = |envelope: &Envelope<T, I::Ticket>| permanent || envelope.attempts >= attempts_max;
+            let Some(offset) = line.batch_mut().iter().rposition(is_dead) else { return };
+            let index = line.waiting.len() - line.batch + offset;
+            self.now = None;
+            let cause = line.failed.as_ref().map_or(Cause::Dropped, |failed| failed.cause.clone());
+            let first_failed = *line.first_failed.get_or_insert_with(|| self.shared.now());
+            let Envelope { message, attempts, .. } = &line.waiting[index];
+            let fate = Fate::Dead { cause, attempts: *attempts, first_failed };
+            self.shared.keep(&self.shared.letter(message, fate)).await;
+            let envelope = line.waiting.remove(index);
+            self.shared.inlet.settle(envelope.ticket, Settled::Dead);
+            self.shared.counters.dead.add(1);
+            line.batch -= 1;
+            if line.batch == 0 {
+                line.settled();
+                self.shared.counters.in_hand.set(line.waiting.len() as u64);
+            }
+        }
+    }
+}
