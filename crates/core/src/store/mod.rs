@@ -37,6 +37,7 @@ pub use position::Position;
 pub use position::Revision;
 pub use query::Direction;
 pub use query::Filter;
+pub use query::Label;
 pub use query::Query;
 pub use query::StoredEvent;
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Position, Revision};
+use super::{NewEvent, Position, Revision};
 use crate::Event;
 
 /// Which events are meant; an empty list means all.
@@ -27,12 +27,38 @@ impl Filter {
 
     /// Says whether `event` in `stream` passes.
     pub fn matches(&self, stream: &str, event: &Event) -> bool {
+        self.passes(stream, event.kind(), event.subject())
+    }
+
+    /// Says whether the event of which `label` is left passes.
+    pub fn matches_label(&self, label: &Label) -> bool {
+        self.passes(&label.stream, &label.kind, label.subject.as_deref())
+    }
+
+    fn passes(&self, stream: &str, kind: &str, subject: Option<&str>) -> bool {
         let passes = |list: &[Arc<str>], value: Option<&str>| {
             list.is_empty() || value.is_some_and(|value| list.iter().any(|name| &**name == value))
         };
         passes(&self.streams, Some(stream))
-            && passes(&self.kinds, Some(event.kind()))
-            && passes(&self.subjects, event.subject())
+            && passes(&self.kinds, Some(kind))
+            && passes(&self.subjects, subject)
+    }
+}
+
+/// What a filter looks at in an event; a store may keep it when the rest of the event is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// The event's type.
+    pub kind: Arc<str>,
+    /// The event's subject, if it has one.
+    pub subject: Option<Arc<str>>,
+}
+
+impl From<NewEvent> for Label {
+    fn from(new: NewEvent) -> Self {
+        Self { stream: new.stream, kind: new.event.kind, subject: new.event.subject }
     }
 }
 

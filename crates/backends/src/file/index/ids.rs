@@ -1,4 +1,5 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 
 /// Where an event stands, and whether it begins or ends its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,52 +10,208 @@ pub(in crate::file) struct Place {
 }
 
 /// The newest event ids and where they stand.
+///
+/// An append looks up, adds and forgets one id per event while the log is locked, so this is a table of its own:
+/// ids lie in the order of their positions, and the slots by which they are found take 8 bytes each, few enough
+/// for most of them to stay in the processor's cache.
 #[derive(Debug)]
 pub(in crate::file) struct Ids {
-    /// The place of each, packed: the position above two bits.
-    positions: HashMap<u128, u64>,
-    /// Oldest first.
-    order: VecDeque<u128>,
+    /// Oldest first, of positions without gap.
+    kept: VecDeque<u128>,
+    /// For each id kept, whether it begins and whether it ends its batch.
+    edges: VecDeque<u8>,
+    /// The position after the newest one kept.
+    next: u64,
+    /// Open addressing with linear probing: a power of two of them, at least half of them empty.
+    slots: Vec<Slot>,
     max: usize,
+    /// Secret, so that nobody can choose ids that meet in one slot.
+    secret: [u64; 2],
 }
+
+/// The upper half is that of the id's hash, the lower one that of its position, so that most comparisons need not
+/// look at the id itself, and none of the moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot(u64);
+
+impl Slot {
+    /// No id: an id's hash has its lowest bit set.
+    const EMPTY: Self = Self(0);
+
+    fn new(hash: u32, position: u64) -> Self {
+        Self(u64::from(hash) << 32 | u64::from(position as u32))
+    }
+
+    fn hash(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+const BEGINS: u8 = 1;
+const ENDS: u8 = 2;
+/// The fewest slots there are.
+const SLOTS_MIN: usize = 64;
 
 impl Ids {
     pub(super) fn new(max: u32) -> Self {
-        Self { positions: HashMap::new(), order: VecDeque::new(), max: max as usize }
+        let random = RandomState::new();
+        Self {
+            kept: VecDeque::new(),
+            edges: VecDeque::new(),
+            next: 1,
+            slots: vec![Slot::EMPTY; SLOTS_MIN],
+            max: max as usize,
+            secret: [random.hash_one(0), random.hash_one(1)],
+        }
     }
 
     pub(in crate::file) fn place(&self, id: u128) -> Option<Place> {
-        let packed = *self.positions.get(&id)?;
-        Some(Place { position: packed >> 2, first: packed & 1 != 0, last: packed & 2 != 0 })
+        let hash = self.hash(id);
+        let mut at = self.home(hash);
+        while self.slots[at] != Slot::EMPTY {
+            if self.slots[at].hash() == hash {
+                let index = self.index(self.slots[at]);
+                if self.kept[index] == id {
+                    let position = self.next - (self.kept.len() - index) as u64;
+                    let edges = self.edges[index];
+                    return Some(Place { position, first: edges & BEGINS != 0, last: edges & ENDS != 0 });
+                }
+            }
+            at = self.after(at);
+        }
+        None
     }
 
-    /// Remembers an id and forgets the oldest if there are too many.
+    /// Remembers an id that is not kept, of the position after the one before, and forgets the oldest if there
+    /// are too many.
     pub(in crate::file) fn add(&mut self, id: u128, place: Place) {
         if self.max == 0 {
             return;
         }
-        if self.order.len() == self.max
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.positions.remove(&oldest);
+        if self.kept.len() == self.max {
+            self.forget_oldest();
         }
-        let packed = place.position << 2 | u64::from(place.last) << 1 | u64::from(place.first);
-        self.positions.insert(id, packed);
-        self.order.push_back(id);
+        if self.kept.len() * 2 >= self.slots.len() {
+            self.grow();
+        }
+        debug_assert!(self.kept.is_empty() || place.position == self.next, "positions have no gap");
+        self.next = place.position + 1;
+        self.kept.push_back(id);
+        self.edges.push_back(u8::from(place.first) * BEGINS | u8::from(place.last) * ENDS);
+        let hash = self.hash(id);
+        self.put(Slot::new(hash, place.position));
+    }
+
+    fn put(&mut self, slot: Slot) {
+        let mut at = self.home(slot.hash());
+        while self.slots[at] != Slot::EMPTY {
+            at = self.after(at);
+        }
+        self.slots[at] = slot;
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(id) = self.kept.pop_front() else { return };
+        self.edges.pop_front();
+        let oldest = Slot::new(self.hash(id), self.next - self.kept.len() as u64 - 1);
+        let mut hole = self.home(oldest.hash());
+        while self.slots[hole] != oldest {
+            hole = self.after(hole);
+        }
+        // Whoever was put further along because the way was taken moves up, or it would not be found any more.
+        let mask = self.slots.len() - 1;
+        let mut at = hole;
+        loop {
+            at = self.after(at);
+            let slot = self.slots[at];
+            if slot == Slot::EMPTY {
+                break;
+            }
+            let way = at.wrapping_sub(self.home(slot.hash())) & mask;
+            if way >= at.wrapping_sub(hole) & mask {
+                self.slots[hole] = slot;
+                hole = at;
+            }
+        }
+        self.slots[hole] = Slot::EMPTY;
+    }
+
+    fn grow(&mut self) {
+        let slots = vec![Slot::EMPTY; self.slots.len() * 2];
+        for slot in std::mem::replace(&mut self.slots, slots) {
+            if slot != Slot::EMPTY {
+                self.put(slot);
+            }
+        }
+    }
+
+    /// Where among those kept the slot's id is. Fewer are kept than there are numbers of 32 bits.
+    fn index(&self, slot: Slot) -> usize {
+        let oldest = self.next - self.kept.len() as u64;
+        (slot.0 as u32).wrapping_sub(oldest as u32) as usize
+    }
+
+    fn home(&self, hash: u32) -> usize {
+        // The lowest bit is always set and tells nothing.
+        (hash >> 1) as usize & (self.slots.len() - 1)
+    }
+
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & (self.slots.len() - 1)
+    }
+
+    fn hash(&self, id: u128) -> u32 {
+        let (low, high) = (id as u64 ^ self.secret[0], (id >> 64) as u64 ^ self.secret[1]);
+        let product = u128::from(low) * u128::from(high);
+        let folded = product as u64 ^ (product >> 64) as u64;
+        ((folded >> 32) as u32 ^ folded as u32) | 1
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn the_newest_are_remembered() {
         let mut ids = Ids::new(3);
-        let place = |id: u64| Place { position: id * 10, first: id == 4, last: id != 3 };
+        let place = |id: u64| Place { position: id + 6, first: id == 4, last: id != 3 };
         (1..=5).for_each(|id| ids.add(u128::from(id), place(id)));
         assert_eq!((ids.place(1), ids.place(2)), (None, None));
         assert!((3..=5).all(|id| ids.place(u128::from(id)) == Some(place(id))));
-        assert_eq!(ids.positions.len(), 3);
+    }
+
+    proptest! {
+        /// Beside a plain map, also where hashes meet and positions pass 32 bits.
+        #[test]
+        fn does_what_a_map_does(
+            added in proptest::collection::hash_set(0_u128..2000, 1..600),
+            max in 0_u32..300,
+            start in (u64::from(u32::MAX) - 300)..u64::from(u32::MAX),
+            secret in prop_oneof![Just([0, 0]), any::<[u64; 2]>()],
+        ) {
+            let mut ids = Ids { secret, ..Ids::new(max) };
+            let added: Vec<u128> = added.into_iter().collect();
+            let mut expected = HashMap::new();
+            for (at, id) in added.iter().enumerate() {
+                let position = start + at as u64;
+                let place = Place { position, first: at % 3 == 0, last: at % 2 == 0 };
+                ids.add(*id, place);
+                expected.insert(*id, place);
+                if let Some(old) = at.checked_sub(max as usize) {
+                    expected.remove(&added[old]);
+                }
+                prop_assert_eq!(ids.place(*id), expected.get(id).copied());
+            }
+            for id in 0..2000 {
+                prop_assert_eq!(ids.place(id), expected.get(&id).copied(), "{}", id);
+            }
+            let taken = ids.slots.iter().filter(|slot| **slot != Slot::EMPTY).count();
+            prop_assert_eq!(taken, expected.len());
+        }
     }
 }
