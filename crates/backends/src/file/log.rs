@@ -160,7 +160,8 @@ impl FileLog {
                 }
             };
             scanned = scan.to;
-            if self.any(scan).await? {
+            // Boxed, for it is large and rare.
+            if Box::pin(self.any(scan)).await? {
                 return Err(Error::Conflict { stream: "".into(), actual: None });
             }
         }

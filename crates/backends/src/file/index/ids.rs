@@ -49,6 +49,8 @@ impl Slot {
 
 const BEGINS: u8 = 1;
 const ENDS: u8 = 2;
+/// One more in so many is kept before the oldest are forgotten together.
+const SURPLUS: usize = 1024;
 /// The fewest slots there are.
 const SLOTS_MIN: usize = 64;
 
@@ -82,14 +84,13 @@ impl Ids {
         None
     }
 
-    /// Remembers an id that is not kept, of the position after the one before, and forgets the oldest if there
-    /// are too many.
+    /// Remembers an id, of the position after the one before, and forgets the oldest if there are too many.
     pub(in crate::file) fn add(&mut self, id: u128, place: Place) {
         if self.max == 0 {
             return;
         }
-        if self.kept.len() == self.max {
-            self.forget_oldest();
+        if self.kept.len() >= self.max + self.max / SURPLUS {
+            self.forget_surplus();
         }
         if self.kept.len() * 2 >= self.slots.len() {
             self.grow();
@@ -108,6 +109,18 @@ impl Ids {
             at = self.after(at);
         }
         self.slots[at] = slot;
+    }
+
+    /// Forgets the oldest until there is room for one more.
+    fn forget_surplus(&mut self) {
+        let surplus = self.kept.len() + 1 - self.max;
+        // Reading all their slots first lets the processor fetch them at the same time and not one by one.
+        let fetched =
+            self.kept.range(..surplus).fold(0, |all, id| all ^ self.slots[self.home(self.hash(*id))].0);
+        std::hint::black_box(fetched);
+        for _ in 0..surplus {
+            self.forget_oldest();
+        }
     }
 
     fn forget_oldest(&mut self) {
