@@ -20,7 +20,7 @@ pub struct Config {
     /// batch is taken when less than this waits, so that one of any size passes in the end.
     pub queue_size_max: Size,
     /// How many of the newest event ids are remembered, to recognise an append that is repeated. Each takes about
-    /// 64 bytes of memory.
+    /// 40 bytes of memory.
     pub deduplicated_events: u32,
     /// Prepares the next segment in the background once half of the present one is full. Without it the append
     /// that needs a new segment waits until it is written full of zeros; a simulation wants that, for then the

@@ -22,7 +22,7 @@ pub(in crate::file) struct Ids {
     edges: VecDeque<u8>,
     /// The position after the newest one kept.
     next: u64,
-    /// Open addressing with linear probing: a power of two of them, at least half of them empty.
+    /// Open addressing with linear probing: a power of two of them, at least three eighths of them empty.
     slots: Vec<Slot>,
     max: usize,
     /// Secret, so that nobody can choose ids that meet in one slot.
@@ -89,16 +89,22 @@ impl Ids {
         if self.max == 0 {
             return;
         }
-        if self.kept.len() >= self.max + self.max / SURPLUS {
+        let most = self.max + self.max / SURPLUS;
+        if self.kept.len() >= most {
             self.forget_surplus();
         }
-        if self.kept.len() * 2 >= self.slots.len() {
+        if self.kept.len() == self.kept.capacity() {
+            let more = (self.kept.len() + SLOTS_MIN).min(most - self.kept.len());
+            self.kept.reserve_exact(more);
+            self.edges.reserve_exact(more);
+        }
+        if self.kept.len() * 8 >= self.slots.len() * 5 {
             self.grow();
         }
         debug_assert!(self.kept.is_empty() || place.position == self.next, "positions have no gap");
         self.next = place.position + 1;
         self.kept.push_back(id);
-        self.edges.push_back(u8::from(place.first) * BEGINS | u8::from(place.last) * ENDS);
+        self.edges.push_back((u8::from(place.first) * BEGINS) | (u8::from(place.last) * ENDS));
         let hash = self.hash(id);
         self.put(Slot::new(hash, place.position));
     }
@@ -196,6 +202,21 @@ mod tests {
         (1..=5).for_each(|id| ids.add(u128::from(id), place(id)));
         assert_eq!((ids.place(1), ids.place(2)), (None, None));
         assert!((3..=5).all(|id| ids.place(u128::from(id)) == Some(place(id))));
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_several_at_once() {
+        const MAX: u64 = 4096;
+        let mut ids = Ids::new(MAX as u32);
+        let place = |position: u64| Place { position, first: true, last: true };
+        for newest in 1..=3 * MAX {
+            ids.add(u128::from(newest), place(newest));
+            let kept = ids.kept.len() as u64;
+            assert!(kept == newest || (MAX..=MAX + 4).contains(&kept), "{kept} of {newest}");
+        }
+        let oldest = 3 * MAX + 1 - ids.kept.len() as u64;
+        assert!((1..oldest).all(|id| ids.place(u128::from(id)).is_none()));
+        assert!((oldest..=3 * MAX).all(|id| ids.place(u128::from(id)) == Some(place(id))));
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! What the log keeps in memory to find events; derived from the segments and rebuilt when they are opened.
 //!
 //! Cost: 8 bytes per event for its stream's list (up to 16 while a list grows), 16 bytes per 16 KiB of log for
-//! checkpoints, about 100 bytes and the name per stream, about 64 bytes per remembered event id.
+//! checkpoints, about 100 bytes and the name per stream, about 40 bytes per remembered event id.
 
 mod ids;
 mod recent;
