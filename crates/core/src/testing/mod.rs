@@ -2,6 +2,7 @@
 
 mod aggregate;
 pub mod store;
+pub mod transport;
 
 pub use aggregate::Given;
 pub use aggregate::When;

@@ -20,6 +20,7 @@ mod capabilities;
 mod error;
 mod event;
 mod link;
+pub mod memory;
 mod receiver;
 mod sink;
 mod source;

@@ -67,7 +67,8 @@ pub trait Receiver: Send + Sync {
     /// Tokens that are unknown or were settled before are ignored.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the transport could not be told; the events may be received again.
+    /// [`Error::Unavailable`] when the transport could not be told, [`Error::Closed`] after closing; the events may be
+    /// received again.
     ///
     /// # Cancel safety
     /// Dropping the future leaves it open which settlements were told.
