@@ -2,6 +2,8 @@
 //!
 //! - `file` (default): [`file::FileLog`], an event store in a folder.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod change;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "http")]

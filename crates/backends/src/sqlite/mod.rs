@@ -1,1 +1,5 @@
 //! SQLite.
+//!
+//! - [`changes`]: changes of its tables as events.
+
+pub mod changes;

@@ -1,1 +1,7 @@
-//! SQLite.
+//! Changes of SQLite as events.
+
+mod changes;
+mod groups;
+mod kill;
+mod support;
+mod values;

@@ -1,0 +1,78 @@
+use rusqlite::Connection;
+use steadfast_backends::sqlite::changes::{Changes, Config};
+use steadfast_core::transport::{Error, Link, Outcome};
+
+use crate::support::{SOON, close, database, handle, open, receive, settle};
+
+const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE TABLE u (id INTEGER PRIMARY KEY)";
+
+fn recorded(connection: &Connection) -> u32 {
+    let sql = "SELECT count(*) FROM steadfast_changes";
+    connection.query_row(sql, [], |row| row.get(0)).expect("it counts")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_group_gets_all_and_what_all_have_handled_is_deleted() {
+    let database = database(TABLE);
+    let changes = database.changes(&["t"]);
+    let (a, b) = (open(&changes, "a").await, open(&changes, "b").await);
+    let other = open(&database.changes(&["u"]), "of another table").await;
+    for id in 0..100 {
+        database.run(&format!("INSERT INTO t VALUES ({id})"));
+    }
+    handle(&*a, 100).await;
+    close(&*a).await;
+    assert_eq!(recorded(&database.connection), 100, "one group needs them still");
+    handle(&*b, 100).await;
+    database.run("INSERT INTO u VALUES (1)");
+    handle(&*other, 1).await;
+    close(&*other).await;
+    close(&*b).await;
+    assert_eq!(recorded(&database.connection), 1, "only what comes after is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_receiver_of_a_group_is_active_and_the_next_goes_on() {
+    let database = database(TABLE);
+    let changes = database.changes(&["t"]);
+    let first = open(&changes, "a").await;
+    database.run("INSERT INTO t VALUES (1), (2)");
+    let received = receive(&*first, 2).await;
+    settle(&*first, &received[..1], Outcome::Handled).await;
+    let second = open(&changes, "a").await;
+    assert_eq!(*second.link().borrow(), Link::Connecting, "it stands by");
+    // Dropped, not closed: what it held goes to the other.
+    drop(first);
+    let again = receive(&*second, 1).await;
+    assert_eq!(again[0].event.subject(), Some("t/2"));
+    close(&*second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_too_far_behind_is_given_up_and_told_so() {
+    let database = database(TABLE);
+    let config = Config { backlog_max: 10, ..database.config(&["t"]) };
+    let changes = Changes::new(config).expect("it is right");
+    close(&*open(&changes, "slow").await).await;
+    let quick = open(&changes, "quick").await;
+    for id in 0..30 {
+        database.run(&format!("INSERT INTO t VALUES ({id})"));
+    }
+    handle(&*quick, 30).await;
+    close(&*quick).await;
+    assert_eq!(recorded(&database.connection), 0, "the disk is not filled for it");
+
+    let slow = open(&changes, "slow").await;
+    let refused = tokio::time::timeout(SOON, slow.receive(1)).await.expect("soon");
+    let error = refused.expect_err("changes are lost to it");
+    assert!(
+        matches!(&error, Error::Rejected { reason, .. } if reason.contains("forget the group")),
+        "{error}"
+    );
+    close(&*slow).await;
+    changes.forget_group("slow").await.expect("it is forgotten");
+    let slow = open(&changes, "slow").await;
+    database.run("INSERT INTO t VALUES (100)");
+    handle(&*slow, 1).await;
+    close(&*slow).await;
+}
