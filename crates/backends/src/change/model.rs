@@ -75,6 +75,7 @@ pub struct Change {
 }
 
 impl Change {
+    #[cfg(feature = "postgres")]
     pub(crate) fn new(table: String, operation: Operation) -> Self {
         Self { table, operation, key: Row::new(), before: None, after: None, unchanged: Vec::new() }
     }

@@ -130,5 +130,5 @@ fn readers_and_writers_killed_at_any_moment_lose_nothing() {
         assert_eq!(next, n + 1, "counter {id}");
     }
     assert!(duplicates <= 64 * kills * 4, "{duplicates} duplicates after {kills} kills");
-    println!("{CHANGES} changes, {kills} kills, {duplicates} duplicates, {:?}", since.elapsed());
+    eprintln!("{CHANGES} changes, {kills} kills, {duplicates} duplicates, {:?}", since.elapsed());
 }

@@ -1,6 +1,7 @@
 //! Changes of SQLite as events.
 
 mod changes;
+mod conformance;
 mod groups;
 mod kill;
 mod support;

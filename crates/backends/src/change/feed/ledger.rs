@@ -105,12 +105,8 @@ impl<P: Position> Ledger<P> {
         self.reach()
     }
 
-    /// Says whether `position` is held or handled.
-    pub(crate) fn knows(&self, position: P) -> bool {
-        matches!(self.entries.get(&position), Some(entry) if !matches!(entry.state, State::Forgotten))
-    }
-
     /// Says whether nothing is unsettled.
+    #[cfg(feature = "postgres")]
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -36,6 +36,7 @@ impl<P: Position> Feed<P> {
     }
 
     /// Is cancelled once the receiver is closed or dropped.
+    #[cfg(feature = "postgres")]
     pub(crate) fn closed(&self) -> &CancellationToken {
         &self.closed
     }
@@ -45,6 +46,7 @@ impl<P: Position> Feed<P> {
     }
 
     /// Waits until events may be read.
+    #[cfg(feature = "postgres")]
     pub(crate) async fn has_room(&self) -> usize {
         loop {
             let mut drained = std::pin::pin!(self.drained.notified());
@@ -67,12 +69,8 @@ impl<P: Position> Feed<P> {
         self.state.lock().ledger.pass(position)
     }
 
-    /// Says whether `position` is held or handled.
-    pub(crate) fn knows(&self, position: P) -> bool {
-        self.state.lock().ledger.knows(position)
-    }
-
     /// Says whether nothing is unsettled.
+    #[cfg(feature = "postgres")]
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().ledger.is_empty()
     }

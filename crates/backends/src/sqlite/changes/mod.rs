@@ -13,7 +13,8 @@
 //!
 //! **A group** has one active receiver at a time; others of the same group stand by, in whatever process, and the next
 //! goes on when it closes or dies. That is told by a lock on a file beside the database, which the operating system
-//! gives up with the process. Each group gets all changes.
+//! gives up with the process. Each group gets all changes. Since one receiver does all the work of its group, the source does
+//! not declare [`groups`](steadfast_core::transport::Capabilities::groups).
 //!
 //! **The event**: type `sqlite.row.inserted`, `.updated` or `.deleted`; the subject is table and key, such as
 //! `orders/7`; the data is a [`Change`](crate::change::Change); the extension `sequence` is the change's number; the

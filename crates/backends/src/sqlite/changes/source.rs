@@ -126,7 +126,7 @@ impl Source for Changes {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(Ordering::Total, Durability::Durable).groups().seek().resumes()
+        Capabilities::new(Ordering::Total, Durability::Durable).seek().resumes()
     }
 
     fn open<'a>(&'a self, subscribe: &'a Subscribe) -> BoxFuture<'a, Result<Box<dyn Receiver>, Error>> {
