@@ -17,6 +17,7 @@
 //! - A handler never sees how an event is acknowledged: [`Receiver::settle`] is called by whoever runs handlers.
 
 mod capabilities;
+mod consumer;
 mod error;
 mod event;
 mod link;
@@ -28,6 +29,8 @@ mod watermark;
 
 pub use capabilities::Capabilities;
 pub use capabilities::Ordering;
+pub use consumer::Consumer;
+pub use consumer::Report;
 pub use error::Error;
 pub use link::Link;
 pub use link::LinkState;

@@ -1,0 +1,10 @@
+//! Consumers: what a receiver gets goes to handlers, and what became of it back to the transport.
+
+mod inlet;
+mod report;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use report::Report;
+pub use run::Consumer;

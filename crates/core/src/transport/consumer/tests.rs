@@ -1,0 +1,188 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use steadfast_base::{Class, Classify, Deadline};
+use tokio_util::sync::CancellationToken;
+
+use super::{Consumer, Report};
+use crate::Event;
+use crate::delivery::{Delivery, Handling, MemoryDeadLetters, Order, Redelivery};
+use crate::store::Durability;
+use crate::transport::memory::{Broker, Config};
+use crate::transport::{Error, Subscribe};
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is {0:?}")]
+struct Failed(Class);
+
+impl Classify for Failed {
+    fn classify(&self) -> Class {
+        self.0
+    }
+}
+
+fn event(key: u32, number: u32) -> Event {
+    Event::new("/test", "test.sent").subject(key.to_string()).data("text/plain", number.to_string())
+}
+
+async fn send(broker: &Broker, events: &[Event]) {
+    let deadline = Deadline::within(Duration::from_secs(10));
+    broker.sink("topic").send(events, Durability::Accepted, deadline).await.expect("the broker is up");
+}
+
+fn consumer(broker: &Broker, handling: Handling<Event>) -> Consumer {
+    Consumer::new(broker.source("topic"), Subscribe::new("group"), handling)
+}
+
+/// Waits until the group has nothing left to handle.
+async fn until_backlog_is(broker: &Broker, count: usize) {
+    while broker.backlog("topic", "group") != Some(count) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_acknowledges_what_was_handled_and_gives_back_the_rest() {
+    let broker = Broker::new(Config::default());
+    send(&broker, &(0..100).map(|number| event(0, number)).collect::<Vec<_>>()).await;
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    let seen = Mutex::new(Vec::new());
+    let handler = |delivery: Delivery<Event>| {
+        let number = String::from_utf8_lossy(delivery.payload().data()).parse::<u32>().expect("a number");
+        let stop = stop.clone();
+        seen.lock().push(number);
+        async move {
+            if number == 30 {
+                // What is in hand from here on is not handled before the drain ends.
+                stop.cancel();
+                std::future::pending::<()>().await;
+            }
+            Ok::<(), Failed>(())
+        }
+    };
+    let first = consumer(&broker, Handling::default()).run_fn(handler, cancel).await.expect("it ran");
+    assert_eq!((first.handled, first.dead, first.untold), (30, 0, 0), "{first:?}");
+    assert!(first.released > 0, "{first:?}");
+    assert_eq!(broker.backlog("topic", "group"), Some(70), "acknowledged is what was handled");
+
+    let cancel = CancellationToken::new();
+    let rest = Mutex::new(Vec::<u32>::new());
+    let second = consumer(&broker, Handling::default());
+    let second = second.run_fn(
+        |delivery: Delivery<Event>| {
+            rest.lock().push(String::from_utf8_lossy(delivery.payload().data()).parse().expect("a number"));
+            async { Ok::<(), Failed>(()) }
+        },
+        cancel.clone(),
+    );
+    let (second, ()) = tokio::join!(second, async {
+        until_backlog_is(&broker, 0).await;
+        cancel.cancel();
+    });
+    assert_eq!(second.expect("it ran"), Report { handled: 70, ..Report::default() });
+    assert_eq!(
+        *rest.lock(),
+        (30..100).collect::<Vec<u32>>(),
+        "in order, from the first that was not handled"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_is_acknowledged_after_it_is_kept() {
+    let broker = Broker::new(Config::default());
+    send(&broker, &[event(0, 0), event(1, 0), event(2, 0)]).await;
+    let letters = Arc::new(MemoryDeadLetters::new(10));
+    let redelivery = Redelivery { attempts_max: 3, ..Redelivery::default() };
+    let handling = Handling { redelivery, dead_letters: letters.clone(), ..Handling::default() };
+    let attempts = AtomicU64::new(0);
+    let cancel = CancellationToken::new();
+    let handler = |delivery: Delivery<Event>| {
+        let fails = delivery.payload().subject() == Some("1");
+        attempts.fetch_add(1, Ordering::Relaxed);
+        async move { if fails { Err(Failed(Class::Transient)) } else { Ok(()) } }
+    };
+    let consumer = consumer(&broker, handling);
+    let (report, ()) = tokio::join!(consumer.run_fn(handler, cancel.clone()), async {
+        until_backlog_is(&broker, 0).await;
+        cancel.cancel();
+    });
+    assert_eq!(report.expect("it ran"), Report { handled: 2, dead: 1, ..Report::default() });
+    assert_eq!(attempts.load(Ordering::Relaxed), 2 + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_connections_and_failing_handlers_lose_nothing_and_keep_order() {
+    let broker = Broker::new(Config::default());
+    let (keys, count) = (8, 60);
+    let newest = Mutex::new(vec![None; keys as usize]);
+    let cancel = CancellationToken::new();
+    let handling = Handling { order: Order::PerKey, ..Handling::default() };
+    let fails = AtomicU64::new(0);
+    let handler = |delivery: Delivery<Event>| {
+        let key: usize = delivery.payload().subject().and_then(|key| key.parse().ok()).expect("a key");
+        let number: u32 = String::from_utf8_lossy(delivery.payload().data()).parse().expect("a number");
+        let (newest, fails) = (&newest, &fails);
+        async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if fails.fetch_add(1, Ordering::Relaxed) % 7 == 0 {
+                return Err(Failed(Class::Transient));
+            }
+            let newest = &mut newest.lock()[key];
+            // One that comes again after a lost acknowledgement is behind; none is ahead.
+            assert!(number <= newest.map_or(0, |newest| newest + 1), "key {key}: {number} after {newest:?}");
+            *newest = (*newest).max(Some(number));
+            Ok(())
+        }
+    };
+    let consumer = consumer(&broker, handling);
+    let (report, ()) = tokio::join!(consumer.run_fn(handler, cancel.clone()), async {
+        for number in 0..count {
+            send(&broker, &(0..keys).map(|key| event(key, number)).collect::<Vec<_>>()).await;
+            if number % 20 == 10 {
+                broker.cut();
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                broker.restore();
+            }
+        }
+        until_backlog_is(&broker, 0).await;
+        cancel.cancel();
+    });
+    let report = report.expect("it ran");
+    assert!(report.handled >= u64::from(keys * count), "{report:?}");
+    assert_eq!(*newest.lock(), vec![Some(count - 1); keys as usize]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_waits_for_a_source_and_ends_when_cancelled_meanwhile() {
+    let broker = Broker::new(Config::default());
+    broker.cut();
+    let cancel = CancellationToken::new();
+    let consumer = consumer(&broker, Handling::default());
+    let handler = |_: Delivery<Event>| async { Ok::<(), Failed>(()) };
+    let (report, ()) = tokio::join!(consumer.run_fn(handler, cancel.clone()), async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        cancel.cancel();
+    });
+    assert_eq!(report.expect("it was cancelled"), Report::default());
+
+    let cancel = CancellationToken::new();
+    let (report, ()) = tokio::join!(consumer.run_fn(handler, cancel.clone()), async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        broker.restore();
+        while broker.backlog("topic", "group").is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        send(&broker, &[event(0, 0)]).await;
+        until_backlog_is(&broker, 0).await;
+        cancel.cancel();
+    });
+    assert_eq!(report.expect("it ran"), Report { handled: 1, ..Report::default() });
+}
+
+#[allow(dead_code, reason = "it need only compile")]
+fn a_run_can_be_spawned(consumer: Arc<Consumer>) -> impl Future<Output = Result<Report, Error>> + Send {
+    async move { consumer.run_fn(|_| async { Ok::<(), Failed>(()) }, CancellationToken::new()).await }
+}
