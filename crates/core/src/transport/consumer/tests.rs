@@ -182,7 +182,12 @@ async fn it_waits_for_a_source_and_ends_when_cancelled_meanwhile() {
     assert_eq!(report.expect("it ran"), Report { handled: 1, ..Report::default() });
 }
 
-#[allow(dead_code, reason = "it need only compile")]
-fn a_run_can_be_spawned(consumer: Arc<Consumer>) -> impl Future<Output = Result<Report, Error>> + Send {
-    async move { consumer.run_fn(|_| async { Ok::<(), Failed>(()) }, CancellationToken::new()).await }
+#[tokio::test]
+async fn a_run_can_be_spawned() {
+    let consumer = consumer(&Broker::new(Config::default()), Handling::default());
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let run = async move { consumer.run_fn(|_| async { Ok::<(), Error>(()) }, cancel).await };
+    let report = tokio::spawn(run).await.expect("it does not panic").expect("it was cancelled");
+    assert_eq!(report, Report::default());
 }
