@@ -38,9 +38,16 @@ pub(crate) fn run(arguments: &Prove) -> Result<Outcome, Failure> {
     let interrupt = CancellationToken::new();
     let last_words = "ended at once; the watchdog undoes what is open";
     runtime.spawn(signals::end_on_signals(interrupt.clone(), last_words));
-    let mut reports = Vec::new();
+    let mut reports: Vec<Report> = Vec::new();
     for (document, folder) in documents.iter().zip(&folders.each) {
         if interrupt.is_cancelled() {
+            break;
+        }
+        if let Some(broken) = reports.last().filter(|report| report.verdict.outcome == Outcome::NotRestored) {
+            print::aside(&format!(
+                "\n{} and what follows is not run: {} left the system as it should not be; see `steadfast recover`",
+                document.experiment.metadata.name, broken.run.name
+            ));
             break;
         }
         let quiet = arguments.gate;

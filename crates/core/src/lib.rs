@@ -10,6 +10,7 @@ pub mod delivery;
 mod event;
 pub mod outbox;
 pub mod process;
+pub mod schedule;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
