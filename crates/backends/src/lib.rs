@@ -21,3 +21,8 @@ pub mod redis;
 pub mod sqlite;
 #[cfg(feature = "timer")]
 pub mod timer;
+mod secret;
+mod tls;
+
+pub use secret::Secret;
+pub use tls::Tls;

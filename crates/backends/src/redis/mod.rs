@@ -1,1 +1,46 @@
-//! Redis Streams.
+//! Redis Streams, Redis 6.2 or later.
+//!
+//! # How events lie there
+//! A stream has no partitions, so the keys are spread over [`Config::shards`] streams, `STREAM:0`, `STREAM:1` and so
+//! on (`STREAM` itself if there is one). An entry has the fields `ce_NAME` of each attribute and `data`. An entry that
+//! is no event is put aside into the stream `STREAM:refused` and acknowledged, so that it blocks nothing.
+//!
+//! # Order and groups
+//! A shard belongs to one receiver of a group at a time: a lease in Redis says to which. Receivers share the shards
+//! fairly, and share them anew when one comes or goes; a shard moves once nothing of it is in flight. Asking who owns a
+//! shard and reading from it is one step within Redis, so a receiver that was paused beyond its lease takes nothing
+//! from the next owner. The next owner first claims, in order, what was handed out and not acknowledged, and reads on
+//! after that. So events of one key are received in order, whatever dies; with one shard, all events.
+//!
+//! A receiver that is closed gives its shards back at once; one that dies is waited for for [`Config::lease`].
+//!
+//! # Durability
+//! Sending promises [`Durability::Accepted`](steadfast_core::store::Durability::Accepted), unless the server is known
+//! to sync: see [`Persistence`]. A group's progress is as durable as the events: after losing some of it, events are
+//! received again.
+//!
+//! # Back-pressure
+//! A shard holds [`Config::length_max`] events. What every group has handled is deleted when room is needed; where that
+//! frees nothing, sending waits. A shard that no group has subscribed to keeps all that it holds.
+
+mod config;
+mod connector;
+mod entry;
+mod error;
+mod group;
+mod names;
+mod reader;
+mod receiver;
+mod script;
+mod sink;
+mod source;
+mod state;
+
+pub use config::Config;
+pub use config::Persistence;
+pub use config::WhenFull;
+pub use sink::RedisSink;
+pub use source::RedisSource;
+
+/// The name by which OpenTelemetry knows it.
+const SYSTEM: &str = "redis";

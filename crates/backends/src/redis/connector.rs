@@ -1,0 +1,264 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
+    RedisError, TlsCertificates,
+};
+use steadfast_base::{Backoff, Classify, Rng, Seed};
+use steadfast_core::transport::{Error, Link, LinkState, link};
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use super::{Config, Persistence, SYSTEM, error, names};
+use crate::Tls;
+
+/// One connection that is made again with back-off when it is lost.
+pub(super) struct Connector {
+    client: Client,
+    config: Config,
+    answer_within: Duration,
+    link: watch::Sender<Link>,
+    slot: Mutex<Slot>,
+}
+
+struct Slot {
+    connection: Option<MultiplexedConnection>,
+    /// Which connection this is, so that a late word about an earlier one does not end it.
+    generation: u64,
+    failures: u32,
+    again_at: Instant,
+    rng: Rng,
+}
+
+/// A connection, and which one it is.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) commands: MultiplexedConnection,
+    pub(super) generation: u64,
+}
+
+impl Connector {
+    /// Makes a connector whose answers may take `extra` longer than usual, for commands that block.
+    pub(super) fn new(config: &Config, extra: Duration) -> Result<Self, Error> {
+        config.check()?;
+        let seed = config.seed.map_or_else(Seed::random, Seed::new);
+        Ok(Self {
+            client: client(config)?,
+            config: config.clone(),
+            answer_within: config.answer_within.0 + extra,
+            link: link().0,
+            slot: Mutex::new(Slot {
+                connection: None,
+                generation: 0,
+                failures: 0,
+                again_at: Instant::now(),
+                rng: seed.stream("redis"),
+            }),
+        })
+    }
+
+    pub(super) fn link(&self) -> LinkState {
+        self.link.subscribe()
+    }
+
+    pub(super) fn closed(&self) {
+        self.link.send_replace(Link::Closed);
+    }
+
+    /// Returns the connection; makes one, after the back-off that is due, if there is none. One attempt.
+    pub(super) async fn get(&self) -> Result<Connection, Error> {
+        let mut slot = self.slot.lock().await;
+        if let Some(commands) = &slot.connection {
+            return Ok(Connection { commands: commands.clone(), generation: slot.generation });
+        }
+        tokio::time::sleep_until(slot.again_at).await;
+        match self.connect().await {
+            Ok(commands) => {
+                slot.failures = 0;
+                slot.generation += 1;
+                slot.connection = Some(commands.clone());
+                self.link.send_replace(Link::Up);
+                Ok(Connection { commands, generation: slot.generation })
+            }
+            Err(error) => {
+                let Slot { failures, rng, .. } = &mut *slot;
+                let wait = Backoff::default().delay(*failures, rng);
+                *failures = failures.saturating_add(1);
+                slot.again_at = Instant::now() + wait;
+                self.down(slot.failures, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the connection, trying until there is one.
+    ///
+    /// # Errors
+    /// What waiting cannot mend.
+    pub(super) async fn up(&self) -> Result<Connection, Error> {
+        loop {
+            match self.get().await {
+                Err(error) if error.classify().is_retryable() => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Runs `command` on a connection; takes that for lost if the command says so.
+    pub(super) async fn run<T, F>(
+        &self,
+        connection: &Connection,
+        command: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Result<T, RedisError>
+    where
+        F: Future<Output = Result<T, RedisError>>,
+    {
+        let result = command(connection.commands.clone()).await;
+        if let Err(error) = &result
+            && error::is_connection_lost(error)
+        {
+            self.lost(connection.generation, error).await;
+        }
+        result
+    }
+
+    async fn lost(&self, generation: u64, error: &RedisError) {
+        let mut slot = self.slot.lock().await;
+        if slot.generation == generation && slot.connection.take().is_some() {
+            // The first attempt follows at once, those after it with back-off.
+            slot.again_at = Instant::now();
+            self.down(0, &error::map(error));
+        }
+    }
+
+    fn down(&self, attempts: u32, error: &Error) {
+        let reason: Arc<str> = error.to_string().into();
+        tracing::debug!(system = SYSTEM, attempts, %reason, "the connection is down");
+        self.link.send_replace(Link::Down { attempts, reason });
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, Error> {
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.config.answer_within.0))
+            .set_response_timeout(Some(self.answer_within));
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&settings);
+        // The driver bounds each of its steps; this bounds all of them.
+        let connecting = tokio::time::timeout(self.config.answer_within.0, connecting);
+        let mut connection = connecting
+            .await
+            .map_err(|_| error::unavailable("connecting took too long"))?
+            .map_err(|error| error::map(&error))?;
+        self.check(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Checks that the server is what the configuration says.
+    async fn check(&self, connection: &mut MultiplexedConnection) -> Result<(), Error> {
+        let shards: u32 = ::redis::pipe()
+            .cmd("SETNX")
+            .arg(names::shards(&self.config))
+            .arg(self.config.shards)
+            .ignore()
+            .cmd("GET")
+            .arg(names::shards(&self.config))
+            .query_async::<(u32,)>(connection)
+            .await
+            .map_err(|error| error::map(&error))?
+            .0;
+        if shards != self.config.shards {
+            return wrong("shards", format!("the stream has {shards}, and keeps them"));
+        }
+        match self.config.persistence {
+            Persistence::Unknown => Ok(()),
+            Persistence::AppendFsyncAlways => {
+                for (setting, wanted) in
+                    [("appendonly", "yes"), ("appendfsync", "always"), ("no-appendfsync-on-rewrite", "no")]
+                {
+                    let found = setting_of(connection, setting).await?;
+                    if found != wanted {
+                        return wrong(
+                            "persistence",
+                            format!("the server has `{setting} {found}`; set `{wanted}`"),
+                        );
+                    }
+                }
+                Ok(())
+            }
+            Persistence::WaitAof => {
+                // With nothing written it answers at once, or says that it is unknown or that there is no file.
+                let asked: Result<(u32, u32), RedisError> =
+                    ::redis::cmd("WAITAOF").arg(1).arg(0).arg(1).query_async(connection).await;
+                match asked {
+                    Ok(_) => Ok(()),
+                    Err(error) if error::is_connection_lost(&error) => Err(error::map(&error)),
+                    Err(error) => wrong("persistence", format!("the server cannot WAITAOF: {error}")),
+                }
+            }
+        }
+    }
+}
+
+async fn setting_of(connection: &mut MultiplexedConnection, setting: &str) -> Result<String, Error> {
+    let answer: Result<Vec<String>, RedisError> =
+        ::redis::cmd("CONFIG").arg("GET").arg(setting).query_async(connection).await;
+    match answer {
+        Ok(pair) => Ok(pair.into_iter().nth(1).unwrap_or_default()),
+        Err(error) if error::is_connection_lost(&error) => Err(error::map(&error)),
+        Err(error) => wrong("persistence", format!("cannot be checked, for `CONFIG GET` is refused: {error}")),
+    }
+}
+
+fn wrong<T>(field: &'static str, problem: String) -> Result<T, Error> {
+    Err(Error::Configuration { system: SYSTEM, field, problem })
+}
+
+fn client(config: &Config) -> Result<Client, Error> {
+    let problem = |problem: &str| Error::Configuration {
+        system: SYSTEM,
+        field: "address",
+        problem: problem.to_owned(),
+    };
+    let (host, port) = config.address.rsplit_once(':').ok_or_else(|| problem("write HOST:PORT"))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port: u16 = port.parse().map_err(|_| problem("the port is no number"))?;
+    let mut settings = RedisConnectionInfo::default().set_db(config.database.into());
+    if let Some(username) = &config.username {
+        settings = settings.set_username(username);
+    }
+    if let Some(password) = &config.password {
+        settings = settings.set_password(password.reveal());
+    }
+    let address = match config.tls {
+        None => ConnectionAddr::Tcp(host, port),
+        Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+    };
+    let info = address.into_connection_info().map_err(|error| error::map(&error))?.set_redis_settings(settings);
+    let client = match &config.tls {
+        None => Client::open(info),
+        Some(tls) => Client::build_with_tls(info, certificates(tls)?),
+    };
+    client.map_err(|error| error::map(&error))
+}
+
+fn certificates(tls: &Tls) -> Result<TlsCertificates, Error> {
+    let read = |field, path: &std::path::Path| {
+        std::fs::read(path).map_err(|error| Error::Configuration {
+            system: SYSTEM,
+            field,
+            problem: format!("{}: {error}", path.display()),
+        })
+    };
+    let root_cert = tls.authority.as_deref().map(|path| read("tls.authority", path)).transpose()?;
+    let client_tls = match (&tls.certificate, &tls.key) {
+        (Some(certificate), Some(key)) => Some(ClientTlsConfig {
+            client_cert: read("tls.certificate", certificate)?,
+            client_key: read("tls.key", key)?,
+        }),
+        (None, None) => None,
+        _ => return wrong("tls", "give both `certificate` and `key`, or neither".to_owned()),
+    };
+    Ok(TlsCertificates { client_tls, root_cert })
+}
