@@ -17,11 +17,11 @@ pub mod nats;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod secret;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "timer")]
 pub mod timer;
-mod secret;
 mod tls;
 
 pub use secret::Secret;

@@ -13,6 +13,7 @@ mod nats;
 mod postgres;
 mod redis;
 mod server;
+mod spawn;
 
 pub use error::Error;
 pub use locate::locate;

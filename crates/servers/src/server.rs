@@ -116,7 +116,7 @@ impl Server {
         command.args(["--pdeathsig", "KILL", "--"]).arg(&self.launch.program).args(&self.launch.arguments);
         command.envs(self.launch.environment.iter().cloned()).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        self.child = Some(command.spawn().map_err(failed)?);
+        self.child = Some(crate::spawn::spawn(command).map_err(failed)?);
         self.wait_until_ready()
     }
 
@@ -194,6 +194,15 @@ mod tests {
         let folder = server.folder().to_owned();
         drop(server);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_server_outlives_the_thread_that_started_it() {
+        let start = || Server::start("python3", python, Server::accepts).expect("python starts");
+        let server = std::thread::spawn(start).join().expect("it does not panic");
+        // The signal, if there was one, was sent before the thread could be joined; this lets it arrive.
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(Server::accepts(server.address()));
     }
 
     #[test]

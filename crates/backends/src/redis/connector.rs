@@ -207,7 +207,9 @@ async fn setting_of(connection: &mut MultiplexedConnection, setting: &str) -> Re
     match answer {
         Ok(pair) => Ok(pair.into_iter().nth(1).unwrap_or_default()),
         Err(error) if error::is_connection_lost(&error) => Err(error::map(&error)),
-        Err(error) => wrong("persistence", format!("cannot be checked, for `CONFIG GET` is refused: {error}")),
+        Err(error) => {
+            wrong("persistence", format!("cannot be checked, for `CONFIG GET` is refused: {error}"))
+        }
     }
 }
 
@@ -235,7 +237,8 @@ fn client(config: &Config) -> Result<Client, Error> {
         None => ConnectionAddr::Tcp(host, port),
         Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
     };
-    let info = address.into_connection_info().map_err(|error| error::map(&error))?.set_redis_settings(settings);
+    let info =
+        address.into_connection_info().map_err(|error| error::map(&error))?.set_redis_settings(settings);
     let client = match &config.tls {
         None => Client::open(info),
         Some(tls) => Client::build_with_tls(info, certificates(tls)?),

@@ -5,22 +5,27 @@ use steadfast_core::transport::Error;
 
 use super::SYSTEM;
 
-pub(super) fn unavailable(reason: impl ToString) -> Error {
-    Error::Unavailable { system: SYSTEM, reason: reason.to_string() }
+pub(super) fn unavailable(reason: impl Into<String>) -> Error {
+    Error::Unavailable { system: SYSTEM, reason: reason.into() }
 }
 
 /// Says whether the connection has to be made again.
 pub(super) fn is_connection_lost(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_timeout() || error.kind() == ErrorKind::Parse
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
+        || error.kind() == ErrorKind::Parse
 }
 
 pub(super) fn map(error: &RedisError) -> Error {
     if is_connection_lost(error) {
-        return unavailable(error);
+        return unavailable(error.to_string());
     }
     let reason = error.to_string();
     match error.code() {
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED") => return Error::Denied { system: SYSTEM, reason },
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED") => {
+            return Error::Denied { system: SYSTEM, reason };
+        }
         Some("OOM") => return Error::Overloaded { system: SYSTEM, retry_after: None },
         Some("MISCONF" | "NOREPLICAS" | "BUSY" | "UNKILLABLE" | "NOGROUP") => return unavailable(reason),
         _ => {}

@@ -88,7 +88,12 @@ impl Group {
     ) -> Result<(), Error> {
         for stream in &self.streams {
             let mut create = ::redis::cmd("XGROUP");
-            create.arg("CREATE").arg(stream).arg(&*self.name).arg(if oldest { "0" } else { "$" }).arg("MKSTREAM");
+            create
+                .arg("CREATE")
+                .arg(stream)
+                .arg(&*self.name)
+                .arg(if oldest { "0" } else { "$" })
+                .arg("MKSTREAM");
             let created: Result<(), RedisError> = connector
                 .run(connection, |mut commands| async move { create.query_async(&mut commands).await })
                 .await;
@@ -118,11 +123,20 @@ impl Group {
         let mut answer = answer.into_iter();
         let epoch = answer.next().unwrap_or_default();
         let quota = answer.next().and_then(|quota| usize::try_from(quota).ok()).unwrap_or_default();
-        Ok(Lease { epoch, quota, owned: answer.filter_map(|shard| u32::try_from(shard).ok()).collect(), until })
+        Ok(Lease {
+            epoch,
+            quota,
+            owned: answer.filter_map(|shard| u32::try_from(shard).ok()).collect(),
+            until,
+        })
     }
 
     /// Gives everything back.
-    pub(super) async fn leave(&self, connector: &Connector, connection: &Connection) -> Result<(), RedisError> {
+    pub(super) async fn leave(
+        &self,
+        connector: &Connector,
+        connection: &Connection,
+    ) -> Result<(), RedisError> {
         let mut invocation = script::LEAVE.prepare_invoke();
         invocation.key(&self.owners).key(&self.members);
         for stream in &self.streams {
@@ -234,7 +248,13 @@ impl Group {
                 _ => &[],
             });
         }
-        pipeline.ignore().cmd("XACK").arg(self.stream(shard)).arg(&*self.name).arg(read.id.to_string()).ignore();
+        pipeline
+            .ignore()
+            .cmd("XACK")
+            .arg(self.stream(shard))
+            .arg(&*self.name)
+            .arg(read.id.to_string())
+            .ignore();
         connector
             .run(connection, |mut commands| async move { pipeline.query_async(&mut commands).await })
             .await

@@ -257,7 +257,8 @@ impl Reader {
     async fn read(&mut self, connection: &Connection) -> Result<bool, RedisError> {
         let (mut shards, room) = {
             let state = self.shared.state.lock();
-            let readable = state.shards.iter().filter(|(_, shard)| !shard.giving && shard.claim_after.is_none());
+            let readable =
+                state.shards.iter().filter(|(_, shard)| !shard.giving && shard.claim_after.is_none());
             (readable.map(|(name, _)| *name).collect::<Vec<_>>(), state.room())
         };
         if shards.is_empty() || room == 0 {

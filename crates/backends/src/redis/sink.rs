@@ -209,7 +209,11 @@ impl Shared {
             })
             .await
             .map_err(|error| error::map(&error))?;
-        if local > 0 { Ok(Durability::Durable) } else { Err(error::unavailable("the file was not synced in time")) }
+        if local > 0 {
+            Ok(Durability::Durable)
+        } else {
+            Err(error::unavailable("the file was not synced in time"))
+        }
     }
 }
 

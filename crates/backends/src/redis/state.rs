@@ -199,9 +199,4 @@ impl State {
             }
         }
     }
-
-    /// Says whether anything is to be told.
-    pub(super) fn has_words(&self) -> bool {
-        !self.words.is_empty()
-    }
 }

@@ -1,0 +1,172 @@
+//! The same question to every broker: killed with SIGKILL in mid-stream and started again, is anything lost, or out
+//! of order?
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use steadfast_base::{Classify, Deadline};
+use steadfast_core::transport::{Outcome, Receiver, Settlement, Sink, Source, Subscribe};
+use steadfast_core::{Event, EventId};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+const KEYS: u32 = 100;
+const PER_KEY: u32 = 100;
+const BATCH: usize = 50;
+const RECEIVERS: usize = 2;
+/// After how many events the server is killed.
+const KILL_AFTER: u32 = 3_000;
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// What has been received, event by event, as a group of receivers saw it.
+#[derive(Default)]
+struct Seen {
+    /// Per key the number that comes next.
+    next: HashMap<String, u32>,
+    distinct: u32,
+    duplicates: u32,
+    wrong: Vec<String>,
+}
+
+impl Seen {
+    fn record(&mut self, event: &Event) {
+        let key = event.partition_key().unwrap_or_default().to_owned();
+        let number: u32 = std::str::from_utf8(event.data()).expect("a text").parse().expect("a number");
+        let next = self.next.entry(key.clone()).or_default();
+        match number.cmp(next) {
+            std::cmp::Ordering::Equal => {
+                *next += 1;
+                self.distinct += 1;
+            }
+            std::cmp::Ordering::Less => self.duplicates += 1,
+            std::cmp::Ordering::Greater => self.wrong.push(format!("{key}: {number} before {next}")),
+        }
+    }
+}
+
+/// Sends 10,000 keyed events through `sink` while `receivers` of one group receive them from `source`, and kills the
+/// server by `kill`, which starts it again and returns it, in between; panics if one is lost or comes before one that precedes it.
+pub(crate) async fn nothing_is_lost<S: Send + 'static>(
+    sink: Arc<dyn Sink>,
+    source: Arc<dyn Source>,
+    kill: impl FnOnce() -> S + Send + 'static,
+) {
+    let total = KEYS * PER_KEY;
+    let (seen, at) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Notify::new()));
+    let stop = CancellationToken::new();
+    let mut receiving = Vec::new();
+    let mut receivers: Vec<Arc<dyn Receiver>> = Vec::new();
+    for _ in 0..RECEIVERS {
+        let receiver: Arc<dyn Receiver> =
+            source.open(&Subscribe::new("kill")).await.expect("it opens").into();
+        receivers.push(Arc::clone(&receiver));
+        receiving.push(tokio::spawn(receive(receiver, Arc::clone(&seen), Arc::clone(&at), stop.clone())));
+    }
+    let retries = Arc::new(AtomicU32::new(0));
+    let sending = tokio::spawn(send(Arc::clone(&sink), Arc::clone(&retries)));
+
+    reach(&seen, &at, KILL_AFTER).await;
+    let killed = Instant::now();
+    let _server = tokio::task::spawn_blocking(kill).await.expect("the server starts again");
+    let down = killed.elapsed();
+    tokio::time::timeout(WITHIN, sending)
+        .await
+        .expect("all is sent in time")
+        .expect("sending does not panic");
+    reach(&seen, &at, total).await;
+    stop.cancel();
+    let mut received = Vec::new();
+    for task in receiving {
+        received.push(task.await.expect("receiving does not panic"));
+    }
+    for receiver in receivers {
+        receiver.close(Deadline::within(Duration::from_secs(5))).await.expect("it closes");
+    }
+    sink.close(Deadline::within(Duration::from_secs(5))).await.expect("it closes");
+
+    let seen = seen.lock();
+    eprintln!(
+        "{total} events, server down for {down:?}; {} batches sent again, {} duplicates received; shares {received:?}",
+        retries.load(Ordering::SeqCst),
+        seen.duplicates
+    );
+    assert!(seen.wrong.is_empty(), "out of order: {:?}", seen.wrong);
+    assert!(received.iter().all(|received| *received > 0), "one receiver got nothing: {received:?}");
+}
+
+async fn send(sink: Arc<dyn Sink>, retries: Arc<AtomicU32>) {
+    let events: Vec<Event> = (0..PER_KEY)
+        .flat_map(|number| (0..KEYS).map(move |key| (key, number)))
+        .map(|(key, number)| {
+            Event::new("/test", "test.sent")
+                .id(EventId::generate())
+                .subject(format!("key-{key}"))
+                .data("text/plain", number.to_string())
+        })
+        .collect();
+    let durability = sink.capabilities().durability_max;
+    for batch in events.chunks(BATCH) {
+        loop {
+            match sink.send(batch, durability, Deadline::within(Duration::from_secs(10))).await {
+                Ok(achieved) => {
+                    assert!(achieved >= durability);
+                    break;
+                }
+                Err(error) if error.classify().is_retryable() => {
+                    retries.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+async fn receive(
+    receiver: Arc<dyn Receiver>,
+    seen: Arc<Mutex<Seen>>,
+    at: Arc<Notify>,
+    stop: CancellationToken,
+) -> u32 {
+    let mut count = 0;
+    while let Some(received) = stop.run_until_cancelled(receiver.receive(64)).await {
+        let received = received.expect("a lost connection is no error");
+        let settlements: Vec<Settlement> = received
+            .iter()
+            .map(|received| Settlement { token: received.token, outcome: Outcome::Handled })
+            .collect();
+        {
+            let mut seen = seen.lock();
+            received.iter().for_each(|received| seen.record(&received.event));
+        }
+        at.notify_waiters();
+        count += u32::try_from(received.len()).expect("few");
+        // Where the server could not be told, the events come again.
+        let _ = receiver.settle(&settlements).await;
+    }
+    count
+}
+
+async fn reach(seen: &Mutex<Seen>, at: &Notify, wanted: u32) {
+    let reached = async {
+        loop {
+            let more = at.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
+            if seen.lock().distinct >= wanted {
+                return;
+            }
+            more.await;
+        }
+    };
+    let reached = tokio::time::timeout(WITHIN, reached).await;
+    assert!(
+        reached.is_ok(),
+        "only {} of {wanted} events came: {:?}",
+        seen.lock().distinct,
+        seen.lock().wrong
+    );
+}

@@ -1,0 +1,3 @@
+//! What the tests of several brokers share.
+
+pub(crate) mod kill;
