@@ -15,6 +15,15 @@ pub enum Error {
         /// The topic.
         topic: Arc<str>,
     },
+    /// A subscription to several topics must name topics of one bus.
+    #[error("topic `{topic}` is of another bus than the first one")]
+    OtherBus {
+        /// The topic.
+        topic: Arc<str>,
+    },
+    /// A subscription must name a topic.
+    #[error("a subscription to several topics names none")]
+    NoTopic,
     /// A subscriber's queue is full: publish again later, or wait with `publish`.
     #[error("the queue of subscriber `{subscriber}` is full")]
     Full {
@@ -33,7 +42,11 @@ impl Classify for Error {
     fn classify(&self) -> Class {
         match self {
             Self::Full { .. } => Class::Transient,
-            Self::Closed | Self::OtherType { .. } | Self::DeadlineExceeded { .. } => Class::Permanent,
+            Self::Closed
+            | Self::OtherType { .. }
+            | Self::OtherBus { .. }
+            | Self::NoTopic
+            | Self::DeadlineExceeded { .. } => Class::Permanent,
         }
     }
 }

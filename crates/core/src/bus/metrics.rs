@@ -1,7 +1,7 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use super::hub::{Counts, get};
 
 /// What a topic has carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,90 +15,49 @@ pub struct TopicMetrics {
     pub subscriptions: Vec<SubscriptionMetrics>,
 }
 
-/// What became of the messages of one subscription.
+/// What became of the messages of one subscription, of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubscriptionMetrics {
     /// The subscriber's name.
     pub subscriber: Arc<str>,
-    /// How many messages wait or are being handled.
+    /// How many messages wait in the queue.
     pub depth: u64,
-    /// How many may wait, besides the one being handled.
+    /// How many may wait, in each lane.
     pub capacity: usize,
+    /// How many messages wait or are being handled.
+    pub lag: u64,
+    /// How long the message that waits longest has been waiting.
+    pub oldest_age: Option<Duration>,
     /// How many were taken by hand or handled well.
-    pub delivered: u64,
+    pub handled: u64,
     /// How many attempts were repetitions.
     pub redelivered: u64,
+    /// How many were lost to a queue that was full.
+    pub dropped: u64,
+    /// How many could not be published because this queue was full and rejects them.
+    pub rejected: u64,
     /// How many became dead letters.
     pub dead: u64,
+    /// How many were parked behind a dead letter of their key.
+    pub parked: u64,
 }
 
-/// The same counts for one subscription, or for all of a bus together.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) accepted: AtomicU64,
-    pub(super) delivered: AtomicU64,
-    pub(super) redelivered: AtomicU64,
-    pub(super) dead: AtomicU64,
-    pub(super) abandoned: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn depth(&self) -> u64 {
-        // What has ended is read before what has begun, so that the difference is never negative.
-        let ended = get(&self.delivered) + get(&self.dead) + get(&self.abandoned);
-        get(&self.accepted).saturating_sub(ended)
-    }
-}
-
-pub(super) fn get(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Acquire)
-}
-
-/// Where a subscription counts: for itself and for its bus.
-#[derive(Debug)]
-pub(super) struct Ledger {
-    pub(super) own: Counters,
-    pub(super) bus: Arc<Totals>,
-    /// The subscription has been dropped: a publisher that already has room for it must not send.
-    pub(super) gone: AtomicBool,
-}
-
-/// The counts of a bus, and a bell that rings when a message has ended.
-#[derive(Debug, Default)]
-pub(super) struct Totals {
-    pub(super) counters: Counters,
-    pub(super) ended: Notify,
-}
-
-impl Ledger {
-    pub(super) fn accept(&self) {
-        self.add(|counters| &counters.accepted, 1);
-    }
-
-    pub(super) fn redeliver(&self) {
-        self.add(|counters| &counters.redelivered, 1);
-    }
-
-    pub(super) fn deliver(&self) {
-        self.end(|counters| &counters.delivered, 1);
-    }
-
-    pub(super) fn bury(&self) {
-        self.end(|counters| &counters.dead, 1);
-    }
-
-    pub(super) fn abandon(&self, messages: u64) {
-        self.end(|counters| &counters.abandoned, messages);
-    }
-
-    fn end(&self, which: fn(&Counters) -> &AtomicU64, messages: u64) {
-        self.add(which, messages);
-        self.bus.ended.notify_waiters();
-    }
-
-    fn add(&self, which: fn(&Counters) -> &AtomicU64, messages: u64) {
-        which(&self.own).fetch_add(messages, Ordering::AcqRel);
-        which(&self.bus.counters).fetch_add(messages, Ordering::AcqRel);
+impl From<Counts> for SubscriptionMetrics {
+    fn from(counts: Counts) -> Self {
+        let tally = &counts.tally;
+        Self {
+            subscriber: counts.subscriber,
+            depth: counts.queued as u64,
+            capacity: counts.capacity,
+            lag: counts.unended,
+            oldest_age: counts.oldest.map(|since| since.elapsed()),
+            handled: get(&tally.handled),
+            redelivered: get(&tally.redelivered),
+            dropped: counts.dropped,
+            rejected: counts.rejected,
+            dead: get(&tally.dead),
+            parked: get(&tally.parked),
+        }
     }
 }

@@ -1,12 +1,14 @@
 use std::any::{Any, type_name};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use steadfast_base::Deadline;
 use tokio_util::sync::CancellationToken;
 
-use super::metrics::{Totals, get};
+use super::hub::{Bell, Sums};
 use super::topic::{Shared, Topic};
 use super::{Error, TopicMetrics};
 
@@ -17,8 +19,8 @@ use super::{Error, TopicMetrics};
 #[derive(Default)]
 pub struct Bus {
     topics: Mutex<HashMap<Arc<str>, Arc<dyn AnyTopic>>>,
-    totals: Arc<Totals>,
-    closed: CancellationToken,
+    bell: Arc<Bell>,
+    closed: AtomicBool,
     aborted: CancellationToken,
 }
 
@@ -27,10 +29,12 @@ pub struct Bus {
 #[non_exhaustive]
 pub struct Drained {
     /// Taken by hand or handled well, while closing.
-    pub delivered: u64,
+    pub handled: u64,
     /// Became dead letters while closing.
     pub dead: u64,
-    /// Neither: still queued or being handled at the deadline, or dropped with their subscription.
+    /// Parked behind a dead letter of their key, while closing.
+    pub parked: u64,
+    /// None of these: still queued or being handled at the deadline, or dropped with their subscription.
     pub abandoned: u64,
 }
 
@@ -38,6 +42,7 @@ pub struct Drained {
 pub(super) trait AnyTopic: Send + Sync {
     fn close(&self);
     fn metrics(&self) -> TopicMetrics;
+    fn sums(&self) -> Sums;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -57,12 +62,11 @@ impl Bus {
     ) -> Result<Topic<T>, Error> {
         let name = name.into();
         let mut topics = self.topics.lock();
-        if self.closed.is_cancelled() {
+        if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
         let topic = topics.entry(Arc::clone(&name)).or_insert_with(|| {
-            let (closed, aborted) = (self.closed.clone(), self.aborted.clone());
-            Arc::new(Shared::<T>::new(Arc::clone(&name), Arc::clone(&self.totals), closed, aborted))
+            Arc::new(Shared::<T>::new(Arc::clone(&name), Arc::clone(&self.bell), self.aborted.clone()))
         });
         match Arc::clone(topic).into_any().downcast::<Shared<T>>() {
             Ok(shared) => Ok(Topic::new(shared)),
@@ -86,40 +90,37 @@ impl Bus {
     /// # Cancel safety
     /// Dropping the future leaves the topics closed; handlers go on until their queues are empty.
     pub async fn close(&self, deadline: Deadline) -> Drained {
-        let counters = &self.totals.counters;
-        let (delivered, dead) = (get(&counters.delivered), get(&counters.dead));
-        let abandoned = get(&counters.abandoned);
+        let before = self.sums();
         self.refuse();
+        let topics: Vec<_> = self.topics.lock().values().cloned().collect();
         let _ = tokio::time::timeout_at(deadline.instant(), async {
-            loop {
-                let ended = self.totals.ended.notified();
-                tokio::pin!(ended);
-                // Listen before looking, or the last message could end in between.
-                ended.as_mut().enable();
-                if counters.depth() == 0 {
-                    break;
-                }
-                ended.await;
+            // Nothing is published any more: a topic that has been emptied stays so.
+            for topic in topics {
+                poll_fn(|context| self.bell.listen(context.waker(), || topic.sums().unended == 0)).await;
             }
         })
         .await;
         self.aborted.cancel();
-        let left = counters.depth();
+        let after = self.sums();
         Drained {
-            delivered: get(&counters.delivered) - delivered,
-            dead: get(&counters.dead) - dead,
-            abandoned: get(&counters.abandoned) - abandoned + left,
+            handled: after.handled - before.handled,
+            dead: after.dead - before.dead,
+            parked: after.parked - before.parked,
+            abandoned: after.abandoned - before.abandoned + after.unended,
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn totals(&self) -> &Totals {
-        &self.totals
+    /// What has become of all messages.
+    pub(super) fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        self.topics.lock().values().for_each(|topic| sums += topic.sums());
+        sums
     }
 
     fn refuse(&self) {
-        self.closed.cancel();
-        self.topics.lock().values().for_each(|topic| topic.close());
+        let topics = self.topics.lock();
+        self.closed.store(true, Ordering::Release);
+        topics.values().for_each(|topic| topic.close());
     }
 }
 

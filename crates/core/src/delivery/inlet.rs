@@ -47,4 +47,9 @@ pub trait Inlet<T>: Send + Sync {
 
     /// Says what became of a message. It must not block.
     fn settle(&self, ticket: Self::Ticket, settled: Settled);
+
+    /// Says that a message is being attempted again. It must not block.
+    fn repeated(&self, ticket: &Self::Ticket) {
+        let _ = ticket;
+    }
 }

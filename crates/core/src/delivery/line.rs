@@ -216,6 +216,7 @@ where
             envelope.attempts += 1;
             if envelope.attempts > 1 {
                 shared.counters.retries.add(1);
+                shared.inlet.repeated(&envelope.ticket);
             }
             deliveries.push(shared.delivery(&envelope.message, envelope.attempts, first, start));
         }

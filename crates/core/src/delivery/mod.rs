@@ -14,7 +14,6 @@
 
 mod caller;
 mod cause;
-mod dead_letter;
 #[allow(clippy::module_inception, reason = "the file holds `Delivery`")]
 mod delivery;
 mod dispatcher;
@@ -32,7 +31,6 @@ mod tests;
 mod timer;
 
 pub use cause::Cause;
-pub use dead_letter::DeadLetter;
 pub use delivery::Delivery;
 pub use dispatcher::Dispatcher;
 pub use handling::Handling;
@@ -53,4 +51,3 @@ pub use message::Message;
 pub use metrics::HandlingMetrics;
 pub use order::Order;
 pub use redelivery::Redelivery;
-pub(crate) use redelivery::{Failure, attempt};

@@ -1,0 +1,1 @@
+//! The model of queue and close for `loom`.
