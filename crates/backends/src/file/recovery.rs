@@ -240,7 +240,7 @@ fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u64) -> Resu
     let mut rest = frame.payload;
     for at in 0..frame.count {
         let record = Record::take(&mut rest).map_err(|_| format!("event {next} is malformed"))?;
-        let revision = index.streams.push_name(record.stream, *next);
+        let revision = index.streams.push(record.stream, *next);
         if revision != record.revision {
             let problem = format!("event {next} has revision {} where {revision} is due", record.revision);
             return Err(problem);

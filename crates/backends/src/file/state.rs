@@ -239,17 +239,24 @@ impl State {
         let first = self.next;
         let count = batch.events.len() as u32;
         let mut revision = 0;
-        for new in batch.events {
-            revision = self.index.streams.push(&new.stream, self.next);
-            record::encode(&mut self.group.bytes, &new, revision);
-            let place = Place {
-                position: self.next,
-                first: self.next == first,
-                last: self.next + 1 == first + u64::from(count),
-            };
-            self.index.ids.add(new.event.id().as_u128(), place);
-            self.index.recent.push(new.into(), self.next, self.readable);
-            self.next += 1;
+        // Most batches are for one stream, which need not be looked up for each event.
+        for events in batch.events.chunk_by(|a, b| Arc::ptr_eq(&a.stream, &b.stream)) {
+            let positions = self.index.streams.positions(&events[0].stream);
+            for new in events {
+                revision = positions.len() as u64;
+                positions.push(self.next);
+                record::encode(&mut self.group.bytes, new, revision);
+                let place = Place {
+                    position: self.next,
+                    first: self.next == first,
+                    last: self.next + 1 == first + u64::from(count),
+                };
+                self.index.ids.add(new.event.id().as_u128(), place);
+                self.next += 1;
+            }
+        }
+        for (new, position) in batch.events.into_iter().zip(first..) {
+            self.index.recent.push(new.into(), position, self.readable);
         }
         frame::end(&mut self.group.bytes, start, first, count);
         let length = self.group.bytes.len() - start;
