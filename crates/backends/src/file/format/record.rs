@@ -72,10 +72,17 @@ pub(crate) fn encode(buffer: &mut Vec<u8>, new: &NewEvent, revision: u64) {
         put(buffer, bytes.len() as u64);
         buffer.extend_from_slice(bytes);
     };
-    let texts = [Some(&*new.stream), Some(event.source()), Some(event.kind()), event.subject()];
-    for text in texts.into_iter().chain([event.content_type(), event.data_schema()]).flatten() {
+    for text in [&*new.stream, event.source(), event.kind()] {
         put_bytes(buffer, text.as_bytes());
     }
+    let put_optional = |buffer: &mut Vec<u8>, text: Option<&str>| {
+        if let Some(text) = text {
+            put_bytes(buffer, text.as_bytes());
+        }
+    };
+    put_optional(buffer, event.subject());
+    put_optional(buffer, event.content_type());
+    put_optional(buffer, event.data_schema());
     if let Some(trace) = event.trace() {
         buffer.extend_from_slice(&trace.trace_id().to_le_bytes());
         buffer.extend_from_slice(&trace.span_id().to_le_bytes());
