@@ -94,6 +94,7 @@ pub(super) async fn open(
     }))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 fn unavailable(error: store::Error) -> transport::Error {
     transport::Error::Unavailable { system: SYSTEM, reason: error.to_string() }
 }
