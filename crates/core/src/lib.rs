@@ -8,6 +8,7 @@ pub mod bus;
 pub mod cloudevents;
 pub mod delivery;
 mod event;
+pub mod inbox;
 pub mod outbox;
 pub mod process;
 pub mod schedule;
