@@ -38,7 +38,8 @@ pub struct Config {
     /// The name that every key begins with.
     pub stream: String,
     /// Over how many Redis streams the keys are spread, 1 to 1024; at most so many receivers of a group work at the
-    /// same time. It stays as it is once the stream exists. With 1 all events are in one order.
+    /// same time. It stays as it is once the stream exists. With 1 all events are in one order, and one receiver of a
+    /// group works while the others stand by.
     pub shards: u32,
     /// How many events one shard holds, at least 1.
     pub length_max: u64,
@@ -138,7 +139,10 @@ impl Config {
             Persistence::Unknown => Durability::Accepted,
             Persistence::AppendFsyncAlways | Persistence::WaitAof => Durability::Durable,
         };
-        let capabilities = Capabilities::new(order, durability).groups().seek().resumes();
+        let mut capabilities = Capabilities::new(order, durability).seek().resumes();
+        if self.shards > 1 {
+            capabilities = capabilities.groups();
+        }
         if self.remember_ids.0.is_zero() { capabilities } else { capabilities.deduplicates() }
     }
 }

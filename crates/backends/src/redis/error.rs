@@ -1,6 +1,6 @@
 //! What an error of the driver means to whoever called.
 
-use ::redis::{ErrorKind, RedisError, ServerErrorKind};
+use ::redis::{ErrorKind, RedisError};
 use steadfast_core::transport::Error;
 
 use super::SYSTEM;
@@ -22,29 +22,26 @@ pub(super) fn map(error: &RedisError) -> Error {
         return unavailable(error.to_string());
     }
     let reason = error.to_string();
-    match error.code() {
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED") => {
-            return Error::Denied { system: SYSTEM, reason };
-        }
+    match code(error).as_deref() {
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED") => return Error::Denied { system: SYSTEM, reason },
         Some("OOM") => return Error::Overloaded { system: SYSTEM, retry_after: None },
-        Some("MISCONF" | "NOREPLICAS" | "BUSY" | "UNKILLABLE" | "NOGROUP") => return unavailable(reason),
+        Some(
+            "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "READONLY" | "EXECABORT" | "MISCONF"
+            | "NOREPLICAS" | "BUSY" | "UNKILLABLE" | "NOGROUP",
+        ) => return unavailable(reason),
         _ => {}
     }
     match error.kind() {
-        ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            Error::Denied { system: SYSTEM, reason }
-        }
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::ReadOnly
-            | ServerErrorKind::ExecAbort,
-        ) => unavailable(reason),
+        ErrorKind::AuthenticationFailed => Error::Denied { system: SYSTEM, reason },
         ErrorKind::InvalidClientConfig => {
             Error::Configuration { system: SYSTEM, field: "address", problem: reason }
         }
         _ => Error::Rejected { system: SYSTEM, reason },
     }
+}
+
+/// Returns the word that the server's error begins with; of several commands sent at once, the first one's.
+pub(super) fn code(error: &RedisError) -> Option<String> {
+    let of_several = || Some(error.clone().into_server_errors()?.first()?.1.code().to_owned());
+    error.code().map(str::to_owned).or_else(of_several)
 }

@@ -42,6 +42,7 @@ struct Encoded {
 /// How far a call has come.
 #[derive(Default)]
 struct Progress {
+    connected: bool,
     sent: usize,
     /// It waits for room, and nothing is on its way.
     full: bool,
@@ -130,6 +131,7 @@ impl Shared {
             Err(_) if progress.full && progress.sent == 0 => {
                 Err(Error::Overloaded { system: SYSTEM, retry_after: None })
             }
+            Err(_) if !progress.connected => Err(error::unavailable("no connection could be made in time")),
             Err(_) => Err(Error::DeadlineExceeded { system: SYSTEM }),
         }
     }
@@ -149,6 +151,7 @@ impl Shared {
         progress: &mut Progress,
     ) -> Result<Durability, Error> {
         let connection = self.connector.up().await?;
+        progress.connected = true;
         let mut wait = FULL_WAIT.0;
         while progress.sent < events.len() {
             progress.full = false;
