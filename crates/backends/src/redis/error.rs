@@ -23,7 +23,9 @@ pub(super) fn map(error: &RedisError) -> Error {
     }
     let reason = error.to_string();
     match code(error).as_deref() {
-        Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED") => return Error::Denied { system: SYSTEM, reason },
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED") => {
+            return Error::Denied { system: SYSTEM, reason };
+        }
         Some("OOM") => return Error::Overloaded { system: SYSTEM, retry_after: None },
         Some(
             "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "READONLY" | "EXECABORT" | "MISCONF"

@@ -166,7 +166,7 @@ impl Reader {
         let result = self.step_on(&connection).await;
         match result {
             // The stream was deleted, or the server has lost it: begin with what there is, for that may be unhandled.
-            Err(error) if error::code(&error).as_deref() == Some("NOGROUP") => {
+            Err(error) if error.to_string().contains("NOGROUP") => {
                 self.group.create(&self.commands, &connection, true).await?;
                 Ok(true)
             }

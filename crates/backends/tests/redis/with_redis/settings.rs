@@ -120,3 +120,20 @@ async fn what_every_group_has_handled_makes_room() {
     }
     sink.send(&events[10..20], Durability::Durable, soon()).await.expect("now there is room");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_deleted_is_made_again() {
+    let redis = started(&[]).await;
+    let config = Config { shards: 1, ..config(&redis) };
+    let source = RedisSource::new(config.clone()).expect("the configuration is right");
+    let receiver = source.open(&Subscribe::new("g")).await.expect("it opens");
+    let mut commands = redis::Client::open(redis.url())
+        .expect("the address is right")
+        .get_multiplexed_async_connection()
+        .await
+        .expect("it connects");
+    let _: () = redis::cmd("DEL").arg("events").query_async(&mut commands).await.expect("it is deleted");
+    send(config, Durability::Durable).await.expect("it is sent");
+    let received = tokio::time::timeout(Duration::from_secs(10), receiver.receive(10)).await;
+    assert_eq!(received.expect("in time").expect("it receives").len(), 1);
+}
