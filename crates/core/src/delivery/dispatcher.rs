@@ -7,7 +7,9 @@ use tower::{Service, service_fn};
 
 use super::caller::{Batched, Caller, Single};
 use super::shared::Shared;
-use super::{Delivery, Handling, HandlingMetrics, Inlet, line};
+use super::{
+    DeadLettersError, Delivery, Handling, HandlingMetrics, Inlet, Order, Replay, Replayed, line, pool,
+};
 
 /// Gives the messages of an [`Inlet`] to handlers, and says what became of each; cloning gives another handle.
 ///
@@ -80,13 +82,38 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Dispatcher<T, I> {
         self.drive(Batched { service: handler, size_max, within }).await;
     }
 
+    /// Gives dead letters, and those parked behind them, to the handlers that run, and removes those that are
+    /// handled. It returns when all that `which` names were tried.
+    ///
+    /// Letters of one partition key are given in order; where one fails again, those behind it stay. Under
+    /// [`Order::PerKey`] messages of the key that come meanwhile are handled after the last of its letters, so order
+    /// holds throughout, and the key is no longer parked then. Under the other orders letters are given among the
+    /// messages that come. One replay goes on at a time; it waits as long as nothing runs.
+    ///
+    /// # Errors
+    /// What [`DeadLetters::list`](super::DeadLetters::list) returns; letters that were handled before are removed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the replay after the letters that handlers have in hand.
+    pub async fn replay(&self, which: Replay) -> Result<Replayed, DeadLettersError> {
+        self.shared.replay(which).await
+    }
+
     /// Returns what was done so far and what is in hand.
     pub fn metrics(&self) -> HandlingMetrics {
         self.shared.metrics()
     }
 
+    #[cfg(test)]
+    pub(super) fn handling(&self) -> &Handling<T> {
+        &self.shared.handling
+    }
+
     async fn drive<C: Caller<T>>(&self, mut caller: C) {
-        line::run(&self.shared, &mut caller).await;
+        match self.shared.handling.order {
+            Order::Total => line::run(&self.shared, &mut caller).await,
+            Order::PerKey | Order::None => pool::run(&self.shared, &mut caller).await,
+        }
     }
 }
 

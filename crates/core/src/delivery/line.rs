@@ -14,17 +14,17 @@ use tokio::time::Instant;
 
 use super::caller::{self, Caller};
 use super::cause::Failed;
-use super::letters::Fate;
+use super::item::{Item, Origin};
 use super::shared::Shared;
 use super::timer::Timer;
-use super::{Cause, Delivery, Envelope, Inlet, Settled};
+use super::{Cause, Delivery, Envelope, Inlet, Settled, span};
 
 /// How many messages are drawn at once; whoever waits for the turn gets it after them.
 const DRAW_MAX: usize = 64;
 
 pub(super) struct Line<T, K> {
     /// The messages in hand, the next one last.
-    waiting: Vec<Envelope<T, K>>,
+    waiting: Vec<Item<T, K>>,
     /// What was drawn and does not stand in line yet, the first one first.
     drawn: Vec<Envelope<T, K>>,
     /// How many of those in hand, from the next one on, were attempted together.
@@ -54,22 +54,24 @@ impl<T, K> Line<T, K> {
     }
 
     /// Takes all messages in hand, the next one first.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = Envelope<T, K>> {
+    pub(super) fn take(&mut self) -> Vec<Item<T, K>> {
         self.absorb();
-        std::mem::take(&mut self.waiting).into_iter().rev()
+        let mut items = std::mem::take(&mut self.waiting);
+        items.reverse();
+        items
     }
 
     fn absorb(&mut self) {
+        let drawn = self.drawn.drain(..).rev().map(Item::from);
         if self.waiting.is_empty() {
-            std::mem::swap(&mut self.waiting, &mut self.drawn);
-            self.waiting.reverse();
-        } else if !self.drawn.is_empty() {
-            self.waiting.splice(0..0, self.drawn.drain(..).rev());
+            self.waiting.extend(drawn);
+        } else {
+            self.waiting.splice(0..0, drawn);
         }
     }
 
     /// Returns the messages of the batch; the last one is the first in order.
-    fn batch_mut(&mut self) -> &mut [Envelope<T, K>] {
+    fn batch_mut(&mut self) -> &mut [Item<T, K>] {
         let start = self.waiting.len() - self.batch;
         &mut self.waiting[start..]
     }
@@ -97,7 +99,9 @@ where
             if !runner.fill(&mut line).await {
                 return;
             }
-            runner.handle(&mut line).await;
+            if line.batch > 0 {
+                runner.handle(&mut line).await;
+            }
             if line.waiting.is_empty() {
                 break;
             }
@@ -125,21 +129,28 @@ where
     I: Inlet<T>,
     C: Caller<T>,
 {
-    /// Sees to it that messages are in hand; says no once there are none and never will be.
+    /// Sees to it that messages are in hand, if there are any; says no once there never will be.
     async fn fill(&mut self, line: &mut Line<T, I::Ticket>) -> bool {
         let (size_max, within) = self.caller.batch();
         let inlet = &*self.shared.inlet;
         line.absorb();
         if line.waiting.is_empty() {
             self.now = None;
-            if line.ended || inlet.draw(DRAW_MAX, &mut line.drawn).await == 0 {
-                line.ended = true;
+            if let Some(letter) = self.shared.offers.lock().pop_front() {
+                line.waiting.push(letter);
+            } else if line.ended {
                 return false;
+            } else {
+                tokio::select! {
+                    biased;
+                    drawn = inlet.draw(DRAW_MAX, &mut line.drawn) => line.ended = drawn == 0,
+                    () = self.shared.offered.notified() => {}
+                }
+                line.absorb();
             }
-            line.absorb();
             self.shared.counters.in_hand.set(line.waiting.len() as u64);
         }
-        if line.batch == 0 && line.waiting.len() < size_max && !line.ended {
+        if line.batch == 0 && (1..size_max).contains(&line.waiting.len()) && !line.ended {
             let until = Instant::now() + within;
             while line.waiting.len() < size_max && !line.ended {
                 let draw = inlet.draw(size_max - line.waiting.len(), &mut line.drawn);
@@ -180,12 +191,7 @@ where
             let counters = &self.shared.counters;
             match result {
                 Ok(()) => {
-                    counters.handled.add(line.batch as u64);
-                    for _ in 0..line.batch {
-                        let envelope = line.waiting.pop().expect("the batch stands in line");
-                        self.shared.inlet.settle(envelope.ticket, Settled::Handled);
-                    }
-                    line.settled();
+                    self.settle(line).await;
                     counters.in_hand.set(line.waiting.len() as u64);
                     return;
                 }
@@ -195,6 +201,30 @@ where
                 }
             }
         }
+    }
+
+    /// Settles the batch, which was handled.
+    async fn settle(&mut self, line: &mut Line<T, I::Ticket>) {
+        while line.batch > 0 {
+            // A letter is removed before it leaves the hand, so that a run which is dropped here leaves it there.
+            if let Some(id) = line.waiting.last().and_then(Item::letter) {
+                self.now = None;
+                self.shared.remove(id).await;
+            }
+            line.batch -= 1;
+            match line.waiting.pop().map(|item| item.origin) {
+                Some(Origin::Inlet(ticket)) => {
+                    self.shared.counters.handled.add(1);
+                    self.shared.inlet.settle(ticket, Settled::Handled);
+                }
+                Some(Origin::Letter(letter)) => {
+                    self.shared.counters.replayed.add(1);
+                    let _ = letter.reply.send(true);
+                }
+                None => {}
+            }
+        }
+        line.settled();
     }
 
     async fn attempt(&mut self, line: &mut Line<T, I::Ticket>) -> Result<(), Failed> {
@@ -223,11 +253,17 @@ where
         ready?;
         shared.at_work(Some(start));
         let deadline = start + shared.attempt_timeout;
+        let span = shared.span(deliveries);
         let mut slot = pin!(None);
-        let result = match caller::call(*caller, deliveries, slot.as_mut()) {
+        let called = {
+            let _entered = span.enter();
+            caller::call(*caller, deliveries, slot.as_mut())
+        };
+        let result = match called {
             Err(failed) => Err(failed),
             Ok(()) => {
                 poll_fn(|cx| {
+                    let _entered = span.enter();
                     let polled = caller::poll::<T, C>(slot.as_mut(), cx);
                     if polled.is_pending() && timer.as_mut().poll_until(deadline, cx).is_ready() {
                         return Poll::Ready(Err(Failed::transient(Cause::TimedOut)));
@@ -238,6 +274,7 @@ where
             }
         };
         caller::clear(slot);
+        span::end(&span, &result);
         let end = Instant::now();
         *now = Some(end);
         shared.counters.handler_ns.add(end.saturating_duration_since(start).as_nanos() as u64);
@@ -261,18 +298,27 @@ where
         let attempts_max = self.shared.attempts_max;
         loop {
             let permanent = line.failed.as_ref().is_some_and(|failed| !failed.retryable);
-            let is_dead = |envelope: &Envelope<T, I::Ticket>| permanent || envelope.attempts >= attempts_max;
+            let is_dead = |item: &Item<T, I::Ticket>| permanent || item.attempts >= attempts_max;
             let Some(offset) = line.batch_mut().iter().rposition(is_dead) else { return };
             let index = line.waiting.len() - line.batch + offset;
             self.now = None;
             let cause = line.failed.as_ref().map_or(Cause::Dropped, |failed| failed.cause.clone());
             let first_failed = *line.first_failed.get_or_insert_with(|| self.shared.now());
-            let Envelope { message, attempts, .. } = &line.waiting[index];
-            let fate = Fate::Dead { cause, attempts: *attempts, first_failed };
-            self.shared.keep(&self.shared.letter(message, fate)).await;
-            let envelope = line.waiting.remove(index);
-            self.shared.inlet.settle(envelope.ticket, Settled::Dead);
-            self.shared.counters.dead.add(1);
+            let item = &line.waiting[index];
+            let fate = item.dead(cause, first_failed);
+            match item.letter() {
+                Some(id) => self.shared.amend(id, &fate).await,
+                None => drop(self.shared.put(&self.shared.letter(&item.message, fate)).await),
+            }
+            match line.waiting.remove(index).origin {
+                Origin::Inlet(ticket) => {
+                    self.shared.counters.dead.add(1);
+                    self.shared.inlet.settle(ticket, Settled::Dead);
+                }
+                Origin::Letter(letter) => {
+                    let _ = letter.reply.send(false);
+                }
+            }
             line.batch -= 1;
             if line.batch == 0 {
                 line.settled();

@@ -14,18 +14,29 @@
 
 mod caller;
 mod cause;
+mod chores;
+mod crew;
 #[allow(clippy::module_inception, reason = "the file holds `Delivery`")]
 mod delivery;
 mod dispatcher;
 mod handling;
 mod inlet;
+mod insist;
+mod item;
+mod keys;
 mod letters;
 mod line;
 mod message;
 mod metrics;
 mod order;
+mod parked;
+mod pool;
 mod redelivery;
+mod replay;
 mod shared;
+mod slots;
+mod span;
+mod table;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -51,3 +62,5 @@ pub use message::Message;
 pub use metrics::HandlingMetrics;
 pub use order::Order;
 pub use redelivery::Redelivery;
+pub use replay::Replay;
+pub use replay::Replayed;

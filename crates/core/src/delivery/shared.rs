@@ -1,12 +1,18 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio::time::Instant;
 
+use super::item::{Item, Origin};
 use super::letters::{Fate, Letter, LetterId};
 use super::line::Line;
 use super::metrics::Counters;
-use super::{Delivery, Handling, HandlingMetrics, Inlet, Message, Settled};
+use super::replay::LETTERS_MAX;
+use super::table::Table;
+use super::{Delivery, Envelope, Handling, HandlingMetrics, Inlet, Message, Order, Settled};
 
 /// What all runs of one dispatcher share.
 pub(super) struct Shared<T, I: Inlet<T>> {
@@ -18,7 +24,22 @@ pub(super) struct Shared<T, I: Inlet<T>> {
     /// The time of one attempt, cut so that a deadline can always be told.
     pub(super) attempt_timeout: Duration,
     pub(super) counters: Counters,
+    /// What is in hand under order `Total`; the lock is the turn.
     pub(super) line: tokio::sync::Mutex<Line<T, I::Ticket>>,
+    /// What is in hand under the other orders.
+    pub(super) table: Mutex<Table<T, I::Ticket>>,
+    /// What was drawn and is not in the table yet; the lock is the turn to draw.
+    pub(super) drawn: tokio::sync::Mutex<Vec<Envelope<T, I::Ticket>>>,
+    /// The keys that were parked before the process started are in the table.
+    pub(super) parked_known: OnceCell<()>,
+    /// A message of a parked key is no longer being parked.
+    pub(super) parked_changed: Notify,
+    /// Letters that are to be replayed under order `Total`, and the word that there are some.
+    pub(super) offers: Mutex<VecDeque<Item<T, I::Ticket>>>,
+    pub(super) offered: Notify,
+    /// The turn to replay, and a permit for each letter that is in hand.
+    pub(super) replaying: tokio::sync::Mutex<()>,
+    pub(super) letters: Arc<Semaphore>,
     born: Instant,
 }
 
@@ -38,13 +59,28 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
             attempt_timeout: handling.redelivery.attempt_timeout.min(FAR),
             counters: Counters::default(),
             line: tokio::sync::Mutex::new(Line::new(handling.redelivery.seed.rng())),
+            table: Mutex::new(Table::new(&handling)),
+            drawn: tokio::sync::Mutex::default(),
+            parked_known: OnceCell::new(),
+            parked_changed: Notify::new(),
+            offers: Mutex::default(),
+            offered: Notify::new(),
+            replaying: tokio::sync::Mutex::default(),
+            letters: Arc::new(Semaphore::new(LETTERS_MAX)),
             handling,
             born: Instant::now(),
         }
     }
 
     pub(super) fn metrics(&self) -> HandlingMetrics {
-        self.counters.snapshot(self.born)
+        let mut metrics = self.counters.snapshot(self.born);
+        if self.handling.order != Order::Total {
+            let table = self.table.lock();
+            metrics.in_flight = table.running;
+            let now = Instant::now();
+            metrics.oldest_in_flight = table.oldest().map(|since| now.saturating_duration_since(since));
+        }
+        metrics
     }
 
     /// Notes that a handler began, or that none is at work.
@@ -74,29 +110,6 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         }
     }
 
-    /// Keeps a letter; goes on until it is kept, for a message must not be settled as dead before.
-    pub(super) async fn keep(&self, letter: &Letter<T>) -> LetterId {
-        let backoff = self.handling.redelivery.backoff;
-        let mut rng = self.handling.redelivery.seed.stream("dead letters");
-        let mut failures = 0;
-        loop {
-            let put = self.handling.dead_letters.put(letter);
-            let error = match tokio::time::timeout(self.attempt_timeout, put).await {
-                Ok(Ok(id)) => return id,
-                Ok(Err(error)) => error,
-                Err(_) => super::letters::Error::unavailable("it took too long"),
-            };
-            tracing::warn!(
-                destination = &*self.destination,
-                subscriber = &*self.subscriber,
-                %error,
-                "a dead letter is not kept yet; its message waits"
-            );
-            tokio::time::sleep(backoff.delay(failures, &mut rng).max(Duration::from_millis(1))).await;
-            failures = failures.saturating_add(1);
-        }
-    }
-
     pub(super) fn now(&self) -> SystemTime {
         self.handling.clock.now()
     }
@@ -104,8 +117,12 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
 
 impl<T, I: Inlet<T>> Drop for Shared<T, I> {
     fn drop(&mut self) {
-        for envelope in self.line.get_mut().take() {
-            self.inlet.settle(envelope.ticket, Settled::Released);
+        let in_hand = self.line.get_mut().take().into_iter().chain(self.table.get_mut().take_all());
+        let drawn = self.drawn.get_mut().drain(..).map(Item::from);
+        for item in in_hand.chain(drawn) {
+            if let Origin::Inlet(ticket) = item.origin {
+                self.inlet.settle(ticket, Settled::Released);
+            }
         }
     }
 }

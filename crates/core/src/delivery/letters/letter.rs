@@ -34,7 +34,7 @@ pub enum Fate {
         /// When the first of them failed, as far as this process knows.
         first_failed: SystemTime,
     },
-    /// It was never attempted: an earlier message with the same partition key is dead.
+    /// An earlier message with the same partition key is dead.
     Parked,
 }
 

@@ -1,6 +1,6 @@
 use futures::future::{BoxFuture, ready};
 
-use super::{DeadLetters, Error, Letter, LetterId, Select};
+use super::{DeadLetters, Error, Fate, Letter, LetterId, Select};
 
 /// Writes dead letters to the log and forgets them. No key is parked.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +20,10 @@ impl<T: Send + Sync + 'static> DeadLetters<T> for LoggedDeadLetters {
 
     fn list<'a>(&'a self, _: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
         Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn amend<'a>(&'a self, _: LetterId, _: &'a Fate) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(ready(Ok(())))
     }
 
     fn take(&self, _: LetterId) -> BoxFuture<'_, Result<Option<Letter<T>>, Error>> {

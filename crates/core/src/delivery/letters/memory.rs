@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use futures::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 
-use super::{DeadLetters, Error, Letter, LetterId, Select};
+use super::{DeadLetters, Error, Fate, Letter, LetterId, Select};
 
 /// Keeps dead letters of any payload in memory; they are lost with the process.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl<T: Clone> Kept<T> {
         self.letters.values().filter(|letter| select.matches(letter)).take(limit).cloned().collect()
     }
 
+    pub(super) fn amend(&mut self, id: LetterId, fate: &Fate) -> bool {
+        let letter = self.letters.get_mut(&id);
+        letter.map(|letter| letter.fate = fate.clone()).is_some()
+    }
+
     pub(super) fn remove(&mut self, id: LetterId) -> Option<Letter<T>> {
         self.letters.remove(&id)
     }
@@ -76,6 +81,11 @@ impl<T: Clone + Send + Sync + 'static> DeadLetters<T> for MemoryDeadLetters<T> {
 
     fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
         Box::pin(ready(Ok(self.kept.lock().select(select))))
+    }
+
+    fn amend<'a>(&'a self, id: LetterId, fate: &'a Fate) -> BoxFuture<'a, Result<(), Error>> {
+        self.kept.lock().amend(id, fate);
+        Box::pin(ready(Ok(())))
     }
 
     fn take(&self, id: LetterId) -> BoxFuture<'_, Result<Option<Letter<T>>, Error>> {

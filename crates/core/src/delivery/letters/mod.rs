@@ -48,6 +48,15 @@ pub trait DeadLetters<T>: Send + Sync {
     /// Dropping the future changes nothing.
     fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>>;
 
+    /// Replaces what is said of a letter that failed again; a letter that is not there is left alone.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it open whether the letter says so.
+    fn amend<'a>(&'a self, id: LetterId, fate: &'a Fate) -> BoxFuture<'a, Result<(), Error>>;
+
     /// Removes a letter and returns it; none if there is no such letter.
     ///
     /// # Errors

@@ -3,41 +3,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use steadfast_base::{Backoff, Class, Classify, Jitter, Seed};
 use tokio::time::Instant;
 use tower::service_fn;
 
 use super::feed::Feed;
+use super::{Failure, handling, numbers};
 use crate::delivery::{
-    Cause, DeadLetters, Delivery, Dispatcher, Fate, Handling, MemoryDeadLetters, Message, Redelivery, Select,
-    Settled,
+    Cause, DeadLetters, Delivery, Dispatcher, Fate, Handling, MemoryDeadLetters, Order, Select, Settled,
 };
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Failure(&'static str);
-
-impl Classify for Failure {
-    fn classify(&self) -> Class {
-        if self.0 == "permanent" { Class::Permanent } else { Class::Transient }
-    }
-}
-
-fn handling() -> Handling<u64> {
-    let backoff = Backoff { jitter: Jitter::None, ..Backoff::default() };
-    let attempt_timeout = Duration::from_secs(1);
-    let redelivery = Redelivery { attempts_max: 3, attempt_timeout, backoff, seed: Seed::new(1) };
-    Handling { redelivery, ..Handling::default() }
-}
-
-fn numbers(range: std::ops::Range<u64>) -> impl Iterator<Item = Message<u64>> {
-    range.map(Message::new)
-}
 
 #[tokio::test(start_paused = true)]
 async fn messages_are_handled_in_order_and_a_failed_one_again_before_any_other() {
     let feed = Feed::of(numbers(0..100));
-    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling());
+    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling(Order::Total));
     let seen = Mutex::new(Vec::new());
     let start = Instant::now();
     dispatcher
@@ -67,7 +45,7 @@ async fn messages_are_handled_in_order_and_a_failed_one_again_before_any_other()
 async fn every_way_to_fail_ends_as_a_dead_letter_that_says_so() {
     let feed = Feed::of(numbers(0..5));
     let letters = Arc::new(MemoryDeadLetters::<u64>::new(10));
-    let handling = Handling { dead_letters: Arc::clone(&letters) as _, ..handling() };
+    let handling = Handling { dead_letters: Arc::clone(&letters) as _, ..handling(Order::Total) };
     let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling);
     dispatcher
         .run_fn(|delivery: Delivery<u64>| async move {
@@ -105,7 +83,7 @@ async fn every_way_to_fail_ends_as_a_dead_letter_that_says_so() {
 #[tokio::test(start_paused = true)]
 async fn what_a_dropped_run_had_in_hand_goes_to_the_next_run_with_its_attempt_counted() {
     let feed = Feed::of(numbers(0..3));
-    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling());
+    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling(Order::Total));
     for _ in 0..2 {
         let hang = dispatcher.run_fn(|_| std::future::pending::<Result<(), Infallible>>());
         assert!(tokio::time::timeout(Duration::from_millis(100), hang).await.is_err());
@@ -122,7 +100,7 @@ async fn what_a_dropped_run_had_in_hand_goes_to_the_next_run_with_its_attempt_co
 #[tokio::test(start_paused = true)]
 async fn what_is_in_hand_when_the_dispatcher_is_dropped_is_released_in_order() {
     let feed = Feed::of(numbers(0..3));
-    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling());
+    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling(Order::Total));
     let hang = dispatcher.run_fn(|_| std::future::pending::<Result<(), Infallible>>());
     assert!(tokio::time::timeout(Duration::from_millis(100), hang).await.is_err());
     drop(dispatcher);
@@ -132,7 +110,7 @@ async fn what_is_in_hand_when_the_dispatcher_is_dropped_is_released_in_order() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_holds_what_came_in_time_and_fails_as_one() {
     let feed = Arc::new(Feed::default());
-    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling());
+    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling(Order::Total));
     let seen = Mutex::new(Vec::new());
     let handler = service_fn(|deliveries: Vec<Delivery<u64>>| {
         let batch: Vec<_> =
@@ -158,7 +136,7 @@ async fn a_batch_holds_what_came_in_time_and_fails_as_one() {
 #[tokio::test(start_paused = true)]
 async fn competing_runs_keep_the_order() {
     let feed = Feed::of(numbers(0..500));
-    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling());
+    let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling(Order::Total));
     let run = || {
         dispatcher.run_fn(|delivery: Delivery<u64>| async move {
             if delivery.payload().is_multiple_of(3) {
