@@ -134,7 +134,7 @@ where
                         let entry = &table.entries[member];
                         let item = entry.item();
                         let first = entry.first_attempted.unwrap_or(now);
-                        shared.counters.retries.add(u64::from(item.attempts > 1));
+                        shared.count_attempt(item);
                         shared.delivery(&item.message, item.attempts, first, now)
                     });
                     let delivery = deliveries.next().expect("a call is made for one delivery at least");

@@ -242,13 +242,10 @@ where
         };
         let first = *line.first_attempted.get_or_insert(start);
         deliveries.clear();
-        for envelope in line.batch_mut().iter_mut().rev() {
-            envelope.attempts += 1;
-            if envelope.attempts > 1 {
-                shared.counters.retries.add(1);
-                shared.inlet.repeated(&envelope.ticket);
-            }
-            deliveries.push(shared.delivery(&envelope.message, envelope.attempts, first, start));
+        for item in line.batch_mut().iter_mut().rev() {
+            item.attempts += 1;
+            shared.count_attempt(item);
+            deliveries.push(shared.delivery(&item.message, item.attempts, first, start));
         }
         ready?;
         shared.at_work(Some(start));

@@ -100,6 +100,16 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         Delivery::new(message.clone(), Arc::clone(&self.destination), attempt, Some(deadline), first)
     }
 
+    /// Counts the attempt that is about to be made, if it is a repetition.
+    pub(super) fn count_attempt(&self, item: &Item<T, I::Ticket>) {
+        if item.attempts > 1 {
+            self.counters.retries.add(1);
+            if let Origin::Inlet(ticket) = &item.origin {
+                self.inlet.repeated(ticket);
+            }
+        }
+    }
+
     pub(super) fn letter(&self, message: &Message<T>, fate: Fate) -> Letter<T> {
         Letter {
             id: LetterId::default(),
