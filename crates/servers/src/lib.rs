@@ -7,6 +7,7 @@
 //! Everything blocks: start servers before the runtime, or within `tokio::task::spawn_blocking`.
 
 mod error;
+mod kafka;
 mod locate;
 mod nats;
 #[cfg(unix)]
@@ -16,6 +17,7 @@ mod server;
 mod spawn;
 
 pub use error::Error;
+pub use kafka::Kafka;
 pub use locate::locate;
 pub use nats::Nats;
 pub use nats::NatsSettings;

@@ -1,0 +1,119 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use krafka::consumer::Consumer;
+use krafka::{CloseOptions, Kafka};
+use steadfast_base::{Backoff, Classify, Rng, Seed};
+use steadfast_core::transport::{Error, Link};
+use tokio::sync::watch::Sender;
+use tokio_util::sync::CancellationToken;
+
+use super::Config;
+use super::error::map;
+use super::receiver::Shared;
+use super::record::decode;
+use super::watch::watch;
+
+/// How long a poll waits for events.
+const POLL: Duration = Duration::from_millis(500);
+/// How often the group is looked after while there is no room to fetch.
+const LOOK_AFTER: Duration = Duration::from_millis(200);
+/// How long leaving the group may take.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The task of a receiver: it fetches while there is room, and stays a member of the group all the while.
+pub(super) struct Driver {
+    pub(super) kafka: Kafka,
+    pub(super) consumer: Arc<Consumer>,
+    pub(super) config: Config,
+    /// How many events are fetched before they are asked for.
+    pub(super) read_ahead: usize,
+    pub(super) seed: Seed,
+}
+
+impl Driver {
+    pub(super) async fn run(self, shared: Arc<Shared>, link: Sender<Link>) {
+        let watched = CancellationToken::new();
+        let rng = self.seed.stream("watch");
+        let watching = watch(self.kafka.clone(), self.config.clone(), link.clone(), rng, watched.clone());
+        let driving = async {
+            // Polling is cancel-safe: what a dropped poll has fetched, the next one returns.
+            shared.closing().run_until_cancelled(self.drive(&shared)).await;
+            let farewell = self.leave(&shared).await;
+            watched.cancel();
+            farewell
+        };
+        let (farewell, ()) = tokio::join!(driving, watching);
+        link.send_replace(Link::Closed);
+        shared.end(farewell);
+    }
+
+    async fn drive(&self, shared: &Shared) {
+        let mut rng = self.seed.stream("poll");
+        let mut failures = 0;
+        loop {
+            let done = match self.step(shared).await {
+                // What could not be told when it was settled is told as soon as that is possible.
+                Ok(()) => shared.commit().await,
+                failed => failed,
+            };
+            match done {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    self.wait_after(shared, error, failures, &mut rng).await;
+                    failures = failures.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Fetches, or waits for room and looks after the group meanwhile.
+    async fn step(&self, shared: &Shared) -> Result<(), Error> {
+        if shared.holdings.lock().fresh() >= self.read_ahead {
+            let _ = tokio::time::timeout(LOOK_AFTER, shared.drained.notified()).await;
+            if shared.holdings.lock().fresh() >= self.read_ahead {
+                return self.look_after_group().await;
+            }
+        }
+        let records = self.consumer.poll(POLL).await.map_err(|error| map(&error))?;
+        if !records.is_empty() {
+            let mut holdings = shared.holdings.lock();
+            for record in records {
+                holdings.fetched(record.partition, record.offset, decode(&record));
+            }
+            drop(holdings);
+            shared.ready.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Takes part in what the group decides, without fetching.
+    async fn look_after_group(&self) -> Result<(), Error> {
+        let topic = &self.config.topic;
+        let assigned = self.consumer.assignment().await.remove(topic).unwrap_or_default();
+        self.consumer.pause(topic, &assigned).await;
+        let polled = self.consumer.poll(Duration::ZERO).await;
+        let assigned = self.consumer.assignment().await.remove(topic).unwrap_or_default();
+        self.consumer.resume(topic, &assigned).await;
+        polled.map(drop).map_err(|error| map(&error))
+    }
+
+    async fn wait_after(&self, shared: &Shared, error: Error, failures: u32, rng: &mut Rng) {
+        tracing::debug!(topic = self.config.topic, failures, %error, "receiving failed");
+        if !error.classify().is_retryable() {
+            *shared.failure.lock() = Some(error);
+            shared.ready.notify_waiters();
+        }
+        tokio::time::sleep(Backoff::default().delay(failures, rng)).await;
+    }
+
+    /// Tells what was handled and leaves the group, so that others need not wait for this member to be missed.
+    async fn leave(&self, shared: &Shared) -> Result<(), Error> {
+        let committed = tokio::time::timeout(LEAVE_WITHIN, shared.commit()).await;
+        let closed = self.consumer.close_with(CloseOptions::new().timeout(LEAVE_WITHIN)).await;
+        if let Err(error) = closed {
+            tracing::debug!(topic = self.config.topic, %error, "leaving the group failed");
+        }
+        committed.unwrap_or_else(|_| Err(super::error::unavailable("the last commit was not taken in time")))
+    }
+}
