@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod kafka;
 mod layers;
 mod licenses;
 mod prove;

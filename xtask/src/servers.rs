@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::setup;
+use crate::{kafka, setup};
 
 /// A server that tests want.
 struct Wanted {
@@ -15,7 +15,7 @@ struct Wanted {
 }
 
 /// Each server's tests stand in a module called `with_` and its name.
-const WANTED: [Wanted; 3] = [
+const WANTED: [Wanted; 4] = [
     Wanted {
         name: "redis",
         obtain: || setup::obtain(&setup::REDIS),
@@ -34,6 +34,7 @@ const WANTED: [Wanted; 3] = [
         variable: "STEADFAST_NATS_SERVER",
         required: true,
     },
+    Wanted { name: "kafka", obtain: kafka::obtain, variable: "STEADFAST_KAFKA_LIBS", required: false },
 ];
 
 /// What is there and what is not.

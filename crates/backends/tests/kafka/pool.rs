@@ -1,35 +1,24 @@
 //! Nodes that tests share, for one takes seconds to start: each test has one to itself and gives it back.
 
-use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use steadfast_backends::kafka::{Config, Create};
 use steadfast_servers::Kafka;
-use tokio::sync::oneshot;
 
 /// How many nodes run at the same time: each takes 300 MiB.
 const NODES_MAX: usize = 2;
 
 /// A node that a test has to itself.
 pub(crate) struct Borrowed {
-    /// Empty only while it is given back.
+    /// Empty only while it is at work in another thread, and once it is given back.
     node: Option<Node>,
 }
 
-/// A node, kept by a thread of its own: the kernel ends a server with the thread that started it.
 struct Node {
-    address: SocketAddr,
-    orders: Sender<Order>,
+    server: Kafka,
     topics: u32,
 }
 
-enum Order {
-    Kill(oneshot::Sender<()>),
-    Restart(oneshot::Sender<()>),
-}
-
-#[derive(Default)]
 struct Pool {
     idle: Vec<Node>,
     /// Nodes that are borrowed or about to start.
@@ -55,47 +44,21 @@ pub(crate) fn borrow() -> Borrowed {
     pool.busy += 1;
     let idle = pool.idle.pop();
     drop(pool);
-    Borrowed { node: Some(idle.unwrap_or_else(start)) }
-}
-
-fn start() -> Node {
-    let (orders, received) = channel();
-    let (tell, told) = channel();
-    std::thread::spawn(move || {
-        let node = Kafka::start();
-        let address = node.as_ref().map(Kafka::address).map_err(ToString::to_string);
-        tell.send(address).expect("the test waits");
-        if let Ok(node) = node {
-            keep(node, &received);
-        }
-    });
-    let address = told.recv().expect("the thread answers").expect("the node starts");
-    Node { address, orders, topics: 0 }
-}
-
-fn keep(mut node: Kafka, orders: &Receiver<Order>) {
-    while let Ok(order) = orders.recv() {
-        let done = match order {
-            Order::Kill(done) => {
-                node.kill();
-                done
-            }
-            Order::Restart(done) => {
-                node.restart().expect("the node starts again");
-                done
-            }
-        };
-        let _ = done.send(());
+    // Made first, so that the place is given back if the node does not start.
+    let mut borrowed = Borrowed { node: idle };
+    if borrowed.node.is_none() {
+        borrowed.node = Some(Node { server: Kafka::start().expect("the node starts"), topics: 0 });
     }
+    borrowed
 }
 
 impl Borrowed {
     /// Returns the configuration of a topic that nobody has used before.
     pub(crate) fn config(&mut self) -> Config {
-        let node = self.node.as_mut().expect("it is there until it is given back");
+        let node = self.node.as_mut().expect("nothing else is done meanwhile");
         node.topics += 1;
         Config {
-            brokers: vec![node.address.to_string()],
+            brokers: vec![node.server.address().to_string()],
             topic: format!("topic-{}", node.topics),
             create: Some(Create { partitions: 4, replicas: 1 }),
             seed: Some(1),
@@ -104,20 +67,22 @@ impl Borrowed {
     }
 
     /// Kills the node with SIGKILL.
-    pub(crate) async fn kill(&self) {
-        self.order(Order::Kill).await;
+    pub(crate) async fn kill(&mut self) {
+        self.work(Kafka::kill).await;
     }
 
     /// Starts the node again on the same port and data.
-    pub(crate) async fn restart(&self) {
-        self.order(Order::Restart).await;
+    pub(crate) async fn restart(&mut self) {
+        self.work(|server| server.restart().expect("the node starts again")).await;
     }
 
-    async fn order(&self, order: fn(oneshot::Sender<()>) -> Order) {
-        let (done, waiting) = oneshot::channel();
-        let node = self.node.as_ref().expect("it is there until it is given back");
-        node.orders.send(order(done)).expect("the thread keeps the node");
-        waiting.await.expect("the thread does what it is told");
+    async fn work(&mut self, work: fn(&mut Kafka)) {
+        let mut node = self.node.take().expect("nothing else is done meanwhile");
+        let working = tokio::task::spawn_blocking(move || {
+            work(&mut node.server);
+            node
+        });
+        self.node = Some(working.await.expect("the work is done"));
     }
 }
 

@@ -30,15 +30,24 @@ pub async fn receivers_of_a_group_share_the_work(factory: &mut dyn TransportFact
     for _ in 0..RECEIVERS {
         receivers.push(open(&opened, &subscribe("shared", 4)).await?);
     }
-    // Some transports move keys about while a group forms: what is checked strictly comes after the first half.
-    let first = marks(40, 5);
+    // Some transports take their time to form a group and move keys about meanwhile: what is checked strictly comes
+    // once several receivers have had some of the work.
     let tally = Arc::new(Mutex::new(Tally::lossy(&opened)));
-    work_together(&opened, &receivers, &tally, &first, None).await?;
-
-    let second = marks_from(40, 5, 15);
+    let (started, mut all) = (tokio::time::Instant::now(), Vec::new());
+    for round in 0.. {
+        let marks = marks_from(40, 5 * round, 5);
+        let shared = work_together(&opened, &receivers, &tally, &marks, None).await? > 1;
+        all.extend(marks);
+        if shared || started.elapsed() > STEP_MAX {
+            break;
+        }
+    }
+    let next = all.iter().map(|mark| mark.number + 1).max().unwrap_or_default();
+    let marks = marks_from(40, next, 15);
     let holders = Arc::new(Mutex::new(Holders::default()));
-    work_together(&opened, &receivers, &tally, &second, Some(&holders)).await?;
-    tally.lock().check_complete(&[first, second].concat())?;
+    work_together(&opened, &receivers, &tally, &marks, Some(&holders)).await?;
+    all.extend(marks);
+    tally.lock().check_complete(&all)?;
     let shares = holders.lock().shares.clone();
     check(shares.len() > 1, || format!("one of {RECEIVERS} receivers got all of the work: {shares:?}"))?;
     for receiver in receivers {
@@ -76,13 +85,14 @@ impl Holders {
     }
 }
 
+/// Feeds `marks` and handles as many events; returns how many receivers had some of them.
 async fn work_together(
     opened: &Opened,
     receivers: &[Arc<dyn Receiver>],
     tally: &Arc<Mutex<Tally>>,
     marks: &[Mark],
     holders: Option<&Arc<Mutex<Holders>>>,
-) -> Checked {
+) -> Result<usize, String> {
     let enough = tally.lock().handled() + marks.len();
     let strict = holders.is_some() && opened.source.capabilities().order == Ordering::PerKey;
     let feeding = Feeding::start(opened, marks, &[40]);
@@ -91,12 +101,13 @@ async fn work_together(
         let (receiver, tally) = (Arc::clone(receiver), Arc::clone(tally));
         let holders = holders.map_or_else(Arc::default, Arc::clone);
         workers.spawn(async move {
-            let started = tokio::time::Instant::now();
+            let (started, mut had) = (tokio::time::Instant::now(), false);
             while tally.lock().handled() < enough {
                 check(started.elapsed() < 2 * STEP_MAX, || {
                     "a group did not get all of its events".to_owned()
                 })?;
                 let events = receive_for(&*receiver, 4, Duration::from_millis(50)).await?;
+                had |= !events.is_empty();
                 let marks = tally.lock().note(&events)?;
                 let taken = holders.lock().take(number, &marks);
                 taken.or_else(|problem| if strict { Err(problem) } else { Ok(()) })?;
@@ -106,13 +117,15 @@ async fn work_together(
                 tally.lock().settled(&events, Outcome::Handled);
                 settle(&*receiver, &settlements(&events, Outcome::Handled)).await?;
             }
-            Ok::<(), String>(())
+            Ok::<bool, String>(had)
         });
     }
+    let mut shares = 0;
     while let Some(worked) = workers.join_next().await {
-        worked.map_err(|error| error.to_string())??;
+        shares += usize::from(worked.map_err(|error| error.to_string())??);
     }
-    feeding.end().await
+    feeding.end().await?;
+    Ok(shares)
 }
 
 /// Receivers that come and go in whatever way, while events are sent and handled, lose none.
