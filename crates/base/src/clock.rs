@@ -22,6 +22,38 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that moves with tokio's time, so that a test that pauses that one moves both.
+///
+/// # Examples
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use steadfast_base::{Clock, TokioClock};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+/// let clock = TokioClock::at(SystemTime::UNIX_EPOCH);
+/// tokio::time::advance(Duration::from_secs(5)).await;
+/// assert_eq!(clock.now(), SystemTime::UNIX_EPOCH + Duration::from_secs(5));
+/// # });
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct TokioClock {
+    start: SystemTime,
+    started: tokio::time::Instant,
+}
+
+impl TokioClock {
+    /// Creates a clock that shows `now` now.
+    pub fn at(now: SystemTime) -> Self {
+        Self { start: now, started: tokio::time::Instant::now() }
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> SystemTime {
+        self.start + self.started.elapsed()
+    }
+}
+
 /// A clock that moves only when told to.
 ///
 /// # Examples

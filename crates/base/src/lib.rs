@@ -24,6 +24,7 @@ pub use classify::Classify;
 pub use clock::Clock;
 pub use clock::ManualClock;
 pub use clock::SystemClock;
+pub use clock::TokioClock;
 pub use context::Context;
 pub use context::ContextMut;
 pub use deadline::Deadline;

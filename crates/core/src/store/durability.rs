@@ -1,7 +1,8 @@
 use std::fmt;
 
 /// How safe an appended event is. Each level includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// The store took it into its memory; it is lost if the process dies.
     Accepted,

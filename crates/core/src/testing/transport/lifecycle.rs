@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -6,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::TransportFactory;
 use super::factory::{Mark, event, usual};
-use super::tally::{Tally, handle_all, handle_until};
+use super::tally::{Tally, handle_all, handle_some, handle_until};
 use super::tools::{
     Checked, Feeding, check, check_eq, close, deadline, marks, marks_from, open, receive_for, settle,
     settlements, skip, subscribe, within,
@@ -123,10 +124,21 @@ pub async fn nothing_is_lost_when_a_sink_closes_under_load(factory: &mut dyn Tra
     }
     let handling = async {
         handle_until(&*receiver, &tally, 10, 40).await?;
-        let (closed, handled) =
-            tokio::join!(within("close", sink.close(deadline())), handle_until(&*receiver, &tally, 10, 45));
-        let _ = handled;
-        closed?.map_err(|error| format!("close of the sink failed: {error}"))
+        let open = AtomicBool::new(true);
+        let closing = async {
+            let closed = within("close", sink.close(deadline())).await;
+            open.store(false, Ordering::SeqCst);
+            closed?.map_err(|error| format!("close of the sink failed: {error}"))
+        };
+        // What closing waits for may wait for room.
+        let handling = async {
+            while open.load(Ordering::SeqCst) {
+                handle_some(&*receiver, &tally, 10).await?;
+            }
+            Ok::<(), String>(())
+        };
+        let (closed, handled) = tokio::join!(closing, handling);
+        closed.and(handled)
     };
     let (handled, ended) = tokio::join!(handling, senders.join_all());
     handled?;

@@ -126,17 +126,23 @@ pub(super) async fn handle_until(
             check(seen.1.elapsed() < STEP_MAX, || {
                 format!("{handled} of {enough} events came, then none for {STEP_MAX:?}")
             })?;
-            let events = receive_for(receiver, max, Duration::from_millis(100)).await?;
-            tally.lock().note(&events)?;
-            let told = settlements(&events, Outcome::Handled);
-            match within("settle", receiver.settle(&told)).await? {
-                Ok(()) => tally.lock().settled(&events, Outcome::Handled),
-                Err(_) if tally.lock().lossy => tally.lock().settled(&events, Outcome::Handled),
-                Err(error) => return Err(format!("settle failed: {error}")),
-            }
+            handle_some(receiver, tally, max).await?;
         }
     };
     progress.await
+}
+
+/// Receives and handles what comes within a moment.
+pub(super) async fn handle_some(receiver: &dyn Receiver, tally: &Mutex<Tally>, max: usize) -> Checked {
+    let events = receive_for(receiver, max, Duration::from_millis(100)).await?;
+    tally.lock().note(&events)?;
+    let told = settlements(&events, Outcome::Handled);
+    match within("settle", receiver.settle(&told)).await? {
+        Ok(()) => tally.lock().settled(&events, Outcome::Handled),
+        Err(_) if tally.lock().lossy => tally.lock().settled(&events, Outcome::Handled),
+        Err(error) => return Err(format!("settle failed: {error}")),
+    }
+    Ok(())
 }
 
 /// Handles all of `marks` with one receiver, then closes it.

@@ -1,0 +1,146 @@
+//! What the sink does with answers, and with none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::routing::post;
+use parking_lot::Mutex;
+use steadfast_backends::Secret;
+use steadfast_backends::http::{HttpSink, SinkConfig};
+use steadfast_base::{Class, Classify as _, Deadline};
+use steadfast_core::Event;
+use steadfast_core::store::Durability;
+use steadfast_core::transport::{Error, Link, Sink as _};
+
+use crate::support::Served;
+
+fn sink(served: &Served) -> HttpSink {
+    HttpSink::new(&SinkConfig { url: served.url(), ..SinkConfig::default() }).expect("valid")
+}
+
+fn event() -> Event {
+    Event::new("/s", "t").subject("ä b").data("application/json", "{}")
+}
+
+fn soon() -> Deadline {
+    Deadline::within(Duration::from_secs(5))
+}
+
+#[tokio::test]
+async fn after_429_it_waits_as_long_as_it_was_told_or_says_so() {
+    let answers = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&answers);
+    let answer = move || {
+        let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if first {
+                (http::StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")])
+            } else {
+                (http::StatusCode::OK, [("x", "")])
+            }
+        }
+    };
+    let served = Served::start(Router::new().route("/", post(answer))).await;
+    let sink = sink(&served);
+    // Less time than was asked to wait: the caller learns how long.
+    let brief = Deadline::within(Duration::from_millis(500));
+    let error = sink.send(&[event()], Durability::Accepted, brief).await.expect_err("pushed back");
+    assert!(
+        matches!(error, Error::Overloaded { retry_after: Some(wait), .. } if wait.as_secs() == 1),
+        "{error}"
+    );
+    assert_eq!((error.classify(), brief.is_expired()), (Class::Transient, false));
+
+    answers.store(0, Ordering::SeqCst);
+    let began = Instant::now();
+    sink.send(&[event()], Durability::Accepted, soon()).await.expect("sent in the end");
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!(answers.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn headers_are_as_the_binding_wants_them() {
+    let seen = Arc::new(Mutex::new(None));
+    let see = Arc::clone(&seen);
+    let served = Served::start(Router::new().route(
+        "/",
+        post(move |request: Request| {
+            *see.lock() = Some(request.headers().clone());
+            async {}
+        }),
+    ))
+    .await;
+    let config = SinkConfig {
+        url: served.url(),
+        authorization: Some(Secret::new("Bearer hunter2")),
+        ..SinkConfig::default()
+    };
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let event = event();
+    HttpSink::new(&config)
+        .expect("valid")
+        .send(std::slice::from_ref(&event), Durability::Accepted, soon())
+        .await
+        .expect("sent");
+    let headers = seen.lock().take().expect("arrived");
+    assert_eq!(headers["authorization"], "Bearer hunter2");
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["ce-subject"], "%C3%A4%20b");
+    assert_eq!(headers["ce-id"], event.id().to_string().as_str());
+    assert!(!headers.contains_key("ce-datacontenttype"));
+}
+
+#[tokio::test]
+async fn it_believes_what_the_other_side_says_of_durability() {
+    let served =
+        Served::start(Router::new().route("/", post(|| async { [("steadfast-durability", "written")] })))
+            .await;
+    let config = |durability| SinkConfig { url: served.url(), durability, ..SinkConfig::default() };
+    let sink = HttpSink::new(&config(Durability::Durable)).expect("valid");
+    assert_eq!(sink.send(&[event()], Durability::Accepted, soon()).await.expect("sent"), Durability::Written);
+    let error = sink.send(&[event()], Durability::Durable, soon()).await.expect_err("less than asked for");
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    let error = HttpSink::new(&config(Durability::Accepted))
+        .expect("valid")
+        .send(&[event()], Durability::Written, soon())
+        .await;
+    assert!(matches!(error, Err(Error::Unsupported { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_costs_no_more_than_the_deadline() {
+    let served = Served::start(Router::new().route("/", post(std::future::pending::<()>))).await;
+    let sink = sink(&served);
+    let began = Instant::now();
+    let error =
+        sink.send(&[event()], Durability::Accepted, Deadline::within(Duration::from_millis(100))).await;
+    assert!(matches!(error, Err(Error::DeadlineExceeded { .. })), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(2));
+    // Closing does not wait for it either.
+    let events = [event()];
+    let sending = sink.send(&events, Durability::Accepted, soon());
+    let closing = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        sink.close(Deadline::within(Duration::from_millis(50))).await
+    };
+    let (sent, closed) = tokio::join!(sending, closing);
+    assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+    assert!(matches!(closed, Err(Error::DeadlineExceeded { .. })), "{closed:?}");
+    assert_eq!(*sink.link().borrow(), Link::Closed);
+    assert!(matches!(sink.send(&[event()], Durability::Accepted, soon()).await, Err(Error::Closed)));
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_named() {
+    for (url, problem) in
+        [("", "URL"), ("/events", "form"), ("ftp://h/", "form"), ("http://user:hunter2@h/", "authorization")]
+    {
+        let error = HttpSink::new(&SinkConfig { url: url.into(), ..SinkConfig::default() })
+            .expect_err(url)
+            .to_string();
+        assert!(error.contains("url") && error.contains(problem) && !error.contains("hunter2"), "{error}");
+    }
+}
