@@ -1,6 +1,7 @@
 //! Event stores, transports and adapters, one folder per outside system and one feature each.
 //!
 //! - `file` (default): [`file::FileLog`], an event store in a folder.
+//! - `http`: `http::Intake`, `http::HttpSource`, `http::HttpSink`, events that are posted to us and by us.
 //! - `sqlite`: `sqlite::changes`, changes of tables as events.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
