@@ -1,5 +1,6 @@
 //! Side-by-side benchmarks: ours and the best peer in the same run on the same machine, quoted as ratios.
 
+mod bus;
 mod load;
 mod log;
 
@@ -41,8 +42,8 @@ pub struct Row {
 
 type Benchmark = fn(&Options) -> anyhow::Result<Vec<Row>>;
 
-/// Every benchmark by name; `log` and `load` are groups of rows.
-const BENCHMARKS: &[(&str, Benchmark)] = &[("load", load::run), ("log", log::run)];
+/// Every benchmark by name; each is a group of rows.
+const BENCHMARKS: &[(&str, Benchmark)] = &[("bus", bus::run), ("load", load::run), ("log", log::run)];
 
 fn main() -> anyhow::Result<()> {
     if load::serve_if_asked()? {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Message;
-use super::hub::{Drawing, Entry, Intake, Mutex, Turns};
+use super::hub::{Drawing, Intake, Mutex, Turns};
 use crate::delivery::{Envelope, Inlet, Settled};
 
 /// What all handles of one subscription draw from: the queue of one topic, or those of several.
@@ -25,7 +25,7 @@ impl<T> Feed<T> {
     /// Waits for one message and takes it; returns which topic it came by.
     pub(super) async fn next(&self) -> Option<(Message<T>, Ticket)> {
         let mut next = None;
-        let give = |at, entry: Entry<_>| next = Some((entry.message, Ticket(at)));
+        let give = |at, message| next = Some((message, Ticket(at)));
         Drawing::new(&self.intakes, self.turns.as_ref(), 1, give).await;
         next
     }
@@ -40,9 +40,7 @@ impl<T: Send + Sync> Inlet<T> for Feed<T> {
     type Ticket = Ticket;
 
     async fn draw(&self, max: usize, into: &mut Vec<Envelope<T, Ticket>>) -> usize {
-        let give = |at, entry: Entry<Message<T>>| {
-            into.push(Envelope { message: entry.message, ticket: Ticket(at), attempts: 0 });
-        };
+        let give = |at, message| into.push(Envelope { message, ticket: Ticket(at), attempts: 0 });
         Drawing::new(&self.intakes, self.turns.as_ref(), max.min(self.batch_max), give).await
     }
 

@@ -27,7 +27,8 @@ pub struct SubscriptionMetrics {
     pub capacity: usize,
     /// How many messages wait or are being handled.
     pub lag: u64,
-    /// How long the message that waits longest has been waiting.
+    /// How long the message that waits longest has been waiting. It may be told too long, by no more than the time in
+    /// which 64 messages came or the time between two looks of the consumer, whichever is shorter.
     pub oldest_age: Option<Duration>,
     /// How many were taken by hand or handled well.
     pub handled: u64,

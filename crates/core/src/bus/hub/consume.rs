@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 use smallvec::SmallVec;
 
 use super::lane::Turns;
-use super::queue::{Entry, Terms};
+use super::queue::Terms;
 use super::state::{After, Hub, State};
 use super::sync::{AtomicU64, Mutex};
 use super::tally::{Tally, get};
@@ -52,7 +52,7 @@ impl<M> Intake<M> {
     }
 
     /// Takes what is there, or else waits.
-    fn look(&self, max: usize, number: Option<u64>, waker: &Waker, give: impl FnMut(Entry<M>)) -> Found {
+    fn look(&self, max: usize, number: Option<u64>, waker: &Waker, give: impl FnMut(M)) -> Found {
         self.hub.locked(|state, after| {
             let closed = state.is_closed();
             let fresh = number.unwrap_or_else(|| state.number());
@@ -74,7 +74,7 @@ impl<M> Intake<M> {
     }
 
     /// Takes what is there.
-    fn take(&self, max: usize, give: impl FnMut(Entry<M>)) -> usize {
+    fn take(&self, max: usize, give: impl FnMut(M)) -> usize {
         self.hub.locked(|state, after| {
             state.queue(self.place).map_or(0, |queue| queue.take(max, &mut after.wakers, give))
         })
@@ -98,7 +98,7 @@ impl<M> Drop for Intake<M> {
     }
 }
 
-impl<'a, M, F: FnMut(usize, Entry<M>)> Drawing<'a, M, F> {
+impl<'a, M, F: FnMut(usize, M)> Drawing<'a, M, F> {
     /// Draws from `intakes`; if they are several, in `turns`.
     pub(in crate::bus) fn new(
         intakes: &'a [Intake<M>],
@@ -117,7 +117,7 @@ impl<'a, M, F: FnMut(usize, Entry<M>)> Drawing<'a, M, F> {
             let next = turns.lock().next(|at| get(&self.intakes[at].tally.queued) > 0);
             let Some(at) = next else { break };
             // Another consumer may have been faster: then look again.
-            taken += self.intakes[at].take(1, |entry| (self.give)(at, entry));
+            taken += self.intakes[at].take(1, |message| (self.give)(at, message));
         }
         taken
     }
@@ -140,7 +140,7 @@ impl<M, F> Drawing<'_, M, F> {
 // Nothing in it is pinned.
 impl<M, F> Unpin for Drawing<'_, M, F> {}
 
-impl<M, F: FnMut(usize, Entry<M>)> Future for Drawing<'_, M, F> {
+impl<M, F: FnMut(usize, M)> Future for Drawing<'_, M, F> {
     /// How many messages were given; 0 once all intakes have ended.
     type Output = usize;
 
@@ -152,7 +152,7 @@ impl<M, F: FnMut(usize, Entry<M>)> Future for Drawing<'_, M, F> {
             let mut waits = false;
             for (at, intake) in this.intakes.iter().enumerate() {
                 let number = this.waiting.get(at).copied().filter(|number| *number != 0);
-                match intake.look(this.max, number, context.waker(), |entry| (this.give)(at, entry)) {
+                match intake.look(this.max, number, context.waker(), |message| (this.give)(at, message)) {
                     Found::Taken(count) => {
                         this.note(at, 0);
                         taken = count;

@@ -5,6 +5,7 @@
 //!
 //! Nothing here knows what a message is, so that the model checker `loom` can run it with numbers; see `model`.
 
+mod ages;
 mod consume;
 mod lane;
 #[cfg(all(test, loom))]
@@ -19,7 +20,7 @@ mod tally;
 pub(in crate::bus) use consume::{Drawing, Intake};
 pub(in crate::bus) use lane::{Laned, Turns};
 pub(in crate::bus) use publish::Publishing;
-pub(in crate::bus) use queue::{Entry, Terms, Wanted};
+pub(in crate::bus) use queue::{Terms, Wanted};
 pub(in crate::bus) use state::{Counts, Hub, Sums};
 pub(in crate::bus) use sync::Mutex;
 pub(in crate::bus) use tally::{Bell, get};

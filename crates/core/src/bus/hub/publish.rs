@@ -3,8 +3,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::time::Instant;
-
 use super::state::{After, Hub, Refusal, State};
 use crate::bus::Error;
 
@@ -60,10 +58,8 @@ impl<'a, M: Clone, C: Cargo<M>> Publishing<'a, M, C> {
 
     /// Publishes what there is room for, without waiting.
     pub(in crate::bus) fn now(&mut self) -> Result<usize, Error> {
-        let since = Instant::now();
-        let refusal = self
-            .hub
-            .locked(|state, after| Self::advance(&mut self.cargo, &mut self.takers, state, after, since));
+        let refusal =
+            self.hub.locked(|state, after| Self::advance(&mut self.cargo, &mut self.takers, state, after));
         match refusal {
             None => Ok(self.takers),
             Some(Refusal::Closed) => Err(Error::Closed),
@@ -84,10 +80,9 @@ impl<'a, M: Clone, C: Cargo<M>> Publishing<'a, M, C> {
         takers: &mut usize,
         state: &mut State<M>,
         after: &mut After<M>,
-        since: Instant,
     ) -> Option<Refusal> {
         loop {
-            match state.publish(cargo, since, after)? {
+            match state.publish(cargo, after)? {
                 Ok(took) => *takers = took,
                 Err(refusal) => return Some(refusal),
             }
@@ -105,9 +100,8 @@ impl<M: Clone, C: Cargo<M>> Future for Publishing<'_, M, C> {
         // Without this, a publisher that always finds room would never let others run.
         let progress = ready!(tokio::task::coop::poll_proceed(context));
         let this = self.get_mut();
-        let since = Instant::now();
         let refusal = this.hub.locked(|state, after| {
-            let refusal = Self::advance(&mut this.cargo, &mut this.takers, state, after, since);
+            let refusal = Self::advance(&mut this.cargo, &mut this.takers, state, after);
             let before = this.waiting.take();
             if let Some(Refusal::NoRoom(place, lane)) = refusal {
                 let same = before.filter(|before| (before.place, before.lane) == (place, lane));

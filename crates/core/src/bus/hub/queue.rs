@@ -4,16 +4,11 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::ages::Ages;
 use super::lane::{Laned, Turns};
 use super::sleepers::{Sleepers, Wakers};
 use super::tally::Tally;
 use crate::bus::Overflow;
-
-/// A message in a queue.
-pub(in crate::bus) struct Entry<M> {
-    pub(in crate::bus) message: M,
-    pub(in crate::bus) since: Instant,
-}
 
 /// Says whether a subscriber wants a message.
 pub(in crate::bus) type Wanted<M> = Arc<dyn Fn(&M) -> bool + Send + Sync>;
@@ -50,8 +45,9 @@ pub(super) struct Queue<M> {
 }
 
 pub(super) struct Lane<M> {
-    pub(super) entries: VecDeque<Entry<M>>,
+    pub(super) messages: VecDeque<M>,
     pub(super) publishers: Sleepers,
+    ages: Ages,
 }
 
 /// What a queue does with a message.
@@ -77,7 +73,8 @@ impl<M> Queue<M> {
         let count = terms.lanes.as_ref().map_or(1, |lanes| lanes.count.max(1));
         let turns = terms.lanes.as_ref().filter(|_| count > 1);
         let turns = turns.map(|lanes| Turns::new(0..count as u32, lanes.starve_after));
-        let lane = || Lane { entries: VecDeque::new(), publishers: Sleepers::default() };
+        let lane =
+            || Lane { messages: VecDeque::new(), publishers: Sleepers::default(), ages: Ages::default() };
         Self {
             terms,
             lanes: std::iter::repeat_with(lane).take(count).collect(),
@@ -116,16 +113,18 @@ impl<M> Queue<M> {
         match self.terms.capacity {
             // Handing over needs somebody who waits for it.
             0 => !self.consumers.is_empty(),
-            capacity => self.lanes[lane].entries.len() < capacity,
+            capacity => self.lanes[lane].messages.len() < capacity,
         }
     }
 
-    /// Puts an entry into its lane and returns the one that had to leave.
-    pub(super) fn enter(&mut self, lane: usize, entry: Entry<M>, wakers: &mut Wakers) -> Option<Entry<M>> {
-        let entries = &mut self.lanes[lane].entries;
-        let full = self.terms.capacity > 0 && entries.len() >= self.terms.capacity;
-        let evicted = if full { entries.pop_front() } else { None };
-        entries.push_back(entry);
+    /// Puts a message into its lane and returns the one that had to leave.
+    #[inline]
+    pub(super) fn enter(&mut self, at: usize, message: M, wakers: &mut Wakers) -> Option<M> {
+        let lane = &mut self.lanes[at];
+        let full = self.terms.capacity > 0 && lane.messages.len() >= self.terms.capacity;
+        let evicted = if full { lane.messages.pop_front() } else { None };
+        lane.ages.entered(lane.messages.len());
+        lane.messages.push_back(message);
         self.accepted += 1;
         match evicted {
             Some(_) => self.evicted += 1,
@@ -135,30 +134,36 @@ impl<M> Queue<M> {
         evicted
     }
 
-    /// Takes up to `max` entries in the order in which they are to be handled; returns how many.
-    pub(super) fn take(&mut self, max: usize, wakers: &mut Wakers, mut give: impl FnMut(Entry<M>)) -> usize {
+    /// Takes up to `max` messages in the order in which they are to be handled; returns how many.
+    #[inline]
+    pub(super) fn take(&mut self, max: usize, wakers: &mut Wakers, mut give: impl FnMut(M)) -> usize {
         let count = max.min(self.queued);
-        match &mut self.turns {
-            None => {
-                self.lanes[0].entries.drain(..count).for_each(give);
-                self.admit(0, count, wakers);
-            }
-            Some(_) => {
-                for _ in 0..count {
-                    let (lanes, turns) = (&self.lanes, self.turns.as_mut());
-                    let lane = turns.and_then(|turns| turns.next(|at| !lanes[at].entries.is_empty()));
-                    let lane = lane.expect("as many are queued as the lanes hold");
-                    self.lanes[lane].entries.pop_front().into_iter().for_each(&mut give);
-                    self.admit(lane, 1, wakers);
-                }
+        if count == 0 {
+            return 0;
+        }
+        if self.turns.is_none() {
+            self.take_from(0, count, wakers, give);
+        } else {
+            for _ in 0..count {
+                let (lanes, turns) = (&self.lanes, self.turns.as_mut());
+                let lane = turns.and_then(|turns| turns.next(|at| !lanes[at].messages.is_empty()));
+                let lane = lane.expect("as many are queued as the lanes hold");
+                self.take_from(lane, 1, wakers, &mut give);
             }
         }
         self.set_queued(self.queued - count);
         // Whoever takes less than there is leaves the rest to the others.
-        if count > 0 && self.queued > 0 {
+        if self.queued > 0 {
             self.consumers.rouse(wakers);
         }
         count
+    }
+
+    fn take_from(&mut self, at: usize, count: usize, wakers: &mut Wakers, give: impl FnMut(M)) {
+        let lane = &mut self.lanes[at];
+        lane.messages.drain(..count).for_each(give);
+        lane.ages.left(lane.messages.len());
+        self.admit(at, count, wakers);
     }
 
     /// Wakes publishers for `room` messages in a lane.
@@ -193,7 +198,7 @@ impl<M> Queue<M> {
     }
 
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.lanes.iter().filter_map(|lane| lane.entries.front()).map(|entry| entry.since).min()
+        self.lanes.iter().filter_map(|lane| lane.ages.oldest()).min()
     }
 
     fn set_queued(&mut self, queued: usize) {

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::publish::Cargo;
-use super::queue::{Entry, Obstacle, Plan, Queue, Terms};
+use super::queue::{Obstacle, Plan, Queue, Terms};
 use super::sleepers::{Wakers, wake};
 use super::sync::Mutex;
 use super::tally::{Bell, Tally, get};
@@ -28,7 +28,7 @@ pub(super) struct State<M> {
 /// What happens after the lock has been given back: nobody is woken and no message destroyed under it.
 pub(super) struct After<M> {
     pub(super) wakers: Wakers,
-    evicted: SmallVec<[Entry<M>; 1]>,
+    evicted: SmallVec<[M; 1]>,
 }
 
 /// Why nothing could be published now.
@@ -185,7 +185,6 @@ impl<M> State<M> {
     pub(super) fn publish<C: Cargo<M>>(
         &mut self,
         cargo: &mut C,
-        since: Instant,
         after: &mut After<M>,
     ) -> Option<Result<usize, Refusal>>
     where
@@ -210,9 +209,10 @@ impl<M> State<M> {
             left -= 1;
             // The last one gets the message itself.
             let message = if left == 0 { message.take() } else { message.clone() };
-            let entry = message.map(|message| Entry { message, since });
-            let evicted = entry.and_then(|entry| queue.enter(lane, entry, &mut after.wakers));
-            after.evicted.extend(evicted);
+            let Some(message) = message else { continue };
+            if let Some(evicted) = queue.enter(lane, message, &mut after.wakers) {
+                after.evicted.push(evicted);
+            }
         }
         self.published += 1;
         Some(Ok(takers))

@@ -27,16 +27,19 @@ impl Tally {
         }
     }
 
+    #[inline]
     pub(super) fn show_queued(&self, queued: u64) {
         self.queued.store(queued, Ordering::Relaxed);
     }
 
     /// How many messages have left the hands of handlers for good.
+    #[inline]
     pub(in crate::bus) fn ended(&self) -> u64 {
         get(&self.handled) + get(&self.dead) + get(&self.parked) + get(&self.released)
     }
 }
 
+#[inline]
 pub(in crate::bus) fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::SeqCst)
 }
@@ -54,6 +57,7 @@ impl Bell {
     }
 
     /// Counts and rings.
+    #[inline]
     pub(in crate::bus) fn count(&self, counter: &AtomicU64) {
         // IMPORTANT: This and `listen` are sequentially consistent: either this sees the listener, or the listener
         // sees the count.
@@ -61,6 +65,7 @@ impl Bell {
         self.ring();
     }
 
+    #[inline]
     pub(in crate::bus) fn ring(&self) {
         if self.listening.load(Ordering::SeqCst) {
             let listeners = std::mem::take(&mut *self.listeners.lock());
