@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
         let per_key = runtime.block_on(keys::handle(steadfast_core::delivery::Order::PerKey));
         (per_key, runtime.block_on(keys::handle(steadfast_core::delivery::Order::None)))
     })?);
-    if std::env::var_os("NOWAIT").is_none() { rows.extend(runtime.block_on(waiting::bytes())?); }
+    rows.extend(runtime.block_on(waiting::bytes())?);
     Ok(rows)
 }
 
@@ -77,7 +77,4 @@ fn compare(
         ratio_wanted: Some(wanted),
         unit: "messages/s".to_owned(),
     })
-}
-pub(crate) async fn one(n: &str) -> Duration {
-    match n { "batch" => ours::publish_batches(1, 64).await, "next" => ours::next(1).await, "p4" => ours::publish(4).await, "b4" => ours::publish_batches(4, 64).await, "peer4" => peer::send(4).await, "peer" => peer::send(1).await, _ => ours::publish(1).await }
 }

@@ -57,28 +57,3 @@ where
     let _ = consumer.await;
     start.elapsed()
 }
-
-pub(super) async fn next(producers: u64) -> Duration {
-    let start = Instant::now();
-    let bus = Bus::new();
-    let topic = bus.topic::<Payload>("bench").expect("the bus is open");
-    let mut subscription = topic.subscribe("bench", ROOM).expect("the bus is open");
-    let consumer = tokio::spawn(async move {
-        while let Some(d) = subscription.next().await {
-            black_box(&d);
-        }
-    });
-    let mut tasks = JoinSet::new();
-    for _ in 0..producers {
-        let topic = topic.clone();
-        tasks.spawn(async move {
-        for number in 0..MESSAGES / producers {
-            let _ = topic.publish([number as u8; 64]).await;
-        }
-        });
-    }
-    tasks.join_all().await;
-    bus.close(Deadline::within(Duration::from_secs(60))).await;
-    let _ = consumer.await;
-    start.elapsed()
-}

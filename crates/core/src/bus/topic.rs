@@ -70,7 +70,8 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
     /// Dropping the future before it is ready publishes to nobody.
     pub async fn publish(&self, message: impl Into<Message<T>>) -> Result<usize, Error> {
         let span = trace::publishing(&self.shared.name, None);
-        Publishing::new(&self.shared.hub, Some(message.into())).instrument(span).await
+        let mut cargo = Some(message.into());
+        Publishing::new(&self.shared.hub, &mut cargo).instrument(span).await
     }
 
     /// Publishes a message to all who want it as [`publish`](Self::publish) does, if there is room until
@@ -87,7 +88,8 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         deadline: Deadline,
     ) -> Result<usize, Error> {
         let span = trace::publishing(&self.shared.name, None);
-        let mut publishing = pin!(Publishing::new(&self.shared.hub, Some(message.into())));
+        let mut cargo = Some(message.into());
+        let mut publishing = pin!(Publishing::new(&self.shared.hub, &mut cargo));
         match tokio::time::timeout_at(deadline.instant(), publishing.as_mut()).instrument(span).await {
             Ok(published) => published,
             Err(_) => Err(Error::DeadlineExceeded { subscriber: publishing.waits_for() }),
@@ -101,7 +103,7 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
     pub fn try_publish(&self, message: impl Into<Message<T>>) -> Result<usize, Error> {
         let span = trace::publishing(&self.shared.name, None);
         let _entered = span.enter();
-        Publishing::new(&self.shared.hub, Some(message.into())).now()
+        Publishing::new(&self.shared.hub, &mut Some(message.into())).now()
     }
 
     /// Publishes the messages of `batch` one after the other, and returns how many they were; waits while a queue

@@ -122,7 +122,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
 
     /// Tells the table what a chore has come to.
     pub(super) fn kept(&self, table: &mut Table<T, I::Ticket>, index: u32, kept: Kept) {
-        let key = table.entries[index].item().message.partition_key.clone();
+        let key = table.entries[index].item().message.about().partition_key.clone();
         match (kept, key) {
             (Kept::Dead(id), key) => {
                 if let Some(key) = key.filter(|_| self.parks()) {
@@ -157,7 +157,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
     /// Tells the table that a chore was dropped before it was done.
     pub(super) fn unkept(&self, table: &mut Table<T, I::Ticket>, index: u32, chore: Chore) {
         if chore == Chore::Park {
-            let key = table.entries[index].item().message.partition_key.clone();
+            let key = table.entries[index].item().message.about().partition_key.clone();
             table.parked.unreserve(key.as_deref().unwrap_or_default());
             self.parked_changed.notify_waiters();
         }
@@ -188,7 +188,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
             let letters = self.list(&select).await;
             let mut table = self.table.lock();
             for letter in &letters {
-                if let Some(key) = &letter.message.partition_key {
+                if let Some(key) = &letter.message.about().partition_key {
                     table.parked.kept(key, letter.id);
                 }
                 select.after = letter.id;

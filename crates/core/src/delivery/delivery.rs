@@ -49,7 +49,7 @@ impl<T> Delivery<T> {
 
     /// Returns the key that the message is kept in order by, if it has one.
     pub fn partition_key(&self) -> Option<&str> {
-        self.message.partition_key.as_deref()
+        self.message.about().partition_key.as_deref()
     }
 
     /// Returns when the message was first given to a handler of this process; for the first attempt, now.
@@ -69,15 +69,15 @@ impl<T> Context for Delivery<T> {
     }
 
     fn trace(&self) -> Option<TraceContext> {
-        self.message.trace
+        self.message.about().trace
     }
 
     fn key(&self) -> Option<&str> {
-        self.message.key.as_deref()
+        self.message.about().key.as_deref()
     }
 
     fn operation(&self) -> &str {
-        self.message.operation.as_deref().unwrap_or(&self.topic)
+        self.message.about().operation.as_deref().unwrap_or(&self.topic)
     }
 }
 

@@ -16,22 +16,33 @@ use crate::Event;
 #[derive(Debug, Clone)]
 pub struct Message<T> {
     pub(crate) payload: T,
+    /// All the rest, behind one pointer: a message is moved and cloned several times on its way.
+    about: Option<Arc<About>>,
+}
+
+/// What layers may know of a message.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
     pub(crate) key: Option<Arc<str>>,
     pub(crate) partition_key: Option<Arc<str>>,
     pub(crate) operation: Option<Arc<str>>,
     pub(crate) trace: Option<TraceContext>,
 }
 
+impl About {
+    const NOTHING: Self = Self { key: None, partition_key: None, operation: None, trace: None };
+}
+
 impl<T> Message<T> {
     /// Makes a message of `payload`.
     pub fn new(payload: T) -> Self {
-        Self { payload, key: None, partition_key: None, operation: None, trace: None }
+        Self { payload, about: None }
     }
 
     /// Sets the key that makes a repetition recognisable.
     #[must_use]
     pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.key = Some(key.into());
+        self.about_mut().key = Some(key.into());
         self
     }
 
@@ -39,21 +50,21 @@ impl<T> Message<T> {
     /// [`Order::PerKey`](super::Order::PerKey).
     #[must_use]
     pub fn partition_key(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.partition_key = Some(key.into());
+        self.about_mut().partition_key = Some(key.into());
         self
     }
 
     /// Sets the low-cardinality name of what happened; without it, it is the topic's name.
     #[must_use]
     pub fn operation(mut self, operation: impl Into<Arc<str>>) -> Self {
-        self.operation = Some(operation.into());
+        self.about_mut().operation = Some(operation.into());
         self
     }
 
     /// Sets the trace that the message belongs to.
     #[must_use]
     pub fn trace(mut self, trace: TraceContext) -> Self {
-        self.trace = Some(trace);
+        self.about_mut().trace = Some(trace);
         self
     }
 
@@ -66,6 +77,15 @@ impl<T> Message<T> {
     pub fn into_payload(self) -> T {
         self.payload
     }
+
+    pub(crate) fn about(&self) -> &About {
+        static NOTHING: About = About::NOTHING;
+        self.about.as_deref().unwrap_or(&NOTHING)
+    }
+
+    fn about_mut(&mut self) -> &mut About {
+        Arc::make_mut(self.about.get_or_insert_with(|| Arc::new(About::NOTHING)))
+    }
 }
 
 impl Message<Event> {
@@ -77,13 +97,13 @@ impl Message<Event> {
             Some(key) => Some(key.as_str().into()),
             None => event.subject.clone(),
         };
-        Self {
+        let about = About {
             key: Some(event.id().to_string().into()),
             partition_key,
             operation: Some(Arc::clone(&event.kind)),
             trace: event.trace(),
-            payload: event,
-        }
+        };
+        Self { payload: event, about: Some(Arc::new(about)) }
     }
 }
 

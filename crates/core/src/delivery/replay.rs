@@ -78,7 +78,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
             let count = letters.len();
             select.after = letters.last().map_or(select.after, |last| last.id);
             if self.handling.order == Order::PerKey {
-                letters.retain(|letter| letter.message.partition_key.is_none());
+                letters.retain(|letter| letter.message.about().partition_key.is_none());
             }
             let mut answers =
                 stream::iter(letters).map(|letter| self.offer(letter)).buffer_unordered(at_once);

@@ -471,7 +471,7 @@ impl<T, K> Entry<T, K> {
 
 impl<T, K> Entries<T, K> {
     pub(super) fn partition_key(&self, index: u32) -> Option<&str> {
-        self[index].item.as_ref()?.message.partition_key.as_deref()
+        self[index].item.as_ref()?.message.about().partition_key.as_deref()
     }
 }
 

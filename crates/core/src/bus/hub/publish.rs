@@ -24,7 +24,7 @@ impl<M> Cargo<M> for Option<M> {
     }
 }
 
-impl<M> Cargo<M> for &mut VecDeque<M> {
+impl<M> Cargo<M> for VecDeque<M> {
     fn peek(&self) -> Option<&M> {
         self.front()
     }
@@ -37,7 +37,7 @@ impl<M> Cargo<M> for &mut VecDeque<M> {
 /// Publishes a cargo as there is room. Dropping it leaves the rest of the cargo with nobody.
 pub(in crate::bus) struct Publishing<'a, M, C> {
     hub: &'a Hub<M>,
-    cargo: C,
+    cargo: &'a mut C,
     /// How many took the last message.
     takers: usize,
     waiting: Option<Waiting>,
@@ -52,14 +52,14 @@ struct Waiting {
 }
 
 impl<'a, M: Clone, C: Cargo<M>> Publishing<'a, M, C> {
-    pub(in crate::bus) fn new(hub: &'a Hub<M>, cargo: C) -> Self {
+    pub(in crate::bus) fn new(hub: &'a Hub<M>, cargo: &'a mut C) -> Self {
         Self { hub, cargo, takers: 0, waiting: None }
     }
 
     /// Publishes what there is room for, without waiting.
     pub(in crate::bus) fn now(&mut self) -> Result<usize, Error> {
         let refusal =
-            self.hub.locked(|state, after| Self::advance(&mut self.cargo, &mut self.takers, state, after));
+            self.hub.locked(|state, after| Self::advance(self.cargo, &mut self.takers, state, after));
         match refusal {
             None => Ok(self.takers),
             Some(Refusal::Closed) => Err(Error::Closed),
@@ -101,7 +101,7 @@ impl<M: Clone, C: Cargo<M>> Future for Publishing<'_, M, C> {
         let progress = ready!(tokio::task::coop::poll_proceed(context));
         let this = self.get_mut();
         let refusal = this.hub.locked(|state, after| {
-            let refusal = Self::advance(&mut this.cargo, &mut this.takers, state, after);
+            let refusal = Self::advance(this.cargo, &mut this.takers, state, after);
             let before = this.waiting.take();
             if let Some(Refusal::NoRoom(place, lane)) = refusal {
                 let same = before.filter(|before| (before.place, before.lane) == (place, lane));

@@ -62,7 +62,7 @@ impl Select {
         letter.id > self.after
             && is(&self.destination, Some(&letter.destination))
             && is(&self.subscriber, Some(&letter.subscriber))
-            && is(&self.partition_key, letter.message.partition_key.as_ref())
+            && is(&self.partition_key, letter.message.about().partition_key.as_ref())
     }
 }
 

@@ -13,7 +13,7 @@ impl<T: Send + Sync + 'static> DeadLetters<T> for LoggedDeadLetters {
 
     fn put<'a>(&'a self, letter: &'a Letter<T>) -> BoxFuture<'a, Result<LetterId, Error>> {
         let Letter { destination, subscriber, message, fate, .. } = letter;
-        let key = message.key.as_deref();
+        let key = message.about().key.as_deref();
         tracing::error!(destination = &**destination, subscriber = &**subscriber, key, %fate, "a message is dead");
         Box::pin(ready(Ok(LetterId::default())))
     }

@@ -28,9 +28,9 @@ impl<T> MemoryDeadLetters<T> {
 impl<T: Clone> Kept<T> {
     /// Returns the letter of the same message, if there is one.
     pub(super) fn find(&self, letter: &Letter<T>) -> Option<LetterId> {
-        let key = letter.message.key.as_ref()?;
+        let key = letter.message.about().key.as_ref()?;
         let same = |kept: &&Letter<T>| {
-            kept.message.key.as_ref() == Some(key)
+            kept.message.about().key.as_ref() == Some(key)
                 && kept.destination == letter.destination
                 && kept.subscriber == letter.subscriber
         };
