@@ -2,6 +2,7 @@
 //!
 //! - `file` (default): [`file::FileLog`], an event store in a folder.
 //! - `http`: `http::Intake`, `http::HttpSource`, `http::HttpSink`, events that are posted to us and by us.
+//! - `postgres`: `postgres::changes`, changes of tables as events, by logical replication.
 //! - `sqlite`: `sqlite::changes`, changes of tables as events.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -16,7 +16,7 @@ use super::worker::Worker;
 use super::{Config, install, store};
 use crate::change::feed::{Driver, Feed, FeedReceiver, Handled};
 
-/// The changes of some tables of a database; see the [module](self).
+/// The changes of some tables of a database; see the [module](crate::sqlite::changes).
 ///
 /// # Examples
 /// ```

@@ -1,0 +1,44 @@
+//! Changes of tables as events, by logical replication.
+//!
+//! The server decodes its write-ahead log with its plugin `pgoutput`, and a replication slot keeps what has not been
+//! handled, also while nobody receives and after the server was killed. Changes of transactions that were committed
+//! come, in the order of their commits, and no others. Where replication is not allowed, use the
+//! outbox table.
+//!
+//! **A group** has a slot of its own, named `SLOT_GROUP`, and gets every change. One receiver of a group is active,
+//! for a slot has one reader; others stand by and one of them goes on when it closes or dies. A slot begins where it
+//! is made: [`Start::Oldest`](steadfast_core::transport::Start) means the same as `New`, and rows that were there
+//! before are not told.
+//!
+//! **Confirming**: the slot moves on once each event of a transaction, and of all before it, is handled; a transaction
+//! that was handled in part comes again as a whole, to another receiver. The server notes where the slot stands now and
+//! then: after it was killed it begins somewhat before. The receiver knows what it had, so that nothing comes twice
+//! to it; to a receiver that was killed too, some does. An inbox recognises that, for an event's identity is derived
+//! from the database and the event's place in its log.
+//!
+//! **The event**: type `postgresql.row.inserted`, `.updated`, `.deleted`, or `postgresql.table.truncated`; the subject
+//! is table and key, such as `public.orders/7`; the data is a [`Change`](crate::change::Change); the extension
+//! `sequence` is the commit's place in the log and the number within the transaction. The time is that of the commit.
+//!
+//! **The row as it was** is told fully under `REPLICA IDENTITY FULL` ([`Settings::full_before`]), which makes the log
+//! larger.
+//!
+//! # On the replication client
+//! `pgwire-replication` carries the stream. Read before it was taken: it is maintained (0.5, tests against servers),
+//! answers keepalives also while the consumer is slow, sends the confirmed position within a bound after it was raised,
+//! never confirms by itself, and verifies certificates; what it lacks (MD5 passwords, a bound on silence) is not wanted
+//! or added here. The decoder of `pgoutput` is our own.
+
+mod assemble;
+mod pgoutput;
+mod position;
+mod prepare;
+mod settings;
+mod source;
+mod status;
+mod value;
+mod worker;
+
+pub use settings::Settings;
+pub use source::Changes;
+pub use status::SlotStatus;

@@ -1,0 +1,64 @@
+use std::path::Path;
+use std::process::Command;
+
+use steadfast_backends::postgres::changes::{Changes, Settings};
+use steadfast_backends::postgres::{Config, Tls};
+use steadfast_core::transport::Error;
+use steadfast_servers::Postgres;
+
+use super::support::{client, close, config, handle, open};
+
+/// Makes an authority and a certificate for `localhost` signed by it; the server wants its key for itself.
+fn certificates(folder: &Path) {
+    let script = "set -e
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt
+        openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+        printf 'subjectAltName=DNS:localhost' > extensions
+        openssl x509 -req -days 2 -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile extensions \
+            -out server.crt
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other -keyout other.key -out other.crt
+        chmod 600 server.key
+        [ $(id -u) != 0 ] || chown postgres server.key server.crt";
+    let output = Command::new("sh").args(["-c", script]).current_dir(folder).output().expect("sh runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_is_encrypted_and_the_server_verified() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().to_owned();
+    let server = tokio::task::spawn_blocking(move || {
+        certificates(&path);
+        let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, public).expect("it is ours");
+        let file = |name: &str| path.join(name).display().to_string();
+        let (certificate, key) = (file("server.crt"), file("server.key"));
+        Postgres::start_with(&[("ssl", "on"), ("ssl_cert_file", &certificate), ("ssl_key_file", &key)])
+    });
+    let server = server.await.expect("no panic").expect("it starts");
+    let plain = config(&server, "postgres");
+    let admin = client(&plain).await;
+    admin.batch_execute("CREATE TABLE t (id int PRIMARY KEY)").await.expect("it is made");
+    let tls = |ca: &str| Some(Tls { ca: folder.path().join(ca), certificate: None, key: None });
+    let settings = Settings { tables: vec!["t".into()], ..Settings::default() };
+    let source = |config: Config| Changes::new(config, settings.clone()).expect("it is right");
+
+    let changes = source(Config { host: "localhost".into(), tls: tls("ca.crt"), ..plain.clone() });
+    let receiver = open(&changes, "a").await;
+    admin.batch_execute("INSERT INTO t VALUES (1)").await.expect("it is inserted");
+    handle(&*receiver, 1).await;
+    let sql = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_replication USING (pid)";
+    let encrypted: bool = admin.query_one(sql, &[]).await.expect("it answers").get(0);
+    assert!(encrypted, "the stream is encrypted too");
+    close(&*receiver).await;
+
+    let other = source(Config { host: "localhost".into(), tls: tls("other.crt"), ..plain.clone() });
+    let error = other.install("a").await.expect_err("another authority");
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    let unnamed = source(Config { tls: tls("ca.crt"), ..plain.clone() });
+    let error = unnamed.install("a").await.expect_err("the certificate is for another name");
+    assert!(error.to_string().contains("not valid for name"), "{error}");
+    let absent = source(Config { tls: tls("absent.crt"), ..plain });
+    let error = absent.install("a").await.expect_err("there is no such file");
+    assert!(matches!(&error, Error::Configuration { field: "tls.ca", .. }), "{error}");
+}
