@@ -4,6 +4,7 @@
 //! - `http`: `http::Intake`, `http::HttpSource`, `http::HttpSink`, events that are posted to us and by us.
 //! - `postgres`: `postgres::changes`, changes of tables as events, by logical replication.
 //! - `sqlite`: `sqlite::changes`, changes of tables as events.
+//! - `timer`: `timer::TimerSource`, ticks as events.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod change;

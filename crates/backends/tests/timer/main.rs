@@ -1,1 +1,6 @@
-//! Timers: intervals and cron.
+//! Timers in virtual time, and against the suite of all transports.
+
+mod conformance;
+mod missed;
+mod support;
+mod ticks;
