@@ -41,8 +41,8 @@ pub struct Config {
     /// Creates the topic if it is not there; without it a missing topic is an error.
     pub create: Option<Create>,
     /// The topic's `min.insync.replicas`, at least 1. With 2 or more, sending achieves
-    /// [`Durability::Replicated`]; the broker is asked whether that is so, which needs the permission to describe the
-    /// topic's configuration.
+    /// [`Durability::Replicated`]; each connection checks that the topic is set so and has as many replicas, which
+    /// needs the permission to describe its configuration.
     pub replicas_min: u16,
     /// The largest data and attributes of one event in bytes, 1 KiB to 100 MiB; not above the topic's
     /// `max.message.bytes`.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use krafka::Kafka;
 use krafka::admin::{
     ConfigResource, CreateTopicsOptions, DescribeConfigsOptions, DescribeTopicsOptions, NewTopic,
+    TopicDescription,
 };
 use krafka::error::{ErrorCode, KrafkaError};
 use steadfast_base::{Backoff, Classify, Rng};
@@ -66,11 +67,15 @@ async fn connect_once(config: &Config) -> Result<Kafka, Error> {
 
 /// Returns the numbers of the topic's partitions.
 pub(super) async fn partitions(kafka: &Kafka, config: &Config) -> Result<Vec<i32>, KrafkaError> {
+    let topic = describe(kafka, config).await?;
+    Ok(topic.partitions.iter().map(|partition| partition.partition).collect())
+}
+
+async fn describe(kafka: &Kafka, config: &Config) -> Result<TopicDescription, KrafkaError> {
     let options = DescribeTopicsOptions::default().timeout(config.answer_within.0);
     let mut topics = kafka.admin().describe_topics([&config.topic], options).await?;
     let missing = || Err(KrafkaError::unknown_topic(&config.topic));
-    let topic = topics.remove(&config.topic).unwrap_or_else(missing)?;
-    Ok(topic.partitions.iter().map(|partition| partition.partition).collect())
+    topics.remove(&config.topic).unwrap_or_else(missing)
 }
 
 fn is_missing(error: &KrafkaError) -> bool {
@@ -104,8 +109,16 @@ async fn create(kafka: &Kafka, config: &Config) -> Result<(), Error> {
     }
 }
 
-/// Checks that the topic is replicated as the configuration says, since more is promised by it.
+/// Checks that the topic is replicated as the configuration says, since more is promised by it. Its setting alone does
+/// not tell: Kafka takes it for the number of replicas where that is less.
 async fn check_replicas(kafka: &Kafka, config: &Config) -> Result<(), Error> {
+    let described = describe(kafka, config).await.map_err(|error| map(&error))?;
+    let fewest = described.partitions.iter().map(|partition| partition.replicas.len()).min();
+    if let Some(fewest) = fewest.filter(|fewest| *fewest < usize::from(config.replicas_min)) {
+        let problem =
+            format!("a partition of the topic has {fewest} replicas: add some, or configure {fewest}");
+        return Err(misconfigured("replicasMin", &problem));
+    }
     let topic = ConfigResource::topic(&config.topic);
     let options = DescribeConfigsOptions::default()
         .config_names(vec![MIN_INSYNC.to_owned()])

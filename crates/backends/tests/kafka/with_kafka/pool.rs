@@ -8,9 +8,11 @@ use steadfast_servers::Kafka;
 /// How many nodes run at the same time: each takes 300 MiB.
 const NODES_MAX: usize = 2;
 
+const THERE: &str = "a node that is borrowed is there";
+
 /// A node that a test has to itself.
-pub(crate) struct Borrowed {
-    /// Empty only while it is at work in another thread, and once it is given back.
+pub(super) struct Borrowed {
+    /// Empty only before it is started and once it is given back.
     node: Option<Node>,
 }
 
@@ -35,7 +37,7 @@ fn pool() -> MutexGuard<'static, Pool> {
 }
 
 /// Waits for a node that no other test has.
-pub(crate) fn borrow() -> Borrowed {
+pub(super) fn borrow() -> Borrowed {
     let mut pool = pool();
     pool.tests += 1;
     while pool.idle.is_empty() && pool.busy == NODES_MAX {
@@ -54,8 +56,8 @@ pub(crate) fn borrow() -> Borrowed {
 
 impl Borrowed {
     /// Returns the configuration of a topic that nobody has used before.
-    pub(crate) fn config(&mut self) -> Config {
-        let node = self.node.as_mut().expect("nothing else is done meanwhile");
+    pub(super) fn config(&mut self) -> Config {
+        let node = self.node.as_mut().expect(THERE);
         node.topics += 1;
         Config {
             brokers: vec![node.server.address().to_string()],
@@ -67,22 +69,13 @@ impl Borrowed {
     }
 
     /// Kills the node with SIGKILL.
-    pub(crate) async fn kill(&mut self) {
-        self.work(Kafka::kill).await;
+    pub(super) fn kill(&mut self) {
+        self.node.as_mut().expect(THERE).server.kill();
     }
 
     /// Starts the node again on the same port and data.
-    pub(crate) async fn restart(&mut self) {
-        self.work(|server| server.restart().expect("the node starts again")).await;
-    }
-
-    async fn work(&mut self, work: fn(&mut Kafka)) {
-        let mut node = self.node.take().expect("nothing else is done meanwhile");
-        let working = tokio::task::spawn_blocking(move || {
-            work(&mut node.server);
-            node
-        });
-        self.node = Some(working.await.expect("the work is done"));
+    pub(super) fn restart(&mut self) {
+        self.node.as_mut().expect(THERE).server.restart().expect("the node starts again");
     }
 }
 

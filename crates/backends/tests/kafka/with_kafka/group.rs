@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use steadfast_backends::kafka::{Config, Create, FOREIGN_KIND, KafkaSink, KafkaSource};
+use steadfast_base::Deadline;
+use steadfast_base::units::HumanDuration;
+use steadfast_core::Event;
+use steadfast_core::store::Durability;
+use steadfast_core::transport::{Outcome, Received, Receiver, Settlement, Sink, Source, Subscribe};
+
+use super::pool;
+
+fn soon() -> Deadline {
+    Deadline::within(Duration::from_secs(20))
+}
+
+async fn receive(receiver: &dyn Receiver, enough: usize) -> Vec<Received> {
+    let mut all = Vec::new();
+    while all.len() < enough {
+        let received = tokio::time::timeout(Duration::from_secs(20), receiver.receive(enough - all.len()));
+        all.extend(received.await.expect("in time").expect("it receives"));
+    }
+    all
+}
+
+async fn handle(receiver: &dyn Receiver, received: &[Received]) {
+    let handled = |received: &Received| Settlement { token: received.token, outcome: Outcome::Handled };
+    receiver.settle(&received.iter().map(handled).collect::<Vec<_>>()).await.expect("it is told");
+}
+
+fn events(keys: u32) -> Vec<Event> {
+    (0..keys).map(|key| Event::new("/test", "test.sent").subject(format!("key-{key}")).build()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_moves_once_its_events_are_settled() {
+    let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
+    let config = Config { hand_over_within: HumanDuration(Duration::from_secs(30)), ..node.config() };
+    let sink = KafkaSink::new(config.clone()).expect("the configuration is right");
+    let source = KafkaSource::new(config).expect("the configuration is right");
+    sink.send(&events(40), Durability::Written, soon()).await.expect("they are sent");
+
+    let first = source.open(&Subscribe::new("g")).await.expect("it opens");
+    let held = receive(&*first, 40).await;
+    let second = source.open(&Subscribe::new("g")).await.expect("it opens");
+    let early = tokio::time::timeout(Duration::from_secs(4), second.receive(10)).await;
+    assert!(early.is_err(), "what the first holds came to the second: {early:?}");
+
+    handle(&*first, &held).await;
+    sink.send(&events(40), Durability::Written, soon()).await.expect("they are sent");
+    // Both work now: the second gets its share, and nothing that the first has handled.
+    let ids: Vec<_> = held.iter().map(|received| received.event.id()).collect();
+    let mine = receive(&*second, 1).await;
+    assert!(mine.iter().all(|received| !ids.contains(&received.event.id())), "handed over with its commit");
+    for receiver in [first, second] {
+        receiver.close(soon()).await.expect("it closes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_moves_without_its_events_after_a_while() {
+    let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
+    let config = Config {
+        hand_over_within: HumanDuration(Duration::from_millis(200)),
+        create: Some(Create { partitions: 2, replicas: 1 }),
+        ..node.config()
+    };
+    let sink = KafkaSink::new(config.clone()).expect("the configuration is right");
+    let source = KafkaSource::new(config).expect("the configuration is right");
+    sink.send(&events(40), Durability::Written, soon()).await.expect("they are sent");
+
+    let first = source.open(&Subscribe::new("g")).await.expect("it opens");
+    let held = receive(&*first, 40).await;
+    let second = source.open(&Subscribe::new("g")).await.expect("it opens");
+    let again = receive(&*second, 1).await;
+    assert!(held.iter().any(|received| received.event.id() == again[0].event.id()));
+    // The word of the first on what it has lost means nothing, and does no harm.
+    handle(&*first, &held).await;
+    handle(&*second, &again).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_no_event_becomes_one() {
+    let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
+    let config = node.config();
+    let receiver = KafkaSource::new(config.clone()).expect("the configuration is right");
+    let receiver = receiver.open(&Subscribe::new("g")).await.expect("it opens");
+    let kafka = krafka::Kafka::builder(&config.brokers[0]).connect().await.expect("it connects");
+    let producer = kafka.producer().build().await.expect("it is made");
+    let record = krafka::Record::new(&config.topic, "by hand").key("k");
+    let _place = producer.send(record).await.expect("it is sent");
+
+    let received = receive(&*receiver, 1).await;
+    let event = &received[0].event;
+    assert_eq!((event.kind(), event.partition_key()), (FOREIGN_KIND, Some("k")));
+    assert_eq!(&event.data()[..], b"by hand");
+}
