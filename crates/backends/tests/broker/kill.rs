@@ -2,12 +2,15 @@
 //! of order?
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use steadfast_base::{Classify, Deadline};
+use steadfast_core::inbox::{Effect, Inbox, InboxOptions, Once};
+use steadfast_core::store::{EventStore, MemoryStore};
 use steadfast_core::transport::{Outcome, Receiver, Settlement, Sink, Source, Subscribe};
 use steadfast_core::{Event, EventId};
 use tokio::sync::Notify;
@@ -17,6 +20,8 @@ const KEYS: u32 = 100;
 const PER_KEY: u32 = 100;
 const BATCH: usize = 50;
 const RECEIVERS: usize = 2;
+/// After how many events one receiver dies with what it holds.
+const DIES_AFTER: u32 = 1_000;
 /// After how many events the server is killed.
 const KILL_AFTER: u32 = 3_000;
 const WITHIN: Duration = Duration::from_secs(60);
@@ -29,12 +34,18 @@ struct Seen {
     distinct: u32,
     duplicates: u32,
     wrong: Vec<String>,
+    /// Per key the numbers that had an effect, behind the inbox.
+    effects: HashMap<String, Vec<u32>>,
+}
+
+fn number(event: &Event) -> u32 {
+    std::str::from_utf8(event.data()).expect("a text").parse().expect("a number")
 }
 
 impl Seen {
     fn record(&mut self, event: &Event) {
         let key = event.partition_key().unwrap_or_default().to_owned();
-        let number: u32 = std::str::from_utf8(event.data()).expect("a text").parse().expect("a number");
+        let number = number(event);
         let next = self.next.entry(key.clone()).or_default();
         match number.cmp(next) {
             std::cmp::Ordering::Equal => {
@@ -47,8 +58,9 @@ impl Seen {
     }
 }
 
-/// Sends 10,000 keyed events through `sink` while `receivers` of one group receive them from `source`, and kills the
-/// server by `kill`, which starts it again and returns it, in between; panics if one is lost or comes before one that precedes it.
+/// Sends 10,000 keyed events through `sink` while two receivers of one group receive them from `source`. In between
+/// one receiver dies with events that it has handled and not settled, and `kill` kills the server, starts it again and
+/// returns it. Panics if an event is lost, comes before one that precedes it, or takes effect twice behind an inbox.
 pub(crate) async fn nothing_is_lost<S: Send + 'static>(
     sink: Arc<dyn Sink>,
     source: Arc<dyn Source>,
@@ -57,13 +69,20 @@ pub(crate) async fn nothing_is_lost<S: Send + 'static>(
     let total = KEYS * PER_KEY;
     let (seen, at) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Notify::new()));
     let stop = CancellationToken::new();
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+    let inbox =
+        Arc::new(Inbox::new(store, InboxOptions::new("kill")).expect("the store takes several streams"));
     let mut receiving = Vec::new();
-    let mut receivers: Vec<Arc<dyn Receiver>> = Vec::new();
-    for _ in 0..RECEIVERS {
-        let receiver: Arc<dyn Receiver> =
-            source.open(&Subscribe::new("kill")).await.expect("it opens").into();
-        receivers.push(Arc::clone(&receiver));
-        receiving.push(tokio::spawn(receive(receiver, Arc::clone(&seen), Arc::clone(&at), stop.clone())));
+    for member in 0..RECEIVERS {
+        let member = Member {
+            source: Arc::clone(&source),
+            receiver: source.open(&Subscribe::new("kill")).await.expect("it opens"),
+            dies_after: (member == 0).then_some(DIES_AFTER),
+            inbox: Arc::clone(&inbox),
+            seen: Arc::clone(&seen),
+            at: Arc::clone(&at),
+        };
+        receiving.push(tokio::spawn(member.receive(stop.clone())));
     }
     let retries = Arc::new(AtomicU32::new(0));
     let sending = tokio::spawn(send(Arc::clone(&sink), Arc::clone(&retries)));
@@ -82,9 +101,6 @@ pub(crate) async fn nothing_is_lost<S: Send + 'static>(
     for task in receiving {
         received.push(task.await.expect("receiving does not panic"));
     }
-    for receiver in receivers {
-        receiver.close(Deadline::within(Duration::from_secs(5))).await.expect("it closes");
-    }
     sink.close(Deadline::within(Duration::from_secs(5))).await.expect("it closes");
 
     let seen = seen.lock();
@@ -94,6 +110,11 @@ pub(crate) async fn nothing_is_lost<S: Send + 'static>(
         seen.duplicates
     );
     assert!(seen.wrong.is_empty(), "out of order: {:?}", seen.wrong);
+    assert!(seen.duplicates > 0, "what the receiver that died had not settled came again");
+    let every: Vec<u32> = (0..PER_KEY).collect();
+    for (key, effects) in &seen.effects {
+        assert_eq!(effects, &every, "effects of {key}");
+    }
     assert!(received.iter().all(|received| *received > 0), "one receiver got nothing: {received:?}");
 }
 
@@ -125,29 +146,56 @@ async fn send(sink: Arc<dyn Sink>, retries: Arc<AtomicU32>) {
     }
 }
 
-async fn receive(
-    receiver: Arc<dyn Receiver>,
+/// A member of the group.
+struct Member {
+    source: Arc<dyn Source>,
+    receiver: Box<dyn Receiver>,
+    /// After how many events it dies and another one comes in its place.
+    dies_after: Option<u32>,
+    inbox: Arc<Inbox>,
     seen: Arc<Mutex<Seen>>,
     at: Arc<Notify>,
-    stop: CancellationToken,
-) -> u32 {
-    let mut count = 0;
-    while let Some(received) = stop.run_until_cancelled(receiver.receive(64)).await {
-        let received = received.expect("a lost connection is no error");
-        let settlements: Vec<Settlement> = received
-            .iter()
-            .map(|received| Settlement { token: received.token, outcome: Outcome::Handled })
-            .collect();
-        {
-            let mut seen = seen.lock();
-            received.iter().for_each(|received| seen.record(&received.event));
+}
+
+impl Member {
+    /// Receives until `stop`, and returns how many events came.
+    async fn receive(mut self, stop: CancellationToken) -> u32 {
+        let mut count = 0;
+        while let Some(received) = stop.run_until_cancelled(self.receiver.receive(64)).await {
+            let received = received.expect("a lost connection is no error");
+            for received in &received {
+                self.handle(&received.event).await;
+            }
+            self.at.notify_waiters();
+            count += u32::try_from(received.len()).expect("few");
+            if self.dies_after.is_some_and(|dies_after| count >= dies_after) {
+                self.dies_after = None;
+                self.receiver = self.source.open(&Subscribe::new("kill")).await.expect("it opens");
+                continue;
+            }
+            let handled = Outcome::Handled;
+            let settlements: Vec<Settlement> = received
+                .iter()
+                .map(|received| Settlement { token: received.token, outcome: handled })
+                .collect();
+            // Where the server could not be told, the events come again.
+            let _ = self.receiver.settle(&settlements).await;
         }
-        at.notify_waiters();
-        count += u32::try_from(received.len()).expect("few");
-        // Where the server could not be told, the events come again.
-        let _ = receiver.settle(&settlements).await;
+        self.receiver.close(Deadline::within(Duration::from_secs(5))).await.expect("it closes");
+        count
     }
-    count
+
+    async fn handle(&self, event: &Event) {
+        self.seen.lock().record(event);
+        let key = event.partition_key().unwrap_or_default();
+        let effect = || async {
+            let noted = Event::new("/test", "test.noted").bytes(event.data().clone());
+            Ok::<_, Infallible>(Effect::to_stream(key, [noted]))
+        };
+        if let Once::Applied(_) = self.inbox.once(event, effect).await.expect("the store takes it") {
+            self.seen.lock().effects.entry(key.to_owned()).or_default().push(number(event));
+        }
+    }
 }
 
 async fn reach(seen: &Mutex<Seen>, at: &Notify, wanted: u32) {
