@@ -28,14 +28,14 @@ pub async fn receivers_of_a_group_share_the_work(factory: &mut dyn TransportFact
     }
     let mut receivers = Vec::new();
     for _ in 0..RECEIVERS {
-        receivers.push(open(&opened, &subscribe("shared", 4)).await?);
+        receivers.push(open(&opened, &subscribe("shared", 8)).await?);
     }
     // Some transports take their time to form a group and move keys about meanwhile: what is checked strictly comes
     // once several receivers have had some of the work.
     let tally = Arc::new(Mutex::new(Tally::lossy(&opened)));
     let (started, mut all) = (tokio::time::Instant::now(), Vec::new());
     for round in 0.. {
-        let marks = marks_from(40, 5 * round, 5);
+        let marks = marks_from(16, 12 * round, 12);
         let shared = work_together(&opened, &receivers, &tally, &marks, None).await? > 1;
         all.extend(marks);
         if shared || started.elapsed() > STEP_MAX {
@@ -43,7 +43,7 @@ pub async fn receivers_of_a_group_share_the_work(factory: &mut dyn TransportFact
         }
     }
     let next = all.iter().map(|mark| mark.number + 1).max().unwrap_or_default();
-    let marks = marks_from(40, next, 15);
+    let marks = marks_from(16, next, 40);
     let holders = Arc::new(Mutex::new(Holders::default()));
     work_together(&opened, &receivers, &tally, &marks, Some(&holders)).await?;
     all.extend(marks);
@@ -106,7 +106,7 @@ async fn work_together(
                 check(started.elapsed() < 2 * STEP_MAX, || {
                     "a group did not get all of its events".to_owned()
                 })?;
-                let events = receive_for(&*receiver, 4, Duration::from_millis(50)).await?;
+                let events = receive_for(&*receiver, 8, Duration::from_millis(50)).await?;
                 had |= !events.is_empty();
                 let marks = tally.lock().note(&events)?;
                 let taken = holders.lock().take(number, &marks);
@@ -234,6 +234,8 @@ async fn handle_until_closed(receiver: &dyn Receiver, tally: &Mutex<Tally>) -> C
             return Ok(());
         }
         tally.lock().note(&events)?;
+        // Handling takes a while, so that closing falls into it.
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let told = settlements(&events, Outcome::Handled);
         // While it closes it may refuse; then the events come again.
         if within("settle", receiver.settle(&told)).await?.is_ok() {

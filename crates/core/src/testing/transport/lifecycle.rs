@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::TransportFactory;
 use super::factory::{Mark, event, usual};
-use super::tally::{Tally, handle_all, handle_some, handle_until};
+use super::tally::{Tally, handle_all, handle_until, handle_while};
 use super::tools::{
     Checked, Feeding, check, check_eq, close, deadline, marks, marks_from, open, receive_for, settle,
     settlements, skip, subscribe, within,
@@ -124,20 +124,14 @@ pub async fn nothing_is_lost_when_a_sink_closes_under_load(factory: &mut dyn Tra
     }
     let handling = async {
         handle_until(&*receiver, &tally, 10, 40).await?;
-        let open = AtomicBool::new(true);
+        let is_closed = AtomicBool::new(false);
         let closing = async {
-            let closed = within("close", sink.close(deadline())).await;
-            open.store(false, Ordering::SeqCst);
+            let closed = within("close of the sink", sink.close(deadline())).await;
+            is_closed.store(true, Ordering::Relaxed);
             closed?.map_err(|error| format!("close of the sink failed: {error}"))
         };
-        // What closing waits for may wait for room.
-        let handling = async {
-            while open.load(Ordering::SeqCst) {
-                handle_some(&*receiver, &tally, 10).await?;
-            }
-            Ok::<(), String>(())
-        };
-        let (closed, handled) = tokio::join!(closing, handling);
+        let goes_on = |_: &Tally| !is_closed.load(Ordering::Relaxed);
+        let (closed, handled) = tokio::join!(closing, handle_while(&*receiver, &tally, 10, goes_on));
         closed.and(handled)
     };
     let (handled, ended) = tokio::join!(handling, senders.join_all());

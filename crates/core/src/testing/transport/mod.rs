@@ -36,6 +36,8 @@ mod reconnect;
 mod redelivery;
 mod start;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod tools;
 
 pub use factory::Feed;

@@ -108,11 +108,11 @@ async fn take_over(factory: &mut dyn TransportFactory, closes: bool) -> Checked 
     if !opened.source.capabilities().resumes {
         return skip("the transport does not keep where a group is");
     }
+    let mut receiver = open(&opened, &subscribe("successors", 20)).await?;
     let marks = marks(5, 12);
     let feeding = Feeding::start(&opened, &marks, &[usize::MAX]);
     let mut tally = Mutex::new(Tally::new(&opened));
     for round in 1..=3 {
-        let receiver = open(&opened, &subscribe("successors", 20)).await?;
         let held = hold(&*receiver, &tally, 15).await?;
         // The oldest first, since some transports can only say "all before this one".
         let (handled, rest) = held.split_at(5 * round);
@@ -123,8 +123,8 @@ async fn take_over(factory: &mut dyn TransportFactory, closes: bool) -> Checked 
             close(&*receiver).await?;
         }
         drop(receiver);
+        receiver = open(&opened, &subscribe("successors", 20)).await?;
     }
-    let receiver = open(&opened, &subscribe("successors", 20)).await?;
     handle_all(&*receiver, &tally, 10, &marks).await?;
     feeding.end().await
 }

@@ -89,6 +89,10 @@ impl Tally {
         }
     }
 
+    fn progress(&self) -> (usize, bool) {
+        (self.handled, self.lossy)
+    }
+
     pub(super) fn handled(&self) -> usize {
         self.handled
     }
@@ -104,56 +108,54 @@ impl Tally {
     }
 }
 
-/// Receives and handles until `enough` events are handled, by this receiver or by others with the same tally.
+/// Receives and handles as long as `goes_on` says; with something handled now and then, it does not give up.
 ///
 /// While the connection is lost settling may fail; such events come again, or were told all the same.
+pub(super) async fn handle_while(
+    receiver: &dyn Receiver,
+    tally: &Mutex<Tally>,
+    max: usize,
+    mut goes_on: impl FnMut(&Tally) -> bool,
+) -> Checked {
+    let mut seen = (0, tokio::time::Instant::now());
+    while goes_on(&tally.lock()) {
+        let (handled, lossy) = tally.lock().progress();
+        if handled > seen.0 {
+            seen = (handled, tokio::time::Instant::now());
+        }
+        check(seen.1.elapsed() < STEP_MAX, || {
+            format!("{handled} events came, then none for {STEP_MAX:?}, although more were sent")
+        })?;
+        let events = receive_for(receiver, max, Duration::from_millis(100)).await?;
+        tally.lock().note(&events)?;
+        let told = settlements(&events, Outcome::Handled);
+        match within("settle", receiver.settle(&told)).await? {
+            Err(error) if !lossy => return Err(format!("settle failed: {error}")),
+            _ => tally.lock().settled(&events, Outcome::Handled),
+        }
+    }
+    Ok(())
+}
+
+/// Receives and handles until `enough` events are handled, by this receiver or by others with the same tally.
 pub(super) async fn handle_until(
     receiver: &dyn Receiver,
     tally: &Mutex<Tally>,
     max: usize,
     enough: usize,
 ) -> Checked {
-    let progress = async {
-        let mut seen = (0, tokio::time::Instant::now());
-        loop {
-            let handled = tally.lock().handled();
-            if handled >= enough {
-                return Ok(());
-            }
-            if handled > seen.0 {
-                seen = (handled, tokio::time::Instant::now());
-            }
-            check(seen.1.elapsed() < STEP_MAX, || {
-                format!("{handled} of {enough} events came, then none for {STEP_MAX:?}")
-            })?;
-            handle_some(receiver, tally, max).await?;
-        }
-    };
-    progress.await
+    handle_while(receiver, tally, max, |tally| tally.handled() < enough).await
 }
 
-/// Receives and handles what comes within a moment.
-pub(super) async fn handle_some(receiver: &dyn Receiver, tally: &Mutex<Tally>, max: usize) -> Checked {
-    let events = receive_for(receiver, max, Duration::from_millis(100)).await?;
-    tally.lock().note(&events)?;
-    let told = settlements(&events, Outcome::Handled);
-    match within("settle", receiver.settle(&told)).await? {
-        Ok(()) => tally.lock().settled(&events, Outcome::Handled),
-        Err(_) if tally.lock().lossy => tally.lock().settled(&events, Outcome::Handled),
-        Err(error) => return Err(format!("settle failed: {error}")),
-    }
-    Ok(())
-}
-
-/// Handles all of `marks` with one receiver, then closes it.
+/// Handles until all of `marks` are handled, with one receiver, then closes it.
 pub(super) async fn handle_all(
     receiver: &dyn Receiver,
     tally: &Mutex<Tally>,
     max: usize,
     marks: &[Mark],
 ) -> Checked {
-    handle_until(receiver, tally, max, marks.len()).await?;
-    tally.lock().check_complete(marks)?;
+    let handled = handle_while(receiver, tally, max, |tally| tally.check_complete(marks).is_err()).await;
+    tally.lock().check_complete(marks).and(handled)?;
     close(receiver).await
 }
 
