@@ -7,7 +7,9 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::feed::Feed;
-use crate::delivery::{Delivery, Dispatcher, Handling, HandlingMetrics, Inlet, Settled};
+use crate::delivery::{
+    DeadLettersError, Delivery, Dispatcher, Handling, HandlingMetrics, Inlet, Replay, Replayed, Settled,
+};
 
 /// One subscriber's queue. Dropping it, and all its [competitors](Self::competitor), unsubscribes and abandons what
 /// is queued or in hand.
@@ -89,6 +91,18 @@ impl<T: Clone + Send + Sync + 'static> Subscription<T> {
         S::Error: Classify + Display,
     {
         self.until_aborted(self.dispatcher.run_batches(handler, size_max, within)).await;
+    }
+
+    /// Gives dead letters, and those parked behind them, to the handlers that run; see [`Dispatcher::replay`]. Call
+    /// it on a [`competitor`](Self::competitor) while the subscription runs elsewhere.
+    ///
+    /// # Errors
+    /// What listing the dead letters fails with; letters that were handled before are removed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the replay after the letters that handlers have in hand.
+    pub async fn replay(&self, which: Replay) -> Result<Replayed, DeadLettersError> {
+        self.dispatcher.replay(which).await
     }
 
     /// Returns what handlers did and have in hand; what is queued is in [`Bus::metrics`](super::Bus::metrics).

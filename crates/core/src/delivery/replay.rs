@@ -50,8 +50,9 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
                 Replay::Key(key) => vec![Arc::clone(key)],
                 Replay::All => self.table.lock().parked.keys(),
             };
-            let mut done =
-                stream::iter(keys.iter().map(|key| self.replay_key(key))).buffer_unordered(LETTERS_MAX);
+            // The keys are owned: a closure over references to them would keep the future from being spawned.
+            let replays = keys.into_iter().map(|key| async move { self.replay_key(&key).await });
+            let mut done = stream::iter(replays).buffer_unordered(LETTERS_MAX);
             while let Some(result) = done.next().await {
                 replayed.add(result?);
             }
