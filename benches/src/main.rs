@@ -1,6 +1,7 @@
 //! Side-by-side benchmarks: ours and the best peer in the same run on the same machine, quoted as ratios.
 
 mod bus;
+mod http;
 mod load;
 mod log;
 
@@ -43,10 +44,11 @@ pub struct Row {
 type Benchmark = fn(&Options) -> anyhow::Result<Vec<Row>>;
 
 /// Every benchmark by name; each is a group of rows.
-const BENCHMARKS: &[(&str, Benchmark)] = &[("bus", bus::run), ("load", load::run), ("log", log::run)];
+const BENCHMARKS: &[(&str, Benchmark)] =
+    &[("bus", bus::run), ("http", http::run), ("load", load::run), ("log", log::run)];
 
 fn main() -> anyhow::Result<()> {
-    if load::serve_if_asked()? {
+    if load::serve_if_asked()? || http::serve_if_asked()? {
         return Ok(());
     }
     let options = Options::parse();

@@ -8,3 +8,11 @@ mod modes;
 mod sink;
 mod support;
 mod webhooks;
+
+#[path = "../../examples/http.rs"]
+mod example;
+
+#[test]
+fn the_example_runs_to_its_end() {
+    example::main().expect("it succeeds");
+}

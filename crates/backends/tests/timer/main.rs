@@ -4,3 +4,11 @@ mod conformance;
 mod missed;
 mod support;
 mod ticks;
+
+#[path = "../../examples/timer.rs"]
+mod example;
+
+#[test]
+fn the_example_runs_to_its_end() {
+    example::main().expect("it succeeds");
+}
