@@ -7,6 +7,7 @@ mod limits;
 mod modes;
 mod sink;
 mod support;
+mod tls;
 mod webhooks;
 
 #[path = "../../examples/http.rs"]

@@ -5,6 +5,7 @@ mod config;
 mod connect;
 mod post;
 mod request;
+mod tls;
 
 pub use config::Mode;
 pub use config::SinkConfig;
