@@ -3,7 +3,8 @@
 //! - `file` (default): [`file::FileLog`], an event store in a folder.
 //! - `http`: `http::Intake`, `http::HttpSource`, `http::HttpSink`, events that are posted to us and by us.
 //! - `kafka`: `kafka::KafkaSource`, `kafka::KafkaSink`, topics of Apache Kafka 4.
-//! - `postgres`: `postgres::changes`, changes of tables as events, by logical replication.
+//! - `postgres`: `postgres::changes`, changes of tables as events, by logical replication; `postgres::outbox`, a
+//!   table that an application writes events to.
 //! - `sqlite`: `sqlite::changes`, changes of tables as events.
 //! - `timer`: `timer::TimerSource`, ticks as events.
 

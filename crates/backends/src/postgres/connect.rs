@@ -19,7 +19,6 @@ use super::{Config, Tls};
 pub(super) struct Session {
     client: Client,
     /// Is told of each `NOTIFY`, and of the connection's end.
-    #[allow(dead_code, reason = "the outbox will wait for it")]
     pub(super) notified: Arc<Notify>,
     _connection: AbortOnDropHandle<()>,
 }

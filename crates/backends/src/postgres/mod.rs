@@ -1,11 +1,13 @@
 //! PostgreSQL.
 //!
 //! - [`changes`]: changes of its tables as events, by logical replication.
+//! - [`outbox`]: events that an application writes to a table in its own transactions.
 
 pub mod changes;
 mod config;
 mod connect;
 mod error;
+pub mod outbox;
 
 pub use config::Config;
 pub use config::Password;

@@ -4,6 +4,8 @@ mod with_postgres {
     mod changes;
     mod conformance;
     mod kill;
+    mod outbox;
+    mod outbox_conformance;
     mod proxy;
     mod refusals;
     mod support;

@@ -111,6 +111,12 @@ impl<P: Position> Ledger<P> {
         self.entries.is_empty()
     }
 
+    /// Returns the positions that are handed out and not settled.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn held(&self) -> Vec<P> {
+        self.held.values().copied().collect()
+    }
+
     /// Hands out up to `max` events, in order.
     pub(crate) fn take(&mut self, max: usize) -> Vec<Received> {
         let room = self.in_flight_max.saturating_sub(self.held.len());

@@ -64,6 +64,12 @@ impl<P: Position> Feed<P> {
         }
     }
 
+    /// Returns the positions that are handed out and not settled.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn held(&self) -> Vec<P> {
+        self.state.lock().ledger.held()
+    }
+
     /// Takes a position that nobody need handle; returns up to where all are handled, if that has moved.
     pub(crate) fn pass(&self, position: P) -> Option<P> {
         self.state.lock().ledger.pass(position)
