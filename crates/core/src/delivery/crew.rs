@@ -110,6 +110,7 @@ where
     pub(super) fn turn_over(&mut self, cx: &Context<'_>) -> Turn {
         let Self { shared, over, kept, chores, keeping, taken, .. } = self;
         let now = Instant::now();
+        let deadline = now + shared.attempt_timeout;
         let batch = self.caller.batch();
         let (waiting_max, concurrency) = (shared.handling.waiting_max, shared.handling.concurrency.max(1));
         let table = &mut *shared.table.lock();
@@ -135,7 +136,7 @@ where
                         let item = entry.item();
                         let first = entry.first_attempted.unwrap_or(now);
                         shared.count_attempt(item);
-                        shared.delivery(&item.message, item.attempts, first, now)
+                        shared.delivery(&item.message, item.attempts, first, deadline)
                     });
                     let delivery = deliveries.next().expect("a call is made for one delivery at least");
                     let rest = deliveries.collect();

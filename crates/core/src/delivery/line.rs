@@ -2,7 +2,7 @@
 //!
 //! All that must outlive a run that is dropped stands in the line itself, so that the next run goes on from there;
 //! the turn is a lock, which dropping gives back. On the way of a message that is handled at once nothing is
-//! allocated and the clock is read once.
+//! allocated, and the clock is read once for several.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -21,6 +21,9 @@ use super::{Cause, Delivery, Envelope, Inlet, Settled, span};
 
 /// How many messages are drawn at once; whoever waits for the turn gets it after them.
 const DRAW_MAX: usize = 64;
+
+/// For how many handlers that did not have to wait one reading of the clock serves.
+const UNTIMED_MAX: u32 = 8;
 
 pub(super) struct Line<T, K> {
     /// The messages in hand, the next one last.
@@ -62,6 +65,9 @@ impl<T, K> Line<T, K> {
     }
 
     fn absorb(&mut self) {
+        if self.drawn.is_empty() {
+            return;
+        }
         let drawn = self.drawn.drain(..).rev().map(Item::from);
         if self.waiting.is_empty() {
             self.waiting.extend(drawn);
@@ -92,7 +98,8 @@ where
     I: Inlet<T>,
     C: Caller<T>,
 {
-    let mut runner = Runner { shared, caller, timer: pin!(Timer::new()), deliveries: Vec::new(), now: None };
+    let timer = pin!(Timer::new());
+    let mut runner = Runner { shared, caller, timer, deliveries: Vec::new(), now: None, untimed: 0 };
     loop {
         let mut line = shared.line.lock().await;
         loop {
@@ -106,11 +113,11 @@ where
                 break;
             }
             if !tokio::task::coop::has_budget_remaining() {
-                runner.now = None;
+                runner.pause();
             }
             tokio::task::coop::consume_budget().await;
         }
-        runner.now = None;
+        runner.pause();
     }
 }
 
@@ -119,8 +126,11 @@ struct Runner<'a, T, I: Inlet<T>, C> {
     caller: &'a mut C,
     timer: Pin<&'a mut Timer>,
     deliveries: Vec<Delivery<T>>,
-    /// The present time, as long as nothing was waited for since it was read.
-    now: Option<Instant>,
+    /// The present time and the deadline of an attempt that begins now, as long as nothing was waited for since the
+    /// clock was read.
+    now: Option<(Instant, Instant)>,
+    /// How many handlers have worked since then.
+    untimed: u32,
 }
 
 impl<T, I, C> Runner<'_, T, I, C>
@@ -129,13 +139,33 @@ where
     I: Inlet<T>,
     C: Caller<T>,
 {
+    /// Reads the clock after handlers have worked.
+    fn clock(&mut self) {
+        let end = Instant::now();
+        if let Some((start, _)) = self.now {
+            let worked = end.saturating_duration_since(start);
+            self.shared.counters.handler_ns.add(worked.as_nanos() as u64);
+        }
+        self.now = Some((end, end + self.shared.attempt_timeout));
+        self.untimed = 0;
+    }
+
+    /// Notes that nobody is at work, before something is waited for.
+    fn pause(&mut self) {
+        if self.untimed > 0 {
+            self.clock();
+        }
+        self.now = None;
+        self.shared.at_work(None);
+    }
+
     /// Sees to it that messages are in hand, if there are any; says no once there never will be.
     async fn fill(&mut self, line: &mut Line<T, I::Ticket>) -> bool {
         let (size_max, within) = self.caller.batch();
         let inlet = &*self.shared.inlet;
         line.absorb();
         if line.waiting.is_empty() {
-            self.now = None;
+            self.pause();
             if let Some(letter) = self.shared.offers.lock().pop_front() {
                 line.waiting.push(letter);
             } else if line.ended {
@@ -161,7 +191,7 @@ where
                     break;
                 }
             }
-            self.now = None;
+            self.pause();
             self.shared.counters.in_hand.set(line.waiting.len() as u64);
         }
         if line.batch == 0 {
@@ -181,13 +211,12 @@ where
                 return;
             }
             if let Some(at) = line.resume_at {
-                self.now = None;
+                self.pause();
                 tokio::time::sleep_until(at).await;
                 line.resume_at = None;
             }
             line.failed = None;
             let result = self.attempt(line).await;
-            self.shared.at_work(None);
             let counters = &self.shared.counters;
             match result {
                 Ok(()) => {
@@ -208,7 +237,7 @@ where
         while line.batch > 0 {
             // A letter is removed before it leaves the hand, so that a run which is dropped here leaves it there.
             if let Some(id) = line.waiting.last().and_then(Item::letter) {
-                self.now = None;
+                self.pause();
                 self.shared.remove(id).await;
             }
             line.batch -= 1;
@@ -228,40 +257,44 @@ where
     }
 
     async fn attempt(&mut self, line: &mut Line<T, I::Ticket>) -> Result<(), Failed> {
-        let Self { shared, caller, timer, deliveries, now } = self;
         let mut waited = false;
         let ready = poll_fn(|cx| {
-            let ready = caller::poll_ready(*caller, cx);
-            waited |= ready.is_pending();
+            let ready = caller::poll_ready(self.caller, cx);
+            if ready.is_pending() && !waited {
+                self.pause();
+                waited = true;
+            }
             ready
         })
         .await;
-        let start = match *now {
-            Some(now) if !waited => now,
-            _ => Instant::now(),
-        };
+        if self.now.is_none() {
+            self.clock();
+            self.shared.at_work(self.now.map(|(now, _)| now));
+        }
+        let Self { shared, caller, timer, deliveries, now, .. } = self;
+        let (start, deadline) = now.expect("the clock was read");
         let first = *line.first_attempted.get_or_insert(start);
         deliveries.clear();
         for item in line.batch_mut().iter_mut().rev() {
             item.attempts += 1;
             shared.count_attempt(item);
-            deliveries.push(shared.delivery(&item.message, item.attempts, first, start));
+            deliveries.push(shared.delivery(&item.message, item.attempts, first, deadline));
         }
         ready?;
-        shared.at_work(Some(start));
-        let deadline = start + shared.attempt_timeout;
         let span = shared.span(deliveries);
         let mut slot = pin!(None);
         let called = {
             let _entered = span.enter();
             caller::call(*caller, deliveries, slot.as_mut())
         };
+        let mut waited = false;
         let result = match called {
             Err(failed) => Err(failed),
             Ok(()) => {
                 poll_fn(|cx| {
                     let _entered = span.enter();
                     let polled = caller::poll::<T, C>(slot.as_mut(), cx);
+                    waited |= polled.is_pending();
                     if polled.is_pending() && timer.as_mut().poll_until(deadline, cx).is_ready() {
                         return Poll::Ready(Err(Failed::transient(Cause::TimedOut)));
                     }
@@ -272,9 +305,11 @@ where
         };
         caller::clear(slot);
         span::end(&span, &result);
-        let end = Instant::now();
-        *now = Some(end);
-        shared.counters.handler_ns.add(end.saturating_duration_since(start).as_nanos() as u64);
+        self.untimed += 1;
+        if waited || result.is_err() || self.untimed >= UNTIMED_MAX {
+            self.clock();
+            self.shared.at_work(self.now.map(|(now, _)| now));
+        }
         result
     }
 
@@ -298,7 +333,7 @@ where
             let is_dead = |item: &Item<T, I::Ticket>| permanent || item.attempts >= attempts_max;
             let Some(offset) = line.batch_mut().iter().rposition(is_dead) else { return };
             let index = line.waiting.len() - line.batch + offset;
-            self.now = None;
+            self.pause();
             let cause = line.failed.as_ref().map_or(Cause::Dropped, |failed| failed.cause.clone());
             let first_failed = *line.first_failed.get_or_insert_with(|| self.shared.now());
             let item = &line.waiting[index];

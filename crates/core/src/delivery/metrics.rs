@@ -49,14 +49,17 @@ pub(super) struct Counters {
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
+    #[inline]
     pub(super) fn add(&self, count: u64) {
         self.set(self.get().wrapping_add(count));
     }
 
+    #[inline]
     pub(super) fn set(&self, count: u64) {
         self.0.store(count, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use steadfast_base::Deadline;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio::time::Instant;
 
@@ -94,10 +95,10 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         message: &Message<T>,
         attempt: u32,
         first: Instant,
-        now: Instant,
+        deadline: Instant,
     ) -> Delivery<T> {
-        let deadline = steadfast_base::Deadline::at(now + self.attempt_timeout);
-        Delivery::new(message.clone(), Arc::clone(&self.destination), attempt, Some(deadline), first)
+        let deadline = Some(Deadline::at(deadline));
+        Delivery::new(message.clone(), Arc::clone(&self.destination), attempt, deadline, first)
     }
 
     /// Counts the attempt that is about to be made, if it is a repetition.
