@@ -83,6 +83,10 @@ impl<T> Message<T> {
         self.about.as_deref().unwrap_or(&NOTHING)
     }
 
+    pub(super) fn with(payload: T, about: About) -> Self {
+        Self { payload, about: Some(Arc::new(about)) }
+    }
+
     fn about_mut(&mut self) -> &mut About {
         Arc::make_mut(self.about.get_or_insert_with(|| Arc::new(About::NOTHING)))
     }
@@ -103,7 +107,7 @@ impl Message<Event> {
             operation: Some(Arc::clone(&event.kind)),
             trace: event.trace(),
         };
-        Self { payload: event, about: Some(Arc::new(about)) }
+        Self::with(event, about)
     }
 }
 

@@ -58,6 +58,7 @@ pub use letters::LetterId;
 pub use letters::LoggedDeadLetters;
 pub use letters::MemoryDeadLetters;
 pub use letters::Select;
+pub use letters::StoredDeadLetters;
 pub use message::Message;
 pub use metrics::HandlingMetrics;
 pub use order::Order;

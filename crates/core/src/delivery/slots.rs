@@ -94,6 +94,8 @@ impl<F> Slots<F> {
             after: NONE,
             linked: false,
         });
+        // Then giving a place back never allocates.
+        self.free.reserve(self.slots.len());
         index
     }
 

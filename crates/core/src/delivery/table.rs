@@ -175,6 +175,8 @@ impl<T, K> Table<T, K> {
             }
             None => {
                 self.entries.0.push(entry);
+                // Then giving a place back never allocates.
+                self.free.reserve(self.entries.0.len());
                 (self.entries.0.len() - 1) as u32
             }
         };

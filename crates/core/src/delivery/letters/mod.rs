@@ -1,9 +1,12 @@
 //! Dead letters: messages that no attempt could deliver, and those that wait behind them.
 
 mod error;
+mod kept;
 mod letter;
 mod logged;
 mod memory;
+mod record;
+mod stored;
 
 use futures::future::BoxFuture;
 
@@ -14,6 +17,7 @@ pub use letter::LetterId;
 pub use letter::Select;
 pub use logged::LoggedDeadLetters;
 pub use memory::MemoryDeadLetters;
+pub use stored::StoredDeadLetters;
 
 /// Where messages are kept that could not be delivered, until somebody replays or removes them.
 ///

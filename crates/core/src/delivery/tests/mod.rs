@@ -1,5 +1,6 @@
 mod feed;
 mod parallel;
+mod parking;
 mod property;
 mod total;
 
