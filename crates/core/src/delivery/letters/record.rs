@@ -22,7 +22,7 @@ const ENVELOPE: &str = "steadfastletter";
 
 /// One event of the stream.
 pub(super) enum Record {
-    Kept(Letter<Event>),
+    Kept(Box<Letter<Event>>),
     Amended(LetterId, Fate),
     Taken(LetterId),
 }
@@ -115,7 +115,7 @@ pub(super) fn taken(letter: LetterId) -> Result<Event, Error> {
 /// Reads an event of the stream; the letter that it keeps, if it does, is known by `id`.
 pub(super) fn read(event: Event, id: LetterId) -> Result<Record, Error> {
     match event.kind() {
-        KEPT => letter(event, id).map(Record::Kept),
+        KEPT => letter(event, id).map(|letter| Record::Kept(Box::new(letter))),
         AMENDED | TAKEN => {
             let Amendment { letter, fate } = serde_json::from_slice(event.data()).map_err(damaged)?;
             Ok(match fate {

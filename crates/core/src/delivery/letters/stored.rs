@@ -64,7 +64,7 @@ impl StoredDeadLetters {
             while let Some(stored) = records.try_next().await.map_err(Error::unavailable)? {
                 let id = id_at(stored.revision);
                 match record::read(stored.event, id)? {
-                    Record::Kept(letter) => kept.restore(letter),
+                    Record::Kept(letter) => kept.restore(*letter),
                     Record::Amended(id, fate) => kept.amend(id, &fate),
                     Record::Taken(id) => drop(kept.remove(id)),
                 }
