@@ -47,7 +47,7 @@ const DRIVERS: &[&str] = &[
     "async-nats",
     "krafka",
     "rdkafka",
-    "pgwire-replication",
+    "postgres-protocol",
 ];
 const DRIVER_OWNERS: &[&str] = &["steadfast-backends", "steadfast-bench"];
 

@@ -19,7 +19,13 @@ struct Package {
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let allowed = allowed(&std::fs::read_to_string(command::root().join("deny.toml"))?)?;
-    let output = command::output(command::cargo(&["metadata", "--format-version", "1", "--locked"]))?;
+    let output = command::output(command::cargo(&[
+        "metadata",
+        "--format-version",
+        "1",
+        "--locked",
+        "--all-features",
+    ]))?;
     let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
     let wrong: Vec<String> = metadata
         .packages

@@ -85,7 +85,7 @@ where
     Session { client, notified, _connection: AbortOnDropHandle::new(task) }
 }
 
-fn client_config(tls: &Tls) -> Result<ClientConfig, Error> {
+pub(super) fn client_config(tls: &Tls) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&tls.ca, "tls.ca")? {
         roots.add(certificate).map_err(|error| configuration("tls.ca", error.to_string()))?;

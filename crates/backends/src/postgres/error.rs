@@ -1,6 +1,7 @@
-use pgwire_replication::PgWireError;
 use steadfast_core::transport::Error;
 use tokio_postgres::error::SqlState;
+
+use super::replication::Failure;
 
 pub(super) const SYSTEM: &str = "postgresql";
 
@@ -13,15 +14,13 @@ pub(super) fn of(error: &tokio_postgres::Error) -> Error {
 }
 
 /// Says what an error of a replication connection means to a transport.
-pub(super) fn of_replication(error: &PgWireError) -> Error {
+pub(super) fn of_replication(error: &Failure) -> Error {
     match error {
-        PgWireError::Server(text) => {
-            let code = text.split_once("SQLSTATE ").and_then(|(_, rest)| rest.get(..5)).unwrap_or_default();
-            by_code(code, text.clone())
-        }
-        PgWireError::Auth(reason) => denied(reason.clone()),
-        PgWireError::MessageTooLarge { .. } => rejected(format!("{error}; raise `rowSizeMax`")),
-        other => unavailable(other.to_string()),
+        Failure::Server { code, message } => by_code(code, message.clone()),
+        Failure::Authentication(reason) => denied(reason.clone()),
+        Failure::TooLarge { .. } => rejected(format!("{error}; raise `rowSizeMax`")),
+        Failure::Tls(error) => error.clone(),
+        Failure::Io(_) | Failure::Protocol(_) => unavailable(error.to_string()),
     }
 }
 
@@ -40,8 +39,8 @@ fn by_code(code: &str, reason: String) -> Error {
 }
 
 /// Says whether a replication slot was refused because another connection uses it.
-pub(super) fn is_in_use(error: &PgWireError) -> bool {
-    matches!(error, PgWireError::Server(text) if text.contains(SqlState::OBJECT_IN_USE.code()))
+pub(super) fn is_in_use(error: &Failure) -> bool {
+    matches!(error, Failure::Server { code, .. } if code == SqlState::OBJECT_IN_USE.code())
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod error;
 pub mod outbox;
+mod replication;
 
 pub use config::Config;
 pub use config::Password;

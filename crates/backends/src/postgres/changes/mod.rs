@@ -22,12 +22,6 @@
 //!
 //! **The row as it was** is told fully under `REPLICA IDENTITY FULL` ([`Settings::full_before`]), which makes the log
 //! larger.
-//!
-//! # On the replication client
-//! `pgwire-replication` carries the stream. Read before it was taken: it is maintained (0.5, tests against servers),
-//! answers keepalives also while the consumer is slow, sends the confirmed position within a bound after it was raised,
-//! never confirms by itself, and verifies certificates; what it lacks (MD5 passwords, a bound on silence) is not wanted
-//! or added here. The decoder of `pgoutput` is our own.
 
 mod assemble;
 mod pgoutput;

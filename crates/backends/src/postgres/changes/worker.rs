@@ -2,13 +2,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgwire_replication::{
-    FeedbackObserver, Lsn, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,
-    ReplicationMetrics, TlsConfig,
-};
 use steadfast_base::{Backoff, Class, Classify, Rng, Seed};
 use steadfast_core::transport::Error;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembler, Step};
@@ -19,14 +17,16 @@ use crate::change::feed::Feed;
 use crate::postgres::Config;
 use crate::postgres::connect::connect;
 use crate::postgres::error::{configuration, is_in_use, of_replication, rejected, unavailable};
+use crate::postgres::replication::{Failure, Replication, Word};
 
-/// How long a raised position may wait before it is sent; while the consumer is slow it is also how often the server
-/// hears that this side lives.
+/// How long a raised position may wait before it is sent, so that one message tells of many events.
 const CONFIRM_WITHIN: Duration = Duration::from_millis(2);
-/// How often the server hears so when nothing happens.
+/// How often the server hears that this side lives, also while the consumer is slow and nothing is read.
 const IDLE_EVERY: Duration = Duration::from_secs(5);
-const BUFFERED_MESSAGES: usize = 64;
 const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// Settings of the session, by which values have one writing.
+const SESSION: &str = "-c datestyle=ISO -c intervalstyle=iso_8601 -c bytea_output=hex -c extra_float_digits=3 \
+                       -c timezone=UTC";
 
 /// Reads the slot for one receiver.
 pub(super) struct Worker {
@@ -110,7 +110,7 @@ impl Worker {
     }
 
     /// Connects, and waits while another receiver uses the slot.
-    async fn connect(&self, rng: &mut Rng) -> Result<(ReplicationClient, Assembler), Error> {
+    async fn connect(&self, rng: &mut Rng) -> Result<(Replication, Assembler), Error> {
         let mut waits = 0;
         loop {
             let started = tokio::time::timeout(self.config.connect_timeout.0, self.start());
@@ -126,117 +126,91 @@ impl Worker {
         }
     }
 
-    async fn start(&self) -> Result<(ReplicationClient, Assembler), PgWireError> {
-        let metrics: Arc<std::sync::OnceLock<Arc<ReplicationMetrics>>> = Arc::default();
-        let (progress, shared) = (Arc::clone(&self.progress), Arc::clone(&metrics));
-        let told = FeedbackObserver::new(move |_| {
-            if let Some(metrics) = shared.get() {
-                raise(&progress.told, metrics.last_applied_lsn().as_u64());
-            }
-        });
-        let mut client =
-            ReplicationClient::connect_gated(self.replication().with_feedback_observer(told)).await?;
-        let _ = metrics.set(client.metrics());
-        let system = client.identify_system().await?;
-        client.start().await?;
-        client.wait_started().await?;
-        let origin = format!("{}/{}", system.system_id, self.config.database);
+    async fn start(&self) -> Result<(Replication, Assembler), Failure> {
+        let bytes_max = usize::try_from(self.settings.row_size_max.bytes()).unwrap_or(usize::MAX);
+        let mut client = Replication::connect(&self.config, SESSION, bytes_max.min(1 << 30)).await?;
+        let origin = format!("{}/{}", client.system_id().await?, self.config.database);
+        client.start(&self.slot, &self.settings.publication).await?;
         Ok((client, Assembler::new(Arc::clone(&self.source), origin, self.keys.clone())))
     }
 
-    fn replication(&self) -> ReplicationConfig {
-        let (config, settings) = (&self.config, &self.settings);
-        let tls = match &config.tls {
-            None => TlsConfig::disabled(),
-            Some(tls) => {
-                // The client asks for the process's provider of cryptography; whoever set one keeps it.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                let verified = TlsConfig::verify_full(Some(tls.ca.clone()));
-                match (&tls.certificate, &tls.key) {
-                    (Some(certificate), Some(key)) => {
-                        verified.with_client_cert(certificate.clone(), key.clone())
-                    }
-                    _ => verified,
-                }
-            }
-        };
-        let options = "-c datestyle=ISO -c intervalstyle=iso_8601 -c bytea_output=hex -c extra_float_digits=3 \
-                       -c timezone=UTC";
-        ReplicationConfig::new(
-            &config.host,
-            &config.user,
-            config.password.reveal(),
-            &config.database,
-            &self.slot,
-            settings.publication.as_str(),
-        )
-        .with_port(config.port)
-        .with_tls(tls)
-        .with_application_name(&config.application_name)
-        .with_options(options)
-        .with_buffer_size(BUFFERED_MESSAGES)
-        .with_status_interval(CONFIRM_WITHIN)
-        .with_wakeup_interval(IDLE_EVERY)
-        .with_max_message_size(
-            usize::try_from(settings.row_size_max.bytes()).unwrap_or(usize::MAX).min(1 << 30),
-        )
-    }
-
-    fn explain(&self, error: &PgWireError) -> Error {
+    fn explain(&self, error: &Failure) -> Error {
         match error {
-            PgWireError::Server(text) if text.contains("can no longer get changes") => {
+            Failure::Server { message, .. } if message.contains("can no longer get changes") => {
                 prepare::lost(&self.slot)
             }
-            PgWireError::Server(text) if text.contains("SQLSTATE 42704") => {
-                configuration("slot", format!("`{}` or the publication is gone: {text}", self.slot))
+            Failure::Server { code, message } if code == SqlState::UNDEFINED_OBJECT.code() => {
+                configuration("slot", format!("`{}` or the publication is gone: {message}", self.slot))
             }
             error => of_replication(error),
         }
     }
 
     /// Reads until the receiver is closed (`Ok`) or the connection fails.
-    async fn read(&self, mut client: ReplicationClient, mut assembler: Assembler) -> Result<(), Error> {
+    async fn read(&self, mut client: Replication, mut assembler: Assembler) -> Result<(), Error> {
         let mut handled = self.progress.handled.subscribe();
         handled.mark_changed();
         let closed = self.feed.closed();
+        let mut confirm_at = Instant::now() + IDLE_EVERY;
         loop {
             // Room first: what is not read stays with the server.
             let has_room = self.feed.room() > 0;
-            let event = tokio::select! {
+            let word = tokio::select! {
                 biased;
                 () = closed.cancelled() => {
                     let _ = tokio::time::timeout(STOP_WITHIN, self.finish(client)).await;
                     return Ok(());
                 }
                 Ok(()) = handled.changed() => {
-                    client.update_applied_lsn(Lsn::from_u64(*handled.borrow_and_update()));
+                    handled.mark_unchanged();
+                    confirm_at = confirm_at.min(Instant::now() + CONFIRM_WITHIN);
+                    continue;
+                }
+                () = tokio::time::sleep_until(confirm_at) => {
+                    self.confirm(&mut client).await?;
+                    confirm_at = Instant::now() + IDLE_EVERY;
                     continue;
                 }
                 _ = self.feed.has_room(), if !has_room => continue,
-                event = tokio::time::timeout(self.settings.silence_max.0, client.recv()), if has_room => event,
+                word = tokio::time::timeout(self.settings.silence_max.0, client.next()), if has_room => word,
             };
-            let event = match event {
+            match word {
                 Err(_) => return Err(unavailable(format!("no word for {}", self.settings.silence_max))),
                 Ok(Err(error)) => return Err(self.explain(&error)),
                 Ok(Ok(None)) => return Err(unavailable("the server has ended the stream")),
-                Ok(Ok(Some(event))) => event,
-            };
-            if let Some(message) = self.message(event, &assembler)? {
-                self.take(assembler.take(message)?);
+                Ok(Ok(Some(Word::Data(data)))) => self.take(assembler.take(message(&data)?)?),
+                Ok(Ok(Some(Word::Keepalive { wal_end, asks }))) => {
+                    // What the log holds besides our tables need not be kept for us, once all of ours is handled.
+                    if self.feed.is_empty() && !assembler.is_within() {
+                        self.progress.raise(wal_end);
+                    }
+                    if asks {
+                        confirm_at = Instant::now();
+                    }
+                }
             }
         }
     }
 
+    /// Tells the server up to where all is handled.
+    async fn confirm(&self, client: &mut Replication) -> Result<(), Error> {
+        let handled = *self.progress.handled.borrow();
+        let told = tokio::time::timeout(self.settings.silence_max.0, client.confirm(handled)).await;
+        told.map_err(|_| unavailable("the server takes no word"))?.map_err(|error| self.explain(&error))?;
+        raise(&self.progress.told, handled);
+        Ok(())
+    }
+
     /// Disconnects once the server has noted what was handled. It would not get to it if the connection were closed
     /// with data on the way: that resets it, and what the server has not read by then is lost.
-    async fn finish(&self, mut client: ReplicationClient) {
+    async fn finish(&self, mut client: Replication) {
         let handled = *self.progress.handled.borrow();
-        client.update_applied_lsn(Lsn::from_u64(handled));
-        if handled > 0
+        if self.confirm(&mut client).await.is_ok()
+            && handled > 0
             && let Ok(session) = connect(&self.config).await
         {
             let sql = "SELECT confirmed_flush_lsn >= $2::text::pg_lsn FROM pg_replication_slots WHERE slot_name = $1";
-            let lsn = Lsn::from_u64(handled).to_pg_string();
+            let lsn = format!("{:X}/{:X}", handled >> 32, handled & 0xffff_ffff);
             while let Ok(Some(row)) = session.query_opt(sql, &[&self.slot, &lsn]).await {
                 if row.get::<_, Option<bool>>(0) == Some(true) {
                     break;
@@ -244,33 +218,7 @@ impl Worker {
                 tokio::time::sleep(CONFIRM_WITHIN).await;
             }
         }
-        let _ = client.shutdown().await;
-    }
-
-    /// Reads the message of an event; a keepalive has none, but tells how far the server has read.
-    fn message(&self, event: ReplicationEvent, assembler: &Assembler) -> Result<Option<Message>, Error> {
-        Ok(Some(match event {
-            ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
-                Message::Begin { lsn: final_lsn.as_u64(), micros: commit_time_micros, xid }
-            }
-            ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros } => {
-                Message::Commit { lsn: lsn.as_u64(), end_lsn: end_lsn.as_u64(), micros: commit_time_micros }
-            }
-            ReplicationEvent::XLogData { data, .. } => decode(&data).map_err(|problem| {
-                let kind = data.first().copied().unwrap_or(0);
-                rejected(format!(
-                    "a message of pgoutput of the kind {kind:#04x} cannot be decoded: {problem}"
-                ))
-            })?,
-            ReplicationEvent::KeepAlive { wal_end, .. } => {
-                // What the log holds besides our tables need not be kept for us, once all of ours is handled.
-                if self.feed.is_empty() && !assembler.is_within() {
-                    self.progress.raise(wal_end.as_u64());
-                }
-                return Ok(None);
-            }
-            _ => return Ok(None),
-        }))
+        let _ = client.end().await;
     }
 
     fn take(&self, step: Step) {
@@ -287,4 +235,12 @@ impl Worker {
             }
         }
     }
+}
+
+/// Decodes a message of the output plugin.
+fn message(data: &[u8]) -> Result<Message, Error> {
+    decode(data).map_err(|problem| {
+        let kind = data.first().copied().unwrap_or(0);
+        rejected(format!("a message of pgoutput of the kind {kind:#04x} cannot be decoded: {problem}"))
+    })
 }
