@@ -31,7 +31,7 @@ pub struct Process {
     /// The file into which the process writes the address it listens on; `${run.dir}/NAME.addr` if left out.
     #[serde(default)]
     pub addr_file: Option<Template>,
-    /// Where it listens, `http://HOST:PORT`, for a process that writes no address file.
+    /// Where it listens, `http://HOST:PORT` or with another scheme, for a process that writes no address file.
     #[serde(default)]
     pub url: Option<String>,
     /// How to see that it is ready; a TCP connection if left out.

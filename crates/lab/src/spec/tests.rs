@@ -190,6 +190,12 @@ fn each_fault_is_told_with_its_place_and_how_to_mend_it() {
             "system.processes[0].url: `10.0.0.1` is not this machine",
         ),
         (
+            "url: \"http://127.0.0.1:8080\"",
+            "url: \"redis://127.0.0.1:8080\", ready: {http: /}",
+            "system.processes[0].url: is not asked by HTTP",
+        ),
+        ("http://127.0.0.1:8080", "redis://127.0.0.1", "`redis://127.0.0.1` is not a URL with a port"),
+        (
             "[db, \"${web.url}\"]",
             "[db, \"${bd.url}\"]",
             "system.processes[1].command[1]: unknown variable `${bd.url}`",

@@ -60,6 +60,10 @@ fn check_process(process: &Process, path: &Path, scope: &Scope, checker: &mut Ch
     }
     if let Probe::Http(probe) = &process.ready.probe {
         check_path(probe, path.field("ready").field("http"), checker);
+        if process.url.as_ref().is_some_and(|url| !url.starts_with("http://")) {
+            let mend = "write an http URL, or `ready: {tcp: {}}`";
+            checker.fault(path.field("url"), "is not asked by HTTP", mend);
+        }
     }
     if let Some(metrics) = &process.metrics {
         check_path(metrics, path.field("metrics"), checker);
@@ -70,13 +74,13 @@ fn check_process(process: &Process, path: &Path, scope: &Scope, checker: &mut Ch
 
 /// Only this machine: a fault that reaches another one is nobody's experiment.
 fn check_url(url: &str, path: Path, checker: &mut Checker<'_>) {
-    let mend = "write http://127.0.0.1:PORT";
+    let mend = "write for example http://127.0.0.1:PORT or redis://127.0.0.1:PORT";
     let Ok(uri) = url.parse::<http::Uri>() else {
         return checker.fault(path, format!("`{url}` is not a URL"), mend);
     };
     let host = uri.host().unwrap_or_default();
-    if uri.scheme_str() != Some("http") || uri.port_u16().is_none_or(|port| port == 0) {
-        checker.fault(path, format!("`{url}` is not an http URL with a port"), mend);
+    if uri.scheme().is_none() || uri.port_u16().is_none_or(|port| port == 0) {
+        checker.fault(path, format!("`{url}` is not a URL with a port"), mend);
     } else if !is_loopback(host) {
         checker.fault(path, format!("`{host}` is not this machine"), mend);
     } else if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") || url.ends_with('/') {
