@@ -8,6 +8,9 @@ use super::{
 };
 use crate::Event;
 
+/// What the name of a reader's stream begins with.
+const PREFIX: &str = "checkpoint-";
+
 /// Where a reader of a store has got to, kept in the same store, so that it can move in the same batch as what the
 /// reader did.
 ///
@@ -31,7 +34,7 @@ impl Checkpoint {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn load(store: &dyn EventStore, name: &str) -> Result<Self, Error> {
-        let stream: Arc<str> = format!("checkpoint-{name}").into();
+        let stream: Arc<str> = format!("{PREFIX}{name}").into();
         let query =
             Query { direction: Direction::Backward, limit: Some(1), ..Query::stream(Arc::clone(&stream)) };
         let Some(newest) = store.read(query).try_next().await? else {
@@ -43,6 +46,16 @@ impl Checkpoint {
             problem: "it holds no position".to_owned(),
         })?;
         Ok(Self { stream, position, revision: Some(newest.revision) })
+    }
+
+    /// Returns the reader's name.
+    pub fn name(&self) -> &str {
+        self.stream.strip_prefix(PREFIX).unwrap_or(&self.stream)
+    }
+
+    /// Says whether it has ever been moved.
+    pub fn has_moved(&self) -> bool {
+        self.revision.is_some()
     }
 
     /// Returns up to where everything is done.

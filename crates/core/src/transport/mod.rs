@@ -25,6 +25,7 @@ pub mod memory;
 mod receiver;
 mod sink;
 mod source;
+pub mod tail;
 mod watermark;
 
 pub use capabilities::Capabilities;

@@ -38,6 +38,12 @@ impl Tally {
         Self { lossy: true, ..Self::new(opened) }
     }
 
+    /// Makes a tally for a case in which each key has a sender of its own, so that there is no order of all.
+    pub(super) fn of_many_senders(opened: &Opened) -> Self {
+        let lossy = Self::lossy(opened);
+        Self { order: lossy.order.min(Ordering::PerKey), ..lossy }
+    }
+
     /// Takes note of events as they were received, before they are settled; returns the marks of those that were
     /// fed.
     pub(super) fn note(&mut self, events: &[Received]) -> Result<Vec<Mark>, String> {
