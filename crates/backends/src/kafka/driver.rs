@@ -9,7 +9,7 @@ use tokio::sync::watch::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::error::map;
+use super::error::{map, unavailable};
 use super::receiver::Shared;
 use super::record::decode;
 use super::watch::watch;
@@ -31,6 +31,20 @@ pub(super) struct Driver {
     pub(super) seed: Seed,
 }
 
+/// Says that the driver has ended when it is dropped.
+struct End<'d> {
+    shared: &'d Shared,
+    link: &'d Sender<Link>,
+    farewell: Result<(), Error>,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.link.send_replace(Link::Closed);
+        self.shared.end(self.farewell.clone());
+    }
+}
+
 impl Driver {
     pub(super) async fn run(self, shared: Arc<Shared>, link: Sender<Link>) {
         let watched = CancellationToken::new();
@@ -43,9 +57,10 @@ impl Driver {
             watched.cancel();
             farewell
         };
+        // Whoever waits for the end learns of it also if this task is dropped or panics.
+        let mut end = End { shared: &shared, link: &link, farewell: Err(unavailable("the task was ended")) };
         let (farewell, ()) = tokio::join!(driving, watching);
-        link.send_replace(Link::Closed);
-        shared.end(farewell);
+        end.farewell = farewell;
     }
 
     async fn drive(&self, shared: &Shared) {
@@ -114,6 +129,6 @@ impl Driver {
         if let Err(error) = closed {
             tracing::debug!(topic = self.config.topic, %error, "leaving the group failed");
         }
-        committed.unwrap_or_else(|_| Err(super::error::unavailable("the last commit was not taken in time")))
+        committed.unwrap_or_else(|_| Err(unavailable("the last commit was not taken in time")))
     }
 }

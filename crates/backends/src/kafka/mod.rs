@@ -16,7 +16,8 @@
 //!   moves only the partitions that it must. An offset is committed once every event before it is handled: what was
 //!   handled beyond a gap comes again if the receiver dies.
 //! - **A partition that moves** is handed out from no more; it goes once its events are settled, or after
-//!   [`Config::hand_over_within`].
+//!   [`Config::hand_over_within`]. Members hear of it with the heartbeat that the broker asks for, every 5 s by default
+//!   (`group.consumer.heartbeat.interval.ms`), so a group takes seconds to share its work anew.
 //! - **Released events** are handed out again by the receiver itself, each only once no earlier event of its key is
 //!   still in flight. A broker cannot count that for a group, so `redeliveries` starts anew with each receiver.
 //!

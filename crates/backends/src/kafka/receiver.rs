@@ -100,6 +100,7 @@ impl Shared {
 
     /// Says that the driver has ended, and how.
     pub(super) fn end(&self, farewell: Result<(), Error>) {
+        self.closing.cancel();
         self.holdings.lock().clear();
         *self.farewell.lock() = farewell;
         self.ended.cancel();

@@ -211,10 +211,6 @@ async fn reach(seen: &Mutex<Seen>, at: &Notify, wanted: u32) {
         }
     };
     let reached = tokio::time::timeout(WITHIN, reached).await;
-    assert!(
-        reached.is_ok(),
-        "only {} of {wanted} events came: {:?}",
-        seen.lock().distinct,
-        seen.lock().wrong
-    );
+    let seen = seen.lock();
+    assert!(reached.is_ok(), "only {} of {wanted} events came: {:?}", seen.distinct, seen.wrong);
 }
