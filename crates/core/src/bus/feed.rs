@@ -57,4 +57,8 @@ impl<T: Send + Sync> Inlet<T> for Feed<T> {
     fn repeated(&self, ticket: &Ticket) {
         self.intakes[ticket.0].end(|tally| &tally.redelivered);
     }
+
+    fn destination(&self, ticket: &Ticket) -> Option<&Arc<str>> {
+        Some(self.topic(*ticket))
+    }
 }

@@ -136,7 +136,7 @@ where
                         let item = entry.item();
                         let first = entry.first_attempted.unwrap_or(now);
                         shared.count_attempt(item);
-                        shared.delivery(&item.message, item.attempts, first, deadline)
+                        shared.delivery(item, first, deadline)
                     });
                     let delivery = deliveries.next().expect("a call is made for one delivery at least");
                     let rest = deliveries.collect();

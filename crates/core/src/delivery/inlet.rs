@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::sync::Arc;
 
 use super::Message;
 
@@ -51,5 +52,12 @@ pub trait Inlet<T>: Send + Sync {
     /// Says that a message is being attempted again. It must not block.
     fn repeated(&self, ticket: &Self::Ticket) {
         let _ = ticket;
+    }
+
+    /// Returns where a message came from, if this draws from several places; else it is the one that the dispatcher
+    /// was made for.
+    fn destination(&self, ticket: &Self::Ticket) -> Option<&Arc<str>> {
+        let _ = ticket;
+        None
     }
 }

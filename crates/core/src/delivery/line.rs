@@ -278,7 +278,7 @@ where
         for item in line.batch_mut().iter_mut().rev() {
             item.attempts += 1;
             shared.count_attempt(item);
-            deliveries.push(shared.delivery(&item.message, item.attempts, first, deadline));
+            deliveries.push(shared.delivery(item, first, deadline));
         }
         ready?;
         let span = shared.span(deliveries);

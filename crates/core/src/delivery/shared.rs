@@ -92,13 +92,16 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
 
     pub(super) fn delivery(
         &self,
-        message: &Message<T>,
-        attempt: u32,
+        item: &Item<T, I::Ticket>,
         first: Instant,
         deadline: Instant,
     ) -> Delivery<T> {
-        let deadline = Some(Deadline::at(deadline));
-        Delivery::new(message.clone(), Arc::clone(&self.destination), attempt, deadline, first)
+        let place = match &item.origin {
+            Origin::Inlet(ticket) => self.inlet.destination(ticket),
+            Origin::Letter(_) => None,
+        };
+        let place = Arc::clone(place.unwrap_or(&self.destination));
+        Delivery::new(item.message.clone(), place, item.attempts, Some(Deadline::at(deadline)), first)
     }
 
     /// Counts the attempt that is about to be made, if it is a repetition.

@@ -1,5 +1,6 @@
 //! The bus as its users see it.
 
+mod accounting;
 mod queues;
 
 use std::convert::Infallible;

@@ -140,6 +140,16 @@ async fn several_topics_are_taken_by_priority_or_in_turns() {
     let delivery = timeout(SOON, next).await.expect("it is woken").expect("the bus is open");
     assert_eq!((delivery.topic(), *delivery.payload()), ("c", 23));
 
+    publish(a, [3]);
+    publish(b, [13]);
+    let seen = std::cell::RefCell::new(Vec::new());
+    let handler = |delivery: crate::delivery::Delivery<u32>| {
+        seen.borrow_mut().push((delivery.topic().to_owned(), *delivery.payload()));
+        async { Ok::<_, std::convert::Infallible>(()) }
+    };
+    assert!(all.run_fn(handler).now_or_never().is_none());
+    assert_eq!(seen.take(), [("b".to_owned(), 13), ("a".to_owned(), 3)]);
+
     let other = Bus::new();
     let mixed = Select::new("s").topic(a, 0, Options::new(1));
     let mixed = mixed.topic(&other.topic("d").expect("open"), 0, Options::new(1)).subscribe();
