@@ -7,6 +7,8 @@ mod logged;
 mod memory;
 mod record;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use futures::future::BoxFuture;
 

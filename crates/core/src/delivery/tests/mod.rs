@@ -1,7 +1,9 @@
 mod feed;
 mod parallel;
 mod parking;
+mod pool;
 mod property;
+mod span;
 mod total;
 
 use std::time::Duration;
