@@ -12,7 +12,8 @@ use crate::{command, servers, setup};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Also runs the slow extras: the kill tests twenty times and the crash tests at full length.
+    /// Also runs the slow extras: the kill tests twenty times, the crash tests at full length, and the model of the
+    /// bus by `loom`.
     #[arg(long)]
     full: bool,
 }
@@ -50,6 +51,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Err(why) => {
             tally.failed += 1;
             eprintln!("FAILED cargo test: {why:#}");
+        }
+    }
+
+    if arguments.full {
+        match command::run(model()) {
+            Ok(()) => tally.passed += 1,
+            Err(why) => {
+                tally.failed += 1;
+                eprintln!("FAILED model of the bus: {why:#}");
+            }
         }
     }
 
@@ -94,6 +105,16 @@ fn tests(arguments: &Arguments, servers: &Servers) -> std::process::Command {
         tests.env("STEADFAST_FULL", "1");
     }
     tests
+}
+
+/// Makes the call of cargo that checks the queues of the bus under every order of steps. It has a target folder of
+/// its own, for it compiles everything another way.
+fn model() -> std::process::Command {
+    let mut model = command::cargo(&["test", "--locked", "--release", "-p", "steadfast-core", "--lib"]);
+    model.arg("bus::hub::model");
+    model.env("RUSTFLAGS", "--cfg loom");
+    model.env("CARGO_TARGET_DIR", command::root().join("target/loom"));
+    model
 }
 
 impl Tally {
