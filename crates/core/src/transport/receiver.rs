@@ -63,8 +63,9 @@ pub trait Receiver: Send + Sync {
     fn receive(&self, max: usize) -> BoxFuture<'_, Result<Vec<Received>, Error>>;
 
     /// Tells the transport what became of events. It returns once the transport has been told, so that a return
-    /// means that handled events are not handed out again; where a connection is lost before that, they may be.
-    /// Tokens that are unknown or were settled before are ignored.
+    /// means that handled events are not handed out again; where a connection is lost before that, they may be. A
+    /// transport that can only say "all before this one" may hand out to another receiver again what was handled
+    /// while an earlier event was not. Tokens that are unknown or were settled before are ignored.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the transport could not be told, [`Error::Closed`] after closing; the events may be

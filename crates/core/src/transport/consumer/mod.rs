@@ -3,6 +3,7 @@
 mod inlet;
 mod report;
 mod run;
+mod running;
 #[cfg(test)]
 mod tests;
 

@@ -9,8 +9,9 @@ use tower::{Service, service_fn};
 
 use super::Report;
 use super::inlet::ReceiverInlet;
+use super::running::{Run, Runs};
 use crate::Event;
-use crate::delivery::{Delivery, Dispatcher, Handling, HandlingMetrics};
+use crate::delivery::{DeadLettersError, Delivery, Dispatcher, Handling, HandlingMetrics, Replay, Replayed};
 use crate::transport::{Error, Receiver, Source, Subscribe};
 
 /// Gives what a [`Source`] yields to handlers, and acknowledges an event only after a handler has succeeded or the
@@ -49,6 +50,8 @@ pub struct Consumer {
     handling: Handling<Event>,
     drain_max: Duration,
     backoff: Backoff,
+    /// Of the runs under way.
+    runs: Runs,
 }
 
 impl Consumer {
@@ -56,7 +59,8 @@ impl Consumer {
     /// before it runs. It drains for at most 10 s.
     pub fn new(source: Arc<dyn Source>, subscribe: Subscribe, handling: Handling<Event>) -> Self {
         let handling = Handling { system: source.system(), ..handling };
-        Self { source, subscribe, handling, drain_max: Duration::from_secs(10), backoff: Backoff::default() }
+        let (drain_max, backoff) = (Duration::from_secs(10), Backoff::default());
+        Self { source, subscribe, handling, drain_max, backoff, runs: Runs::default() }
     }
 
     /// Sets how long handlers may go on after a run is cancelled, with what they have in hand and with telling the
@@ -126,6 +130,28 @@ impl Consumer {
         self.run(service_fn(handler), cancel).await
     }
 
+    /// Gives dead letters, and those parked behind them, to the handlers of a run that is under way, and removes those
+    /// that are handled; see [`Dispatcher::replay`]. None if no run is under way, or it ended meanwhile: then each
+    /// letter is handled and removed, or stays.
+    ///
+    /// # Errors
+    /// What [`DeadLetters::list`](crate::delivery::DeadLetters::list) returns.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the replay after the letters that handlers have in hand.
+    pub async fn replay(&self, which: Replay) -> Result<Option<Replayed>, DeadLettersError> {
+        let Some(Run { dispatcher, ended }) = self.runs.all().into_iter().next() else { return Ok(None) };
+        tokio::select! {
+            () = ended.cancelled() => Ok(None),
+            replayed = dispatcher.replay(which) => replayed.map(Some),
+        }
+    }
+
+    /// Returns what each run that is under way has done and has in hand.
+    pub fn metrics(&self) -> Vec<HandlingMetrics> {
+        self.runs.all().iter().map(|run| run.dispatcher.metrics()).collect()
+    }
+
     /// Opens a receiver; none once `cancel` comes first.
     async fn open(&self, cancel: &CancellationToken) -> Result<Option<Box<dyn Receiver>>, Error> {
         let mut rng = self.handling.redelivery.seed.stream("open");
@@ -168,6 +194,7 @@ impl Consumer {
     {
         let (destination, group) = (self.source.destination(), Arc::clone(&self.subscribe.group));
         let dispatcher = Dispatcher::new(Arc::clone(inlet), destination, group, self.handling.clone());
+        let _running = self.runs.begin(dispatcher.clone());
         let deadline = {
             let (mut work, mut drained_by) = (pin!(dispatcher.run(handler)), pin!(drained_by));
             let mut tell = pin!(inlet.tell());

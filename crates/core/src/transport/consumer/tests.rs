@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Consumer, Report};
 use crate::Event;
-use crate::delivery::{Delivery, Handling, MemoryDeadLetters, Order, Redelivery};
+use crate::delivery::{Delivery, Handling, MemoryDeadLetters, Order, Redelivery, Replay};
 use crate::store::Durability;
 use crate::transport::memory::{Broker, Config};
 use crate::transport::{Error, Subscribe};
@@ -111,6 +111,45 @@ async fn a_dead_letter_is_acknowledged_after_it_is_kept() {
     });
     assert_eq!(report.expect("it ran"), Report { handled: 2, dead: 1, ..Report::default() });
     assert_eq!(attempts.load(Ordering::Relaxed), 2 + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_replayed_through_a_run_under_way() {
+    let broker = Broker::new(Config::default());
+    send(&broker, &(0..5).map(|number| event(0, number)).collect::<Vec<_>>()).await;
+    let letters = Arc::new(MemoryDeadLetters::new(10));
+    let redelivery = Redelivery { attempts_max: 1, ..Redelivery::default() };
+    let handling =
+        Handling { order: Order::PerKey, redelivery, dead_letters: letters.clone(), ..Handling::default() };
+    let (is_mended, handled) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let handler = |delivery: Delivery<Event>| {
+        let number = String::from_utf8_lossy(delivery.payload().data()).into_owned();
+        let fails = number == "1" && is_mended.load(Ordering::Relaxed) == 0;
+        let handled = &handled;
+        async move {
+            if fails {
+                return Err(Failed(Class::Permanent));
+            }
+            handled.lock().push(number);
+            Ok(())
+        }
+    };
+    let consumer = consumer(&broker, handling);
+    assert!(matches!(consumer.replay(Replay::All).await, Ok(None)), "nothing runs");
+    let cancel = CancellationToken::new();
+    let (report, ()) = tokio::join!(consumer.run_fn(handler, cancel.clone()), async {
+        until_backlog_is(&broker, 0).await;
+        assert_eq!(*handled.lock(), ["0"], "the rest of the key is parked");
+        is_mended.store(1, Ordering::Relaxed);
+        let replayed = consumer.replay(Replay::All).await.expect("memory does not fail");
+        assert_eq!(replayed.map(|replayed| (replayed.handled, replayed.failed)), Some((4, 0)));
+        assert_eq!(consumer.metrics().len(), 1);
+        cancel.cancel();
+    });
+    let report = report.expect("it ran");
+    assert_eq!((report.handled, report.dead, report.parked, report.released), (1, 1, 3, 0), "{report:?}");
+    assert_eq!(*handled.lock(), ["0", "1", "2", "3", "4"]);
+    assert!(consumer.metrics().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -184,3 +184,146 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// An event of one of three keys, or of none.
+        Push(u8),
+        Join(MemberId, usize),
+        Leave(MemberId),
+        Take(MemberId, usize),
+        Settle(MemberId, Index, Outcome),
+        /// Settles something that was settled before.
+        SettleAgain(MemberId, Index, Outcome),
+        Cut,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let outcome = prop_oneof![2 => Just(Outcome::Handled), 1 => Just(Outcome::Released)];
+        let member = 0..3_u64;
+        let step = prop_oneof![
+            6 => (0..4_u8).prop_map(Step::Push),
+            2 => (member.clone(), 1..5_usize).prop_map(|(member, max)| Step::Join(member, max)),
+            1 => member.clone().prop_map(Step::Leave),
+            6 => (member.clone(), 1..4_usize).prop_map(|(member, max)| Step::Take(member, max)),
+            6 => (member.clone(), any::<Index>(), outcome.clone()).prop_map(|(m, i, o)| Step::Settle(m, i, o)),
+            1 => (member, any::<Index>(), outcome).prop_map(|(m, i, o)| Step::SettleAgain(m, i, o)),
+            1 => Just(Step::Cut),
+        ];
+        proptest::collection::vec(step, 1..200)
+    }
+
+    /// What is true of a group, kept in the plainest way.
+    #[derive(Default)]
+    struct Model {
+        /// The key of each event, by its offset.
+        keys: BTreeMap<u64, u8>,
+        handled: BTreeSet<u64>,
+        seen: BTreeSet<u64>,
+        /// What each member has in flight, and at most.
+        members: BTreeMap<MemberId, (usize, Vec<(Token, u64)>)>,
+    }
+
+    impl Model {
+        fn taken(&mut self, member: MemberId, offsets: &[(Token, u64)]) -> Result<(), TestCaseError> {
+            for (token, offset) in offsets {
+                let key = self.keys[offset];
+                prop_assert!(!self.handled.contains(offset), "{offset} came again after it was handled");
+                let same_key = |other: &&(Token, u64)| key != 0 && self.keys[&other.1] == key;
+                for (other, (_, in_flight)) in &self.members {
+                    let held = in_flight.iter().find(same_key);
+                    prop_assert!(*other == member || held.is_none(), "key {key} is with two members");
+                }
+                let (max, in_flight) = &self.members[&member];
+                prop_assert!(in_flight.len() < *max, "more than {max} are in flight");
+                let newest = in_flight.iter().filter(same_key).map(|held| held.1).max();
+                prop_assert!(newest < Some(*offset), "{offset} came after {newest:?} of its key");
+                let mut earlier = self.keys.range(..offset).filter(|(_, other)| key != 0 && **other == key);
+                let passed = earlier.find(|(earlier, _)| !self.seen.contains(earlier));
+                prop_assert!(passed.is_none(), "{offset} came before {passed:?}");
+                self.seen.insert(*offset);
+                self.members.entry(member).or_default().1.push((*token, *offset));
+            }
+            Ok(())
+        }
+    }
+
+    fn take(group: &mut Group, member: MemberId, max: usize) -> Vec<(Token, u64)> {
+        let offset = |received: Received| {
+            let text = String::from_utf8_lossy(received.event.data()).into_owned();
+            (received.token, text.parse().expect("an offset"))
+        };
+        group.take(member, max).into_iter().map(offset).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_with_one_member_in_order_and_nothing_is_lost(steps in steps()) {
+            let (mut group, mut model) = (Group::default(), Model::default());
+            let mut settled: Vec<(MemberId, Token)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Push(key) => {
+                        let offset = model.keys.len() as u64;
+                        let event = Event::new("/test", "test");
+                        let event = if key == 0 { event } else { event.subject(key.to_string()) };
+                        group.push(offset, event.data("text/plain", offset.to_string()));
+                        model.keys.insert(offset, key);
+                    }
+                    Step::Join(member, _) if model.members.contains_key(&member) => {}
+                    Step::Join(member, max) => {
+                        group.join(member, max);
+                        model.members.insert(member, (max, Vec::new()));
+                    }
+                    Step::Leave(member) => {
+                        group.leave(member);
+                        model.members.remove(&member);
+                    }
+                    Step::Take(member, max) => {
+                        let taken = take(&mut group, member, max);
+                        prop_assert!(taken.len() <= max);
+                        model.taken(member, &taken)?;
+                    }
+                    Step::Settle(member, index, outcome) => {
+                        let Some((_, in_flight)) = model.members.get_mut(&member) else { continue };
+                        if in_flight.is_empty() {
+                            continue;
+                        }
+                        let (token, offset) = in_flight.remove(index.index(in_flight.len()));
+                        group.settle(member, token, outcome);
+                        settled.push((member, token));
+                        if outcome == Outcome::Handled {
+                            model.handled.insert(offset);
+                        }
+                    }
+                    Step::SettleAgain(member, index, outcome) => {
+                        if !settled.is_empty() {
+                            let (_, token) = settled[index.index(settled.len())];
+                            group.settle(member, token, outcome);
+                        }
+                    }
+                    Step::Cut => {
+                        group.disconnect_all();
+                        model.members.values_mut().for_each(|(_, in_flight)| in_flight.clear());
+                    }
+                }
+                prop_assert_eq!(group.outstanding(), model.keys.len() - model.handled.len());
+            }
+            group.disconnect_all();
+            group.join(9, usize::MAX);
+            let rest: Vec<u64> = take(&mut group, 9, usize::MAX).into_iter().map(|(_, offset)| offset).collect();
+            let expected: Vec<u64> =
+                model.keys.keys().copied().filter(|offset| !model.handled.contains(offset)).collect();
+            prop_assert_eq!(rest, expected, "the rest is handed out, oldest first");
+        }
+    }
+}
