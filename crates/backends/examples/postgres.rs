@@ -16,7 +16,7 @@ use steadfast_core::transport::{Outcome, Receiver, Settlement, Source, Subscribe
 use steadfast_servers::Postgres;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let server = tokio::task::spawn_blocking(Postgres::start).await??;
     let config = Config {
         host: server.address().ip().to_string(),

@@ -13,7 +13,7 @@ use steadfast_base::Deadline;
 use steadfast_core::transport::{Outcome, Settlement, Source, Subscribe};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("shop.db");
     let mut shop = Connection::open(&path)?;

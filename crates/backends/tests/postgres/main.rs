@@ -10,4 +10,12 @@ mod with_postgres {
     mod refusals;
     mod support;
     mod tls;
+
+    #[test]
+    fn the_example_runs_to_its_end() {
+        super::example::main().expect("it succeeds");
+    }
 }
+
+#[path = "../../examples/postgres.rs"]
+mod example;

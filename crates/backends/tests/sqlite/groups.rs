@@ -23,6 +23,8 @@ async fn each_group_gets_all_and_what_all_have_handled_is_deleted() {
     handle(&*a, 100).await;
     close(&*a).await;
     assert_eq!(recorded(&database.connection), 100, "one group needs them still");
+    let backlog = async |group| changes.backlog(group).await.expect("it counts");
+    assert_eq!((backlog("a").await, backlog("b").await, backlog("c").await), (Some(0), Some(100), None));
     handle(&*b, 100).await;
     database.run("INSERT INTO u VALUES (1)");
     handle(&*other, 1).await;

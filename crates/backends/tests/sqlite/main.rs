@@ -6,3 +6,11 @@ mod groups;
 mod kill;
 mod support;
 mod values;
+
+#[path = "../../examples/sqlite.rs"]
+mod example;
+
+#[test]
+fn the_example_runs_to_its_end() {
+    example::main().expect("it succeeds");
+}

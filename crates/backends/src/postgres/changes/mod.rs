@@ -3,7 +3,7 @@
 //! The server decodes its write-ahead log with its plugin `pgoutput`, and a replication slot keeps what has not been
 //! handled, also while nobody receives and after the server was killed. Changes of transactions that were committed
 //! come, in the order of their commits, and no others. Where replication is not allowed, use the
-//! outbox table.
+//! [outbox table](crate::postgres::outbox).
 //!
 //! **A group** has a slot of its own, named `SLOT_GROUP`, and gets every change. One receiver of a group is active,
 //! for a slot has one reader; others stand by and one of them goes on when it closes or dies. A slot begins where it
@@ -19,6 +19,10 @@
 //! **The event**: type `postgresql.row.inserted`, `.updated`, `.deleted`, or `postgresql.table.truncated`; the subject
 //! is table and key, such as `public.orders/7`; the data is a [`Change`](crate::change::Change); the extension
 //! `sequence` is the commit's place in the log and the number within the transaction. The time is that of the commit.
+//!
+//! **Standing by**: a receiver whose group's slot is in use stays [`Link::Connecting`](steadfast_core::transport::Link).
+//! What the server keeps on its disk for a slot is told by [`Changes::status`]; a slot that nobody reads fills that disk
+//! unless `max_slot_wal_keep_size` is set: drop it by [`Changes::drop_group`].
 //!
 //! **The row as it was** is told fully under `REPLICA IDENTITY FULL` ([`Settings::full_before`]), which makes the log
 //! larger.

@@ -50,7 +50,8 @@ fn definition(settings: &Settings) -> String {
     // Rows are short-lived: the vacuum comes early, or the index would grow.
     format!(
         "CREATE TABLE {table} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, \
-         xid xid8 NOT NULL DEFAULT pg_current_xact_id(), event json NOT NULL, handled_at timestamptz, problem text) \
+         xid xid8 NOT NULL DEFAULT pg_current_xact_id(), event json NOT NULL, \
+         made_at timestamptz NOT NULL DEFAULT now(), handled_at timestamptz, problem text) \
          WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000); \
          CREATE INDEX {table}_waiting ON {table} (id) WHERE handled_at IS NULL AND problem IS NULL;{notify}"
     )

@@ -31,8 +31,10 @@ mod rows;
 mod settings;
 mod sink;
 mod source;
+mod status;
 mod worker;
 
 pub use settings::Settings;
 pub use sink::OutboxSink;
 pub use source::Outbox;
+pub use status::OutboxStatus;

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::install::install;
 use super::worker::{Done, Row, Worker};
-use super::{OutboxSink, Settings, rows};
+use super::{OutboxSink, OutboxStatus, Settings, rows, status};
 use crate::change::feed::{Driver, Feed, FeedReceiver, Handled};
 use crate::postgres::Config;
 use crate::postgres::connect::connect;
@@ -78,6 +78,17 @@ impl Outbox {
     /// Dropping the future leaves it open whether they are in the transaction.
     pub async fn append(&self, transaction: &impl GenericClient, events: &[Event]) -> Result<(), Error> {
         rows::append(transaction, &self.settings, events).await
+    }
+
+    /// Returns how the outbox stands.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Denied`], [`Error::Rejected`] where there is no table.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed.
+    pub async fn status(&self) -> Result<OutboxStatus, Error> {
+        status::status(&*connect(&self.config).await?, &self.settings).await
     }
 
     /// Returns a sink that appends events in transactions of its own.

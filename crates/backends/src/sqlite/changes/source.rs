@@ -85,6 +85,21 @@ impl Changes {
         self.with_connection(forget).await
     }
 
+    /// Returns how many changes a group has not handled, for a gauge; of all tables that are watched, by whichever
+    /// source. `None` if there is no such group.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Denied`], [`Error::Rejected`] before anything was installed.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed.
+    pub async fn backlog(&self, group: &str) -> Result<Option<u64>, Error> {
+        let group = group.to_owned();
+        let count =
+            move |connection: &mut Connection| store::backlog(connection, &group).map_err(|error| of(&error));
+        self.with_connection(count).await
+    }
+
     /// Makes `connection` wake the receivers of this source when it changes a row, so that they need not wait for the
     /// next poll. It takes the connection's update hook.
     ///

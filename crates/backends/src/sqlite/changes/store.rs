@@ -45,6 +45,14 @@ fn find(connection: &Connection, group: &str) -> rusqlite::Result<Option<Group>>
         .optional()
 }
 
+/// Counts the changes that the group has not handled, of all watched tables; `None` if there is no such group.
+pub(super) fn backlog(connection: &Connection, group: &str) -> rusqlite::Result<Option<u64>> {
+    let Some(Group { position, .. }) = find(connection, group)? else { return Ok(None) };
+    let sql = "SELECT count(*) FROM steadfast_changes WHERE seq > ?1";
+    let count: i64 = connection.query_row(sql, [position], |row| row.get(0))?;
+    Ok(Some(u64::try_from(count).unwrap_or(0)))
+}
+
 pub(super) fn forget(connection: &Connection, group: &str) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM steadfast_groups WHERE name = ?1", [group]).map(|_| ())
 }

@@ -145,6 +145,8 @@ async fn one_worker_drains_and_another_goes_on() {
     let received = receive(&*first, 3).await;
     // Each row is deleted for itself.
     settle(&*first, &received[1..2], Outcome::Handled).await;
+    let status = outbox.status().await.expect("it answers");
+    assert!(status.waiting == 2 && status.oldest_age > Duration::ZERO, "{status:?}");
     let second = open(&outbox, "b").await;
     let early = tokio::time::timeout(Duration::from_millis(300), second.receive(10)).await;
     assert!(early.is_err() && *second.link().borrow() == Link::Connecting, "it stands by");
@@ -170,6 +172,8 @@ async fn a_row_that_is_no_event_is_set_aside_and_a_handled_one_may_be_kept() {
     }
     assert_eq!(rows(&database.client, "problem IS NOT NULL AND handled_at IS NULL").await, 1);
     assert_eq!(rows(&database.client, "handled_at IS NOT NULL").await, 3);
+    let status = outbox.status().await.expect("it answers");
+    assert_eq!((status.waiting, status.set_aside, status.oldest_age), (0, 1, Duration::ZERO));
     close(&*receiver).await;
     let receiver = open(&outbox, "a").await;
     outbox.append(&database.client, &[event("4")]).await.expect("it is appended");
