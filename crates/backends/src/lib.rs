@@ -23,6 +23,8 @@ pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod secret;
+#[cfg(any(feature = "nats", feature = "redis"))]
+mod sharded;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "timer")]

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::connector::{Connection, Connector};
 use super::entry::{self, EntryId};
 use super::{Config, error, names, script};
+use crate::sharded::{Kind, Word};
 
 /// What one receiver of a group asks Redis.
 pub(super) struct Group {
@@ -50,14 +51,27 @@ pub(super) enum Claimed {
 /// What was read of one shard; none if it is not ours any more.
 pub(super) type ShardRead = (u32, Option<Vec<Read>>);
 
-/// What is said about an event.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Word {
-    pub(super) shard: u32,
-    pub(super) id: EntryId,
-    pub(super) outcome: Outcome,
-    /// How often it was handed out by now.
-    pub(super) deliveries: u32,
+/// What a receiver notes.
+pub(super) struct Entries;
+
+/// What is noted of a shard.
+pub(super) struct Note {
+    /// What others left is taken over first, behind this entry; none once that is done.
+    pub(super) claim_after: Option<EntryId>,
+    /// The last entry that the group has been given.
+    pub(super) delivered: EntryId,
+}
+
+impl Kind for Entries {
+    type Id = EntryId;
+    type Handle = ();
+    type Note = Note;
+}
+
+impl Default for Note {
+    fn default() -> Self {
+        Self { claim_after: Some(EntryId::default()), delivered: EntryId::default() }
+    }
 }
 
 impl Group {
@@ -212,14 +226,14 @@ impl Group {
         &self,
         connector: &Connector,
         connection: &Connection,
-        words: &[Word],
+        words: &[Word<Entries>],
     ) -> Result<(), RedisError> {
         let mut pipeline = ::redis::pipe();
         for word in words {
             let (stream, id) = (self.stream(word.shard), word.id.to_string());
             match word.outcome {
                 Outcome::Handled => pipeline.cmd("XACK").arg(stream).arg(&*self.name).arg(id).ignore(),
-                // It stays ours; whoever claims it after us shall know how often it was handed out.
+                // Whoever claims it after us shall know how often it was handed out.
                 Outcome::Released => {
                     pipeline.cmd("XCLAIM").arg(stream).arg(&*self.name).arg(&self.me).arg(0).arg(id);
                     pipeline.arg("RETRYCOUNT").arg(word.deliveries).arg("JUSTID").ignore()

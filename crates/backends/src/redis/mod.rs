@@ -34,7 +34,6 @@ mod receiver;
 mod script;
 mod sink;
 mod source;
-mod state;
 
 pub use config::Config;
 pub use config::Persistence;

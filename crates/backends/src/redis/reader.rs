@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::connector::{Connection, Connector};
 use super::entry::{self, EntryId};
 use super::error;
-use super::group::{Claimed, Group, Read};
-use super::state::State;
+use super::group::{Claimed, Entries, Group, Note, Read};
+use crate::sharded::State;
 
 /// How long one wait for new entries blocks a connection.
 pub(super) const BLOCK: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const SHARE_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::
 
 /// What a receiver and its task share.
 pub(super) struct Shared {
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<State<Entries>>,
     /// There is something to tell, or room to read.
     pub(super) work: Notify,
     /// There may be something to hand out.
@@ -154,7 +154,7 @@ impl Reader {
             if !error.classify().is_retryable() {
                 state.fault = Some(error.clone());
             }
-            state.words_ever
+            state.words_ever()
         };
         self.shared.told.send_modify(|told| told.failed = words_ever);
         self.shared.ready.notify_waiters();
@@ -180,7 +180,7 @@ impl Reader {
             self.generation = connection.generation;
             self.lease_due = Instant::now();
             let mut state = self.shared.state.lock();
-            state.claim_again();
+            state.begin_again();
             state.fault = None;
         }
         self.tell(connection).await?;
@@ -206,7 +206,7 @@ impl Reader {
     }
 
     async fn lease(&mut self, connection: &Connection) -> Result<(), RedisError> {
-        let given = self.shared.state.lock().give(self.quota);
+        let given = self.shared.state.lock().given();
         let lease = self.group.lease(&self.commands, connection, &given).await?;
         self.epoch = lease.epoch;
         self.quota = lease.quota;
@@ -215,6 +215,7 @@ impl Reader {
             let mut state = self.shared.state.lock();
             state.own(&lease.owned);
             state.lease_until = lease.until;
+            // What is dropped stays pending, and is claimed by the next owner.
             state.give(lease.quota);
         }
         let again = match fair {
@@ -232,8 +233,8 @@ impl Reader {
         loop {
             let next = {
                 let state = self.shared.state.lock();
-                let mut shards = state.shards.iter().filter(|(_, shard)| !shard.giving);
-                let next = shards.find_map(|(name, shard)| Some((*name, shard.claim_after?)));
+                let mut shards = state.shards().filter(|(_, shard)| !shard.giving);
+                let next = shards.find_map(|(name, shard)| Some((name, shard.note.claim_after?)));
                 next.map(|(name, after)| (name, after, state.room()))
             };
             let Some((shard, after, room)) = next else { return Ok(any) };
@@ -245,9 +246,8 @@ impl Reader {
                 Claimed::Some { entries, after, done, delivered } => {
                     any |= !entries.is_empty();
                     self.take(connection, shard, entries).await?;
-                    if let Some(owned) = self.shared.state.lock().shards.get_mut(&shard) {
-                        owned.claim_after = (!done).then_some(after);
-                        owned.delivered = delivered;
+                    if let Some(owned) = self.shared.state.lock().shard(shard) {
+                        owned.note = Note { claim_after: (!done).then_some(after), delivered };
                     }
                 }
             }
@@ -257,9 +257,7 @@ impl Reader {
     async fn read(&mut self, connection: &Connection) -> Result<bool, RedisError> {
         let (mut shards, room) = {
             let state = self.shared.state.lock();
-            let readable =
-                state.shards.iter().filter(|(_, shard)| !shard.giving && shard.claim_after.is_none());
-            (readable.map(|(name, _)| *name).collect::<Vec<_>>(), state.room())
+            (readable(&state).map(|(name, _)| name).collect::<Vec<_>>(), state.room())
         };
         if shards.is_empty() || room == 0 {
             return Ok(false);
@@ -272,7 +270,7 @@ impl Reader {
             Ok(read) => read,
             Err(error) => {
                 // What was read and did not arrive is ours all the same, and comes first.
-                self.shared.state.lock().claim_again();
+                self.shared.state.lock().begin_again();
                 return Err(error);
             }
         };
@@ -302,7 +300,9 @@ impl Reader {
     async fn take(&self, connection: &Connection, shard: u32, entries: Vec<Read>) -> Result<(), RedisError> {
         for read in entries {
             match &read.event {
-                Ok(event) => self.shared.state.lock().take(shard, read.id, event.clone(), read.redeliveries),
+                Ok(event) => {
+                    self.shared.state.lock().take(shard, read.id, (), event.clone(), read.redeliveries);
+                }
                 Err(problem) => {
                     tracing::warn!(
                         stream = self.group.stream(shard), id = %read.id, problem, "an entry is no event: put aside"
@@ -318,8 +318,8 @@ impl Reader {
     fn see(&self, seen: &[(u32, EntryId)]) {
         let mut state = self.shared.state.lock();
         for (shard, id) in seen {
-            if let Some(owned) = state.shards.get_mut(shard) {
-                owned.delivered = owned.delivered.max(*id);
+            if let Some(owned) = state.shard(*shard) {
+                owned.note.delivered = owned.note.delivered.max(*id);
             }
         }
     }
@@ -330,12 +330,7 @@ impl Reader {
         if state.room() == 0 {
             return None;
         }
-        let shards: Vec<(u32, EntryId)> = state
-            .shards
-            .iter()
-            .filter(|(_, shard)| !shard.giving && shard.claim_after.is_none())
-            .map(|(name, shard)| (*name, shard.delivered))
-            .collect();
+        let shards: Vec<(u32, EntryId)> = readable(&state).collect();
         drop(state);
         if shards.is_empty() {
             return None;
@@ -368,6 +363,12 @@ impl Reader {
         let left = self.group.leave(&self.commands, &connection).await;
         told.and(left).map_err(|error| error::map(&error))
     }
+}
+
+/// Returns the shards that new entries may be read of, and after which entry these come.
+fn readable(state: &State<Entries>) -> impl Iterator<Item = (u32, EntryId)> {
+    let readable = state.shards().filter(|(_, shard)| !shard.giving && shard.note.claim_after.is_none());
+    readable.map(|(name, shard)| (name, shard.note.delivered))
 }
 
 /// Returns the last entry that an answer to `XREAD` has for `stream`.

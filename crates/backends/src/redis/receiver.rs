@@ -52,12 +52,10 @@ impl RedisReceiver {
             if state.closed {
                 return Err(Error::Closed);
             }
-            let before = state.words_ever;
-            state.settle(settlements);
-            if state.words_ever == before {
+            if !state.settle(settlements) {
                 return Ok(());
             }
-            state.words_ever
+            state.words_ever()
         };
         let mut told = self.shared.told.subscribe();
         self.shared.work.notify_one();

@@ -12,6 +12,7 @@ use tokio::sync::RwLock;
 
 use super::connector::{Connection, Connector};
 use super::{Config, Persistence, SYSTEM, WhenFull, entry, error, names, script};
+use crate::sharded::shard_of;
 
 /// How many events, and how many bytes of them, one call of the script takes: Redis does nothing else meanwhile.
 const CHUNK_EVENTS: usize = 128;
@@ -138,7 +139,7 @@ impl Shared {
 
     fn encode(&self, event: &Event) -> Result<Encoded, Error> {
         Ok(Encoded {
-            shard: names::shard_of(event.partition_key(), self.config.shards),
+            shard: shard_of(event.partition_key(), self.config.shards),
             id: event.id().to_string(),
             texts: entry::encode(event)?,
         })

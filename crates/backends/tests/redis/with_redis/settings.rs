@@ -84,9 +84,9 @@ async fn an_entry_that_is_no_event_is_put_aside() {
     let aside: usize =
         redis::cmd("XLEN").arg("events:refused").query_async(&mut commands).await.expect("it answers");
     assert_eq!(aside, 1);
-    let pending: (usize, Option<String>, Option<String>, Option<Vec<(String, String)>>) =
+    let pending: redis::streams::StreamPendingReply =
         redis::cmd("XPENDING").arg("events").arg("g").query_async(&mut commands).await.expect("it answers");
-    assert_eq!(pending.0, 0);
+    assert_eq!(pending.count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,311 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::kv;
+use async_nats::{Client, Subject};
+use futures::future::{join_all, try_join_all};
+use steadfast_base::{Backoff, Rng, Seed};
+use steadfast_core::transport::{Error, LinkState, Outcome};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::connector::Connector;
+use super::place::{self, Place};
+use super::puller::Puller;
+use super::roll::{Roll, Seen};
+use super::shared::Shared;
+use super::{Config, SYSTEM, error};
+
+/// How long ending takes at most.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+/// How often a change of the group's document is tried when others change it too.
+const CONFLICTS_MAX: u32 = 16;
+/// How many words are told at the same time.
+const TELL_MAX: usize = 256;
+
+/// The task of a receiver: it keeps its place in the group, has a puller for each shard that is its own, and tells.
+pub(super) struct Keeper {
+    config: Config,
+    connector: Connector,
+    group: Arc<str>,
+    me: String,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    generation: watch::Receiver<u64>,
+    pullers: JoinSet<()>,
+    pulling: HashMap<u32, CancellationToken>,
+    /// Which client the pullers stand on.
+    clients: u64,
+    seen: Seen,
+    /// When our beat was last written.
+    beat: Option<Instant>,
+    quota: usize,
+    lease_due: Instant,
+    progress_due: Instant,
+    rng: Rng,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        config: Config,
+        connector: Connector,
+        group: Arc<str>,
+        in_flight_max: usize,
+        stop: CancellationToken,
+    ) -> Self {
+        let seed = config.seed.map_or_else(Seed::random, Seed::new);
+        Self {
+            generation: connector.generation(),
+            config,
+            connector,
+            group,
+            me: steadfast_core::EventId::generate().to_string(),
+            shared: Arc::new(Shared::new(in_flight_max)),
+            stop,
+            pullers: JoinSet::new(),
+            pulling: HashMap::new(),
+            clients: 0,
+            seen: Seen::default(),
+            beat: None,
+            quota: usize::MAX,
+            lease_due: Instant::now(),
+            progress_due: Instant::now(),
+            rng: seed.stream("nats keeper"),
+        }
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    pub(super) fn link(&self) -> LinkState {
+        self.connector.link()
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), Error> {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.work()).await;
+        let goodbye = tokio::time::timeout(GOODBYE_WITHIN, self.goodbye()).await;
+        self.pullers.shutdown().await;
+        self.connector.close().await;
+        self.shared.told.send_modify(|told| told.ended = true);
+        goodbye.unwrap_or_else(|_| Err(error::unavailable("NATS could not be told in time")))
+    }
+
+    async fn work(&mut self) {
+        let mut failures = 0;
+        loop {
+            match self.step().await {
+                Ok(()) => {
+                    failures = 0;
+                    tokio::select! {
+                        () = self.shared.work.notified() => {}
+                        () = tokio::time::sleep_until(self.lease_due.min(self.progress_due)) => {}
+                        _ = self.generation.changed() => self.lease_due = Instant::now(),
+                    }
+                }
+                Err(error) => {
+                    self.shared.failed(&error);
+                    let wait = Backoff::default().delay(failures, &mut self.rng);
+                    failures = failures.saturating_add(1);
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Error> {
+        // Bounded, so that whoever waits to be told something hears that it cannot be.
+        let up = tokio::time::timeout(self.config.answer_within.0, self.connector.up()).await;
+        let client = up.unwrap_or_else(|_| Err(error::unavailable("there is no connection")))?;
+        self.shared.state.lock().fault = None;
+        self.tell(&client).await?;
+        let now = Instant::now();
+        if now >= self.progress_due {
+            self.progress_due = now + self.config.lease.0 / 3;
+            let handles = self.shared.state.lock().handles();
+            say(&client, handles, "+WPI").await?;
+        }
+        if now >= self.lease_due {
+            self.lease(&client).await?;
+        }
+        self.keep_pullers(&client).await
+    }
+
+    /// Tells the server what became of messages, and waits until it has heard.
+    async fn tell(&mut self, client: &Client) -> Result<(), Error> {
+        loop {
+            let (words, upto) = self.shared.state.lock().words();
+            if words.is_empty() {
+                return Ok(());
+            }
+            self.generation.mark_unchanged();
+            for some in words.chunks(TELL_MAX) {
+                let asking = some.iter().filter_map(|word| {
+                    let what = match (word.outcome, word.kept) {
+                        (Outcome::Handled, _) => "+ACK",
+                        // It is ready here again: the server need not hear of it.
+                        (Outcome::Released, true) => return None,
+                        (Outcome::Released, false) => "-NAK",
+                    };
+                    Some(client.request(word.handle.clone(), what.into()))
+                });
+                tokio::select! {
+                    told = try_join_all(asking) => drop(told.map_err(|error| error::asked("acknowledging", error))?),
+                    _ = self.generation.changed() => {
+                        self.lease_due = Instant::now();
+                        return Err(error::unavailable("the connection was lost"));
+                    }
+                }
+            }
+            self.shared.state.lock().told(words.len());
+            self.shared.told.send_modify(|told| told.upto = upto);
+            self.shared.room.notify_waiters();
+            // What was held back by what was not told may be handed out now.
+            self.shared.ready.notify_waiters();
+        }
+    }
+
+    /// Renews our place in the group, and learns which shards are ours.
+    async fn lease(&mut self, client: &Client) -> Result<(), Error> {
+        let bucket = Place::new(client, &self.config).bucket().await?;
+        let shards = self.config.shards;
+        for _ in 0..CONFLICTS_MAX {
+            let now = Instant::now();
+            let (before, revision) = read(&bucket, &self.group).await?;
+            let dead = self.seen.dead(&before, self.config.lease.0, now);
+            let given = self.shared.state.lock().given();
+            let mut roll = before.clone();
+            roll.renew(&self.me, &dead, &given, shards);
+            let is_due = self.beat.is_none_or(|beat| now.duration_since(beat) >= self.config.lease.0 / 3);
+            if (is_due || roll.differs_from(&before)) && !write(&bucket, &self.group, &roll, revision).await?
+            {
+                continue;
+            }
+            if is_due || roll.differs_from(&before) {
+                self.beat = Some(now);
+            }
+            let owned = roll.owned(&self.me);
+            self.quota = roll.quota(&self.me, shards);
+            let fair = owned.len() == self.quota;
+            let dropped = {
+                let mut state = self.shared.state.lock();
+                let mut dropped = state.own(&owned);
+                state.lease_until = self.beat.unwrap_or(now) + self.config.lease.0;
+                dropped.extend(state.give(self.quota));
+                dropped
+            };
+            say(client, dropped, "-NAK").await?;
+            let again = (self.config.lease.0 / 10).min(Duration::from_millis(if fair { 500 } else { 50 }));
+            self.lease_due = Instant::now() + again;
+            self.shared.ready.notify_waiters();
+            return Ok(());
+        }
+        Err(error::unavailable("too many receivers come and go at the same time"))
+    }
+
+    /// Has a puller for each shard that is ours, and for no other.
+    async fn keep_pullers(&mut self, client: &Client) -> Result<(), Error> {
+        while self.pullers.try_join_next().is_some() {}
+        let clients = self.connector.clients().await;
+        if std::mem::replace(&mut self.clients, clients) != clients {
+            self.pulling.drain().for_each(|(_, stop)| stop.cancel());
+        }
+        let wanted: Vec<u32> = {
+            let state = self.shared.state.lock();
+            state.shards().filter(|(_, shard)| !shard.giving).map(|(name, _)| name).collect()
+        };
+        self.pulling.retain(|shard, stop| {
+            let keep = wanted.contains(shard);
+            if !keep {
+                stop.cancel();
+            }
+            keep
+        });
+        for shard in wanted {
+            if self.pulling.contains_key(&shard) {
+                continue;
+            }
+            let stop = CancellationToken::new();
+            let place = Place::new(client, &self.config);
+            let puller = Puller::new(
+                shard,
+                &self.group,
+                client.clone(),
+                place,
+                Arc::clone(&self.shared),
+                self.connector.generation(),
+                stop.clone(),
+            );
+            self.pullers.spawn(puller.await?.run());
+            self.pulling.insert(shard, stop);
+        }
+        Ok(())
+    }
+
+    /// Gives everything back: first what was received, then the shards.
+    async fn goodbye(&mut self) -> Result<(), Error> {
+        for stop in self.pulling.values() {
+            stop.cancel();
+        }
+        let client = self.connector.up().await?;
+        while self.pullers.join_next().await.is_some() {}
+        let told = self.tell(&client).await;
+        let handles = self.shared.state.lock().handles();
+        join_all(handles.into_iter().map(|handle| client.request(handle, "-NAK".into()))).await;
+        let bucket = Place::new(&client, &self.config).bucket().await?;
+        for _ in 0..CONFLICTS_MAX {
+            let (mut roll, revision) = read(&bucket, &self.group).await?;
+            roll.leave(&self.me);
+            if write(&bucket, &self.group, &roll, revision).await? {
+                break;
+            }
+        }
+        client.flush().await.map_err(|error| error::asked("leaving", error))?;
+        told
+    }
+}
+
+/// Says `what` about messages; whether it arrives is not known.
+async fn say(client: &Client, handles: Vec<Subject>, what: &'static str) -> Result<(), Error> {
+    for handle in handles {
+        client.publish(handle, what.into()).await.map_err(|error| error::asked("the server", error))?;
+    }
+    Ok(())
+}
+
+async fn read(bucket: &kv::Store, group: &str) -> Result<(Roll, Option<u64>), Error> {
+    let entry = bucket.entry(place::plain(group)).await.map_err(|error| error::asked("the group", error))?;
+    let Some(entry) = entry else { return Ok((Roll::default(), None)) };
+    let roll = serde_json::from_slice(&entry.value).map_err(|error| Error::Rejected {
+        system: SYSTEM,
+        reason: format!("the group's document is not to be read, delete it from the bucket: {error}"),
+    })?;
+    Ok((roll, Some(entry.revision)))
+}
+
+/// Writes the group's document unless somebody else has meanwhile; says whether it was written.
+async fn write(bucket: &kv::Store, group: &str, roll: &Roll, revision: Option<u64>) -> Result<bool, Error> {
+    let key = place::plain(group);
+    let text = serde_json::to_vec(roll).map_err(|error| error::asked("the group", error))?;
+    let written = match revision {
+        Some(revision) => {
+            bucket.update(key, text.into(), revision).await.map_err(|error| match error.kind() {
+                kv::UpdateErrorKind::WrongLastRevision => None,
+                _ => Some(error.to_string()),
+            })
+        }
+        None => bucket.create(key, text.into()).await.map_err(|error| match error.kind() {
+            kv::CreateErrorKind::AlreadyExists => None,
+            _ => Some(error.to_string()),
+        }),
+    };
+    match written {
+        Ok(_) => Ok(true),
+        Err(None) => Ok(false),
+        Err(Some(problem)) => Err(error::asked("the group", problem)),
+    }
+}

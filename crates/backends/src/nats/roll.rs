@@ -1,0 +1,133 @@
+//! Who of a group is there and who has which shard: one document, changed by compare-and-set. No I/O, and no clock:
+//! a member is alive while its beat changes, as each observer sees for itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+/// The document of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Roll {
+    /// The members and how often each has said that it is there.
+    members: BTreeMap<String, u64>,
+    /// The shards that have an owner.
+    owners: BTreeMap<u32, String>,
+}
+
+impl Roll {
+    /// Notes that `me` is there, that those of `dead` are not, and that `me` gives `given` back; then takes shards that
+    /// are free, up to the fair share. Of n shards and m members each gets n / m, those first in order of their names
+    /// one more.
+    pub(super) fn renew(&mut self, me: &str, dead: &[String], given: &[u32], shards: u32) {
+        self.members.retain(|name, _| name == me || !dead.contains(name));
+        *self.members.entry(me.to_owned()).or_default() += 1;
+        let members = &self.members;
+        self.owners.retain(|shard, owner| {
+            *shard < shards && members.contains_key(owner) && !(owner == me && given.contains(shard))
+        });
+        let quota = self.quota(me, shards);
+        for shard in 0..shards {
+            if self.owned(me).len() >= quota {
+                break;
+            }
+            self.owners.entry(shard).or_insert_with(|| me.to_owned());
+        }
+    }
+
+    /// Takes `me` out.
+    pub(super) fn leave(&mut self, me: &str) {
+        self.members.remove(me);
+        self.owners.retain(|_, owner| owner != me);
+    }
+
+    /// Returns how many shards are the fair share of `me`.
+    pub(super) fn quota(&self, me: &str, shards: u32) -> usize {
+        let (shards, members) = (shards as usize, self.members.len().max(1));
+        let rank = self.members.keys().take_while(|name| *name != me).count();
+        shards / members + usize::from(rank < shards % members)
+    }
+
+    pub(super) fn owned(&self, me: &str) -> Vec<u32> {
+        self.owners.iter().filter(|(_, owner)| *owner == me).map(|(shard, _)| *shard).collect()
+    }
+
+    /// Says whether somebody has come, gone, or taken something since `before`.
+    pub(super) fn differs_from(&self, before: &Self) -> bool {
+        self.owners != before.owners || !self.members.keys().eq(before.members.keys())
+    }
+}
+
+/// What one member has seen of the others.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashMap<String, (u64, Instant)>);
+
+impl Seen {
+    /// Looks at `roll` at `now`; returns those whose beat has not changed for `lease`.
+    pub(super) fn dead(&mut self, roll: &Roll, lease: Duration, now: Instant) -> Vec<String> {
+        self.0.retain(|name, _| roll.members.contains_key(name));
+        let mut dead = Vec::new();
+        for (name, beat) in &roll.members {
+            let seen = self.0.entry(name.clone()).or_insert((*beat, now));
+            if seen.0 != *beat {
+                *seen = (*beat, now);
+            } else if now.duration_since(seen.1) >= lease {
+                dead.push(name.clone());
+            }
+        }
+        dead
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_silent_for_a_lease_is_dead_and_loses_its_shards() {
+        let mut roll = Roll::default();
+        roll.renew("a", &[], &[], 4);
+        assert_eq!(roll.owned("a"), [0, 1, 2, 3]);
+        let mut seen = Seen::default();
+        assert!(seen.dead(&roll, LEASE, Instant::now()).is_empty());
+        tokio::time::advance(LEASE - Duration::from_millis(1)).await;
+        assert!(seen.dead(&roll, LEASE, Instant::now()).is_empty());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let dead = seen.dead(&roll, LEASE, Instant::now());
+        assert_eq!(dead, ["a"]);
+        roll.renew("b", &dead, &[], 4);
+        assert_eq!((roll.owned("a").len(), roll.owned("b").len()), (0, 4));
+        roll.renew("a", &[], &[], 4);
+        assert!(!seen.dead(&roll, LEASE, Instant::now()).contains(&"a".to_owned()), "its beat has changed");
+    }
+
+    proptest! {
+        /// Whatever happens before, once members give what is beyond their share and renew, each has its share and
+        /// every shard an owner.
+        #[test]
+        fn shares_become_fair(steps in prop::collection::vec((0_usize..6, 0_u8..4), 0..40), shards in 1_u32..20) {
+            let names = ["a", "b", "c", "d", "e", "f"];
+            let mut roll = Roll::default();
+            for (who, what) in steps {
+                if what == 0 { roll.leave(names[who]) } else { roll.renew(names[who], &[], &[], shards) }
+            }
+            roll.renew("a", &[], &[], shards);
+            let members: Vec<String> = roll.members.keys().cloned().collect();
+            for _ in 0..2 {
+                for me in &members {
+                    let owned = roll.owned(me);
+                    let surplus = owned.len().saturating_sub(roll.quota(me, shards));
+                    roll.renew(me, &[], &owned[..surplus], shards);
+                }
+            }
+            let shares: Vec<usize> = members.iter().map(|me| roll.owned(me).len()).collect();
+            prop_assert_eq!(shares.iter().sum::<usize>(), shards as usize);
+            prop_assert!(shares.iter().max().unwrap_or(&0) - shares.iter().min().unwrap_or(&0) <= 1);
+        }
+    }
+}

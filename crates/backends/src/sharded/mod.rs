@@ -1,0 +1,8 @@
+//! What transports have in common that spread keys over shards and give each shard to one receiver of a group at a
+//! time.
+
+mod key;
+mod state;
+
+pub(crate) use key::shard_of;
+pub(crate) use state::{Kind, State, Word};
