@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::kv;
-use async_nats::{Client, Subject};
+use async_nats::{Client, Request, Subject};
 use futures::future::{join_all, try_join_all};
 use steadfast_base::{Backoff, Rng, Seed};
 use steadfast_core::transport::{Error, LinkState, Outcome};
@@ -23,6 +23,9 @@ use super::{Config, SYSTEM, error};
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 /// How often a change of the group's document is tried when others change it too.
 const CONFLICTS_MAX: u32 = 16;
+/// How long the server may take to hear a word. One that has forgotten, with its process, that it delivered a message
+/// does not answer; it delivers the message again, and is told by that delivery.
+const TELL_WITHIN: Duration = Duration::from_secs(1);
 /// How many words are told at the same time.
 const TELL_MAX: usize = 256;
 
@@ -151,7 +154,8 @@ impl Keeper {
                         (Outcome::Released, true) => return None,
                         (Outcome::Released, false) => "-NAK",
                     };
-                    Some(client.request(word.handle.clone(), what.into()))
+                    let request = Request::new().payload(what.into()).timeout(Some(TELL_WITHIN));
+                    Some(client.send_request(word.handle.clone(), request))
                 });
                 tokio::select! {
                     told = try_join_all(asking) => drop(told.map_err(|error| error::asked("acknowledging", error))?),
@@ -255,7 +259,8 @@ impl Keeper {
         while self.pullers.join_next().await.is_some() {}
         let told = self.tell(&client).await;
         let handles = self.shared.state.lock().handles();
-        join_all(handles.into_iter().map(|handle| client.request(handle, "-NAK".into()))).await;
+        let nak = || Request::new().payload("-NAK".into()).timeout(Some(TELL_WITHIN));
+        join_all(handles.into_iter().map(|handle| client.send_request(handle, nak()))).await;
         let bucket = Place::new(&client, &self.config).bucket().await?;
         for _ in 0..CONFLICTS_MAX {
             let (mut roll, revision) = read(&bucket, &self.group).await?;

@@ -5,4 +5,6 @@ mod key;
 mod state;
 
 pub(crate) use key::shard_of;
-pub(crate) use state::{Kind, State, Word};
+#[cfg(feature = "redis")]
+pub(crate) use state::Word;
+pub(crate) use state::{Kind, State};

@@ -70,8 +70,10 @@ pub(crate) struct Word<K: Kind> {
     pub(crate) handle: K::Handle,
     pub(crate) outcome: Outcome,
     /// How often it was handed out by now.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "NATS counts by itself"))]
     pub(crate) deliveries: u32,
     /// It is ready here again, so that nobody else need have it.
+    #[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "Redis is told all the same"))]
     pub(crate) kept: bool,
 }
 
@@ -109,6 +111,7 @@ impl<K: Kind> State<K> {
     }
 
     /// Returns how many more entries may be read, whatever their shard.
+    #[cfg(feature = "redis")]
     pub(crate) fn room(&self) -> usize {
         let ready: usize = self.shards.values().map(|shard| shard.ready.len()).sum();
         self.in_flight_max.saturating_sub(self.held.len() + self.words.len() + ready)
@@ -156,6 +159,7 @@ impl<K: Kind> State<K> {
     }
 
     /// Makes every shard as if it had just become ours, but for what is read of it.
+    #[cfg(feature = "redis")]
     pub(crate) fn begin_again(&mut self) {
         for shard in self.shards.values_mut() {
             shard.note = K::Note::default();
@@ -211,6 +215,8 @@ impl<K: Kind> State<K> {
             ready.handle = handle.clone();
         } else if let Some(held) = self.held.values_mut().find(|held| held.shard == shard && held.id == id) {
             held.handle = handle.clone();
+        } else if let Some(word) = self.words.iter_mut().find(|word| word.shard == shard && word.id == id) {
+            word.handle = handle.clone();
         }
         true
     }
