@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use async_nats::{Client, Request, Subject};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use steadfast_base::{Backoff, Rng, Seed};
 use steadfast_core::transport::{Error, LinkState, Outcome};
 use tokio::sync::watch;
@@ -23,8 +23,7 @@ use super::{Config, SYSTEM, error};
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 /// How often a change of the group's document is tried when others change it too.
 const CONFLICTS_MAX: u32 = 16;
-/// How long the server may take to hear a word. One that has forgotten, with its process, that it delivered a message
-/// does not answer; it delivers the message again, and is told by that delivery.
+/// How long the server may take to hear a word.
 const TELL_WITHIN: Duration = Duration::from_secs(1);
 /// How many words are told at the same time.
 const TELL_MAX: usize = 256;
@@ -139,6 +138,10 @@ impl Keeper {
     }
 
     /// Tells the server what became of messages, and waits until it has heard.
+    ///
+    /// It says nothing to a word on a delivery that it does not wait for: one that was acknowledged already by a word
+    /// whose answer was lost, or that it has forgotten with its process. The latter it delivers again, so such a word
+    /// is dropped and counts as not told.
     async fn tell(&mut self, client: &Client) -> Result<(), Error> {
         loop {
             let (words, upto) = self.shared.state.lock().words();
@@ -146,6 +149,7 @@ impl Keeper {
                 return Ok(());
             }
             self.generation.mark_unchanged();
+            let mut unheard = 0;
             for some in words.chunks(TELL_MAX) {
                 let asking = some.iter().filter_map(|word| {
                     let what = match (word.outcome, word.kept) {
@@ -158,7 +162,7 @@ impl Keeper {
                     Some(client.send_request(word.handle.clone(), request))
                 });
                 tokio::select! {
-                    told = try_join_all(asking) => drop(told.map_err(|error| error::asked("acknowledging", error))?),
+                    told = join_all(asking) => unheard += told.iter().filter(|told| told.is_err()).count(),
                     _ = self.generation.changed() => {
                         self.lease_due = Instant::now();
                         return Err(error::unavailable("the connection was lost"));
@@ -166,7 +170,13 @@ impl Keeper {
                 }
             }
             self.shared.state.lock().told(words.len());
-            self.shared.told.send_modify(|told| told.upto = upto);
+            self.shared.told.send_modify(|told| {
+                if unheard > 0 {
+                    tracing::debug!(system = SYSTEM, unheard, "words were not answered");
+                    told.failed = upto;
+                }
+                told.upto = upto;
+            });
             self.shared.room.notify_waiters();
             // What was held back by what was not told may be handed out now.
             self.shared.ready.notify_waiters();

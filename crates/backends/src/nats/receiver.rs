@@ -65,10 +65,10 @@ impl NatsReceiver {
             .wait_for(|told| told.upto >= upto || told.failed >= upto || told.ended)
             .await
             .map_err(|_| Error::Closed)?;
-        if told.upto >= upto {
+        if told.failed < upto && told.upto >= upto {
             Ok(())
         } else {
-            Err(error::unavailable("NATS was not told; that is tried again"))
+            Err(error::unavailable("NATS was not told for certain"))
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Shared {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Told {
     pub(super) upto: u64,
-    /// Up to which word telling has failed; it is tried again.
+    /// The last word of those that could not be told for certain.
     pub(super) failed: u64,
     pub(super) ended: bool,
 }

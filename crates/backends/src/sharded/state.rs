@@ -120,7 +120,7 @@ impl<K: Kind> State<K> {
     /// Returns how many more entries of one shard may be read, whatever is held of others.
     #[cfg(feature = "nats")]
     pub(crate) fn room_of(&self, shard: u32) -> usize {
-        self.in_flight_max.saturating_sub(self.known.iter().filter(|(of, _)| *of == shard).count())
+        self.in_flight_max.saturating_sub(self.unsettled(shard))
     }
 
     /// Returns how many entries of a shard are ready or held.
