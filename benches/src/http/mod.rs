@@ -29,9 +29,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
     let script = wrk::Script::write()?;
     let mut measured = Vec::new();
     for round in 0..=rounds {
-        let ours = script.rate(&format!("{}events", server.url), span)?;
-        let bare = script.rate(&format!("{}bare", server.url), span)?;
-        eprintln!("http: round {round}: ours {ours:.0}/s, bare {bare:.0}/s, ratio {:.2}", ours / bare);
+        let (ours, our_cpu) = measure(&server, &script, "events", span)?;
+        let (bare, bare_cpu) = measure(&server, &script, "bare", span)?;
+        let ratio = ours / bare;
+        eprintln!(
+            "http: round {round}: ours {ours:.0}/s ({our_cpu:.1} µs of CPU each), bare {bare:.0}/s ({bare_cpu:.1} µs), \
+             ratio {ratio:.2}"
+        );
         // The first round warms up.
         if round > 0 {
             measured.push((ours, bare));
@@ -48,4 +52,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
         ratio_wanted: Some(RATIO_WANTED),
         unit: "requests/s".to_owned(),
     }])
+}
+
+/// Returns the rate at which the server answers, and how many microseconds of CPU it takes for each answer.
+fn measure(server: &Server, script: &wrk::Script, path: &str, span: Duration) -> anyhow::Result<(f64, f64)> {
+    let before = server.cpu()?;
+    let rate = script.rate(&format!("{}{path}", server.url), span)?;
+    let used = server.cpu()? - before;
+    Ok((rate, used.as_secs_f64() * 1e6 / (rate * span.as_secs_f64())))
 }
