@@ -30,7 +30,7 @@ fn row(name: &str, bytes: f64) -> Row {
         peer: WANTED,
         peer_name: "what each may take".to_owned(),
         ratio: WANTED / bytes,
-        ratio_wanted: Some(1.0),
+        ratio_wanted,
         unit: "bytes each".to_owned(),
     }
 }

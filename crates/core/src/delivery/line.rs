@@ -112,10 +112,13 @@ where
             if line.waiting.is_empty() {
                 break;
             }
-            if !tokio::task::coop::has_budget_remaining() {
-                runner.pause();
+            // Handlers that did not have to wait share one unit of the budget as they share one reading of the clock.
+            if runner.untimed == 0 {
+                if !tokio::task::coop::has_budget_remaining() {
+                    runner.pause();
+                }
+                tokio::task::coop::consume_budget().await;
             }
-            tokio::task::coop::consume_budget().await;
         }
         runner.pause();
     }
