@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use krafka::consumer::Consumer;
-use krafka::{CloseOptions, Kafka};
+use krafka::{CloseOptions, ConsumerRecord, Kafka, KrafkaError};
 use steadfast_base::{Backoff, Classify, Rng, Seed};
 use steadfast_core::transport::{Error, Link};
 use tokio::sync::watch::Sender;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
@@ -18,6 +19,8 @@ use super::watch::watch;
 const POLL: Duration = Duration::from_millis(500);
 /// How often the group is looked after while there is no room to fetch.
 const LOOK_AFTER: Duration = Duration::from_millis(200);
+/// How often a poll that is to end is told so: it hears it only where it waits for events.
+const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
 /// How long leaving the group may take.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -51,8 +54,7 @@ impl Driver {
         let rng = self.seed.stream("watch");
         let watching = watch(self.kafka.clone(), self.config.clone(), link.clone(), rng, watched.clone());
         let driving = async {
-            // Polling is cancel-safe: what a dropped poll has fetched, the next one returns.
-            shared.closing().run_until_cancelled(self.drive(&shared)).await;
+            self.drive(&shared).await;
             let farewell = self.leave(&shared).await;
             watched.cancel();
             farewell
@@ -66,10 +68,10 @@ impl Driver {
     async fn drive(&self, shared: &Shared) {
         let mut rng = self.seed.stream("poll");
         let mut failures = 0;
-        loop {
+        while !shared.is_closing() {
             let done = match self.step(shared).await {
                 // What could not be told when it was settled is told as soon as that is possible.
-                Ok(()) => shared.commit().await,
+                Ok(()) => shared.closing().run_until_cancelled(shared.commit()).await.unwrap_or(Ok(())),
                 failed => failed,
             };
             match done {
@@ -85,12 +87,13 @@ impl Driver {
     /// Fetches, or waits for room and looks after the group meanwhile.
     async fn step(&self, shared: &Shared) -> Result<(), Error> {
         if shared.holdings.lock().fresh() >= self.read_ahead {
-            let _ = tokio::time::timeout(LOOK_AFTER, shared.drained.notified()).await;
+            let drained = tokio::time::timeout(LOOK_AFTER, shared.drained.notified());
+            let _ = shared.closing().run_until_cancelled(drained).await;
             if shared.holdings.lock().fresh() >= self.read_ahead {
-                return self.look_after_group().await;
+                return self.look_after_group(shared).await;
             }
         }
-        let records = self.consumer.poll(POLL).await.map_err(|error| map(&error))?;
+        let records = self.poll(shared, POLL).await?;
         if !records.is_empty() {
             let mut holdings = shared.holdings.lock();
             for record in records {
@@ -103,14 +106,35 @@ impl Driver {
     }
 
     /// Takes part in what the group decides, without fetching.
-    async fn look_after_group(&self) -> Result<(), Error> {
+    async fn look_after_group(&self, shared: &Shared) -> Result<(), Error> {
         let topic = &self.config.topic;
         let assigned = self.consumer.assignment().await.remove(topic).unwrap_or_default();
         self.consumer.pause(topic, &assigned).await;
-        let polled = self.consumer.poll(Duration::ZERO).await;
+        let polled = self.poll(shared, Duration::ZERO).await;
         let assigned = self.consumer.assignment().await.remove(topic).unwrap_or_default();
         self.consumer.resume(topic, &assigned).await;
-        polled.map(drop).map_err(|error| map(&error))
+        polled.map(drop)
+    }
+
+    /// Polls; once the receiver is closing it is interrupted, but not dropped: one that is dropped while it joins the
+    /// group leaves a member behind of whom nobody knows, and the partitions with it until the broker misses it.
+    async fn poll(&self, shared: &Shared, patience: Duration) -> Result<Vec<ConsumerRecord>, Error> {
+        let interrupting = async {
+            shared.closing().cancelled().await;
+            let until = Instant::now() + LEAVE_WITHIN;
+            while Instant::now() < until {
+                self.consumer.wakeup();
+                tokio::time::sleep(INTERRUPT_EVERY).await;
+            }
+        };
+        let polled = tokio::select! {
+            polled = self.consumer.poll(patience) => polled,
+            () = interrupting => Ok(Vec::new()),
+        };
+        match polled {
+            Err(KrafkaError::Wakeup) => Ok(Vec::new()),
+            polled => polled.map_err(|error| map(&error)),
+        }
     }
 
     async fn wait_after(&self, shared: &Shared, error: Error, failures: u32, rng: &mut Rng) {
@@ -119,7 +143,8 @@ impl Driver {
             *shared.failure.lock() = Some(error);
             shared.ready.notify_waiters();
         }
-        tokio::time::sleep(Backoff::default().delay(failures, rng)).await;
+        let wait = tokio::time::sleep(Backoff::default().delay(failures, rng));
+        let _ = shared.closing().run_until_cancelled(wait).await;
     }
 
     /// Tells what was handled and leaves the group, so that others need not wait for this member to be missed.

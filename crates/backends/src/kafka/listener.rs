@@ -40,16 +40,18 @@ impl ConsumerRebalanceListener for Listener {
                 let settled = self.shared.settled.notified();
                 tokio::pin!(settled);
                 settled.as_mut().enable();
-                if self.shared.is_closing() || !self.shared.holdings.lock().is_busy(&numbers) {
+                if !self.shared.holdings.lock().is_busy(&numbers) {
                     break;
                 }
                 settled.await;
             }
         };
-        let in_time = timeout_at(until, settled).await.is_ok();
+        let settled = self.shared.closing().run_until_cancelled(settled);
+        let in_time = timeout_at(until, settled).await.is_ok_and(|settled| settled.is_some());
         // What this fails to tell comes again at the new owner.
         let committed = timeout_at(until + self.hand_over_within, self.shared.commit()).await;
-        if !in_time || !matches!(committed, Ok(Ok(()))) {
+        let told = matches!(committed, Ok(Ok(())));
+        if !(self.shared.is_closing() || in_time && told) {
             tracing::warn!(?partitions, in_time, "partitions left with events that will come again");
         }
         self.shared.holdings.lock().forget(&numbers);

@@ -79,6 +79,23 @@ async fn a_partition_moves_without_its_events_after_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_dropped_while_it_joins_keeps_no_partition() {
+    let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
+    let config = node.config();
+    let sink = KafkaSink::new(config.clone()).expect("the configuration is right");
+    let source = KafkaSource::new(config).expect("the configuration is right");
+    sink.send(&events(40), Durability::Written, soon()).await.expect("they are sent");
+    for patience in 0..12 {
+        let receiver = source.open(&Subscribe::new("g")).await.expect("it opens");
+        tokio::time::sleep(Duration::from_millis(patience)).await;
+        drop(receiver);
+    }
+    // A member that is missed only by its silence would keep its share for 45 seconds.
+    let last = source.open(&Subscribe::new("g")).await.expect("it opens");
+    receive(&*last, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_no_event_becomes_one() {
     let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
     let config = node.config();
