@@ -3,13 +3,16 @@
 //! This crate is the one that a service names. It re-exports the libraries by feature, and holds what a process
 //! needs around them: [`runtime`], [`shutdown`], [`config`], [`telemetry`] and [`problem`] documents.
 //!
-//! | feature (all are on by default) | module | what it is |
+//! | feature (on by default) | module | what it is |
 //! |---|---|---|
 //! | – | [`base`] | deadlines, request context, budgets, seeds, units |
 //! | `core` | `core` | events, the event store's contract, bus, aggregates |
 //! | `guard` | `guard` | deadlines, retries and circuit breakers as tower layers |
 //! | `file` | `backends::file` | an event store in a folder |
 //! | `fault` | `fault` | the injector that an experiment reaches a service through |
+//!
+//! Each driver is a feature that is off by default: `http`, `timer`, `redis`, `nats`, `kafka`, `sqlite`, `postgres`, in
+//! `backends`; `full` is everything.
 //!
 //! # Examples
 //! A service with logs, metrics and an orderly end:
@@ -29,6 +32,9 @@
 //!     })
 //! }
 //! ```
+
+#[cfg(all(doctest, feature = "full"))]
+mod guide;
 
 pub mod config;
 pub mod problem;

@@ -1,0 +1,4 @@
+//! The guides, whose examples are compiled and run as tests, so that they stay true.
+
+#[doc = include_str!("../../../docs/guide/events.md")]
+pub struct Events;
