@@ -96,7 +96,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Makes the call of cargo that runs every test but those of servers that are skipped.
 fn tests(arguments: &Arguments, servers: &Servers) -> std::process::Command {
     let mut tests = command::cargo(&["test", "--locked", "--workspace"]);
-    tests.args(["--features", "steadfast-backends/full", "--"]);
+    // The umbrella too, for the guides are its doctests.
+    tests.args(["--features", "steadfast-backends/full,steadfast/full", "--"]);
     for skipped in &servers.skipped {
         tests.args(["--skip", skipped]);
     }
