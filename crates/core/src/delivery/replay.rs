@@ -214,7 +214,7 @@ impl Replayed {
         if is_handled { self.handled += 1 } else { self.failed += 1 }
     }
 
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.handled += other.handled;
         self.failed += other.failed;
     }

@@ -130,9 +130,11 @@ impl Consumer {
         self.run(service_fn(handler), cancel).await
     }
 
-    /// Gives dead letters, and those parked behind them, to the handlers of a run that is under way, and removes those
-    /// that are handled; see [`Dispatcher::replay`]. None if no run is under way, or it ended meanwhile: then each
-    /// letter is handled and removed, or stays.
+    /// Gives dead letters, and those parked behind them, to the handlers of the runs under way, one run after the
+    /// other, and removes those that are handled; see [`Dispatcher::replay`]. None if no run is under way, or all ended
+    /// meanwhile: then each letter is handled and removed, or stays.
+    ///
+    /// A key that a consumer of another process has parked stays parked there until that one replays too.
     ///
     /// # Errors
     /// What [`DeadLetters::list`](crate::delivery::DeadLetters::list) returns.
@@ -140,11 +142,19 @@ impl Consumer {
     /// # Cancel safety
     /// Dropping the future ends the replay after the letters that handlers have in hand.
     pub async fn replay(&self, which: Replay) -> Result<Option<Replayed>, DeadLettersError> {
-        let Some(Run { dispatcher, ended }) = self.runs.all().into_iter().next() else { return Ok(None) };
-        tokio::select! {
-            () = ended.cancelled() => Ok(None),
-            replayed = dispatcher.replay(which) => replayed.map(Some),
+        let _turn = self.runs.replaying.lock().await;
+        let (mut replayed, mut last) = (None, 0);
+        // Each run knows the keys that it has parked itself.
+        while let Some(Run { number, dispatcher, ended }) = self.runs.after(last) {
+            last = number;
+            tokio::select! {
+                () = ended.cancelled() => {}
+                by_one = dispatcher.replay(which.clone()) => {
+                    replayed.get_or_insert_with(Replayed::default).add(by_one?);
+                }
+            }
         }
+        Ok(replayed)
     }
 
     /// Returns what each run that is under way has done and has in hand.

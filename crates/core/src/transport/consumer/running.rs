@@ -7,10 +7,17 @@ use crate::delivery::Dispatcher;
 
 /// The dispatchers of the runs under way.
 #[derive(Default)]
-pub(super) struct Runs(Mutex<Vec<Run>>);
+pub(super) struct Runs {
+    /// In the order in which they began.
+    under_way: Mutex<Vec<Run>>,
+    /// The turn to replay: two runs must not have the same letter.
+    pub(super) replaying: tokio::sync::Mutex<()>,
+}
 
 #[derive(Clone)]
 pub(super) struct Run {
+    /// A later one has a greater one.
+    pub(super) number: u64,
     pub(super) dispatcher: Dispatcher<Event, ReceiverInlet>,
     pub(super) ended: CancellationToken,
 }
@@ -24,12 +31,19 @@ pub(super) struct Running<'a> {
 impl Runs {
     pub(super) fn begin(&self, dispatcher: Dispatcher<Event, ReceiverInlet>) -> Running<'_> {
         let ended = CancellationToken::new();
-        self.0.lock().push(Run { dispatcher, ended: ended.clone() });
+        let mut under_way = self.under_way.lock();
+        let number = under_way.last().map_or(1, |last| last.number + 1);
+        under_way.push(Run { number, dispatcher, ended: ended.clone() });
         Running { runs: self, ended }
     }
 
     pub(super) fn all(&self) -> Vec<Run> {
-        self.0.lock().clone()
+        self.under_way.lock().clone()
+    }
+
+    /// Returns the first run that began after `number`. Whoever holds one holds back what it releases at its end.
+    pub(super) fn after(&self, number: u64) -> Option<Run> {
+        self.under_way.lock().iter().find(|run| run.number > number).cloned()
     }
 }
 
@@ -37,7 +51,8 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.ended.cancel();
         // Dropped after the lock is given back, for that tells the inlet what is released.
-        let ended: Vec<Run> = self.runs.0.lock().extract_if(.., |run| run.ended.is_cancelled()).collect();
+        let ended: Vec<Run> =
+            self.runs.under_way.lock().extract_if(.., |run| run.ended.is_cancelled()).collect();
         drop(ended);
     }
 }

@@ -230,3 +230,42 @@ async fn a_run_can_be_spawned() {
     let report = tokio::spawn(run).await.expect("it does not panic").expect("it was cancelled");
     assert_eq!(report, Report::default());
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_of_several_runs_replays_what_it_has_parked() {
+    let broker = Broker::new(Config::default());
+    let handling = Handling {
+        order: Order::PerKey,
+        dead_letters: Arc::new(MemoryDeadLetters::new(100)),
+        ..Handling::default()
+    };
+    // One event at a time, so that both runs get some.
+    let subscribe = Subscribe { in_flight_max: 1, ..Subscribe::new("group") };
+    let consumer = Consumer::new(broker.source("topic"), subscribe, handling);
+    let (broken, handled) = (std::sync::atomic::AtomicBool::new(true), AtomicU64::new(0));
+    let handler = |_: Delivery<Event>| {
+        let broken = broken.load(Ordering::SeqCst);
+        handled.fetch_add(u64::from(!broken), Ordering::SeqCst);
+        async move { if broken { Err(Failed(Class::Permanent)) } else { Ok(()) } }
+    };
+    let cancel = CancellationToken::new();
+    let work = async {
+        while consumer.metrics().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        send(&broker, &(0..20).map(|key| event(key, 0)).collect::<Vec<_>>()).await;
+        until_backlog_is(&broker, 0).await;
+        assert!(consumer.metrics().iter().all(|run| run.dead > 0), "{:?}", consumer.metrics());
+        broken.store(false, Ordering::SeqCst);
+        let replayed = consumer.replay(Replay::All).await.expect("letters are in memory").expect("two run");
+        assert_eq!((replayed.handled, replayed.failed), (20, 0));
+        send(&broker, &(0..20).map(|key| event(key, 1)).collect::<Vec<_>>()).await;
+        until_backlog_is(&broker, 0).await;
+        assert!(consumer.metrics().iter().all(|run| run.parked == 0), "all keys are free");
+        cancel.cancel();
+    };
+    let runs = || consumer.run_fn(handler, cancel.clone());
+    let (first, second, ()) = tokio::join!(runs(), runs(), work);
+    assert_eq!(first.expect("it ran").handled + second.expect("it ran").handled, 20);
+    assert_eq!(handled.load(Ordering::SeqCst), 40);
+}
