@@ -111,8 +111,8 @@ impl Connector {
             Ok(client) => {
                 slot.failures = 0;
                 slot.client = Some(client.clone());
+                // That it is up is heard as an event, once.
                 slot.clients += 1;
-                self.shared.is(Link::Up);
                 Ok(client)
             }
             Err(error) => {
@@ -188,8 +188,9 @@ impl Shared {
 
     fn is(&self, link: Link) {
         if !self.closed.load(Ordering::SeqCst) {
-            self.link.send_replace(link);
+            // First, so that whoever sees the link up sees no change after that.
             self.generation.send_modify(|generation| *generation += 1);
+            self.link.send_replace(link);
         }
     }
 

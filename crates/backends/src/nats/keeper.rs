@@ -23,8 +23,9 @@ use super::{Config, SYSTEM, error};
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 /// How often a change of the group's document is tried when others change it too.
 const CONFLICTS_MAX: u32 = 16;
-/// How long the server may take to hear a word.
-const TELL_WITHIN: Duration = Duration::from_secs(1);
+/// How long the server may take to hear words on a connection by which it has heard none yet: it may have forgotten
+/// what they are about.
+const TELL_FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// How many words are told at the same time.
 const TELL_MAX: usize = 256;
 
@@ -47,6 +48,8 @@ pub(super) struct Keeper {
     quota: usize,
     lease_due: Instant,
     progress_due: Instant,
+    /// The connection by which words were last heard.
+    heard: u64,
     rng: Rng,
 }
 
@@ -59,8 +62,11 @@ impl Keeper {
         stop: CancellationToken,
     ) -> Self {
         let seed = config.seed.map_or_else(Seed::random, Seed::new);
+        let generation = connector.generation();
+        // What a receiver is told by its first connection the server has not forgotten.
+        let heard = *generation.borrow();
         Self {
-            generation: connector.generation(),
+            generation,
             config,
             connector,
             group,
@@ -75,6 +81,7 @@ impl Keeper {
             quota: usize::MAX,
             lease_due: Instant::now(),
             progress_due: Instant::now(),
+            heard,
             rng: seed.stream("nats keeper"),
         }
     }
@@ -148,7 +155,11 @@ impl Keeper {
             if words.is_empty() {
                 return Ok(());
             }
-            self.generation.mark_unchanged();
+            let connection = *self.generation.borrow_and_update();
+            let within = match self.heard == connection {
+                true => self.config.answer_within.0,
+                false => self.config.answer_within.0.min(TELL_FIRST_WITHIN),
+            };
             let mut unheard = 0;
             for some in words.chunks(TELL_MAX) {
                 let asking = some.iter().filter_map(|word| {
@@ -158,7 +169,7 @@ impl Keeper {
                         (Outcome::Released, true) => return None,
                         (Outcome::Released, false) => "-NAK",
                     };
-                    let request = Request::new().payload(what.into()).timeout(Some(TELL_WITHIN));
+                    let request = Request::new().payload(what.into()).timeout(Some(within));
                     Some(client.send_request(word.handle.clone(), request))
                 });
                 tokio::select! {
@@ -169,6 +180,7 @@ impl Keeper {
                     }
                 }
             }
+            self.heard = connection;
             self.shared.state.lock().told(words.len());
             self.shared.told.send_modify(|told| {
                 if unheard > 0 {
@@ -269,7 +281,7 @@ impl Keeper {
         while self.pullers.join_next().await.is_some() {}
         let told = self.tell(&client).await;
         let handles = self.shared.state.lock().handles();
-        let nak = || Request::new().payload("-NAK".into()).timeout(Some(TELL_WITHIN));
+        let nak = || Request::new().payload("-NAK".into()).timeout(Some(TELL_FIRST_WITHIN));
         join_all(handles.into_iter().map(|handle| client.send_request(handle, nak()))).await;
         let bucket = Place::new(&client, &self.config).bucket().await?;
         for _ in 0..CONFLICTS_MAX {

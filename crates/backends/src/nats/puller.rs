@@ -196,13 +196,15 @@ impl Puller {
         loop {
             // What is settled meanwhile is counted by the server and not here: one look more, never one too few.
             let info = self.place.info(&self.consumer).await?;
+            // A server that was killed may have forgotten its last deliveries: it does not count those behind this one.
+            let last = info.delivered.stream_sequence;
             let here = {
                 let mut state = self.shared.state.lock();
                 if state.shard(self.shard).is_none_or(|shard| shard.giving) {
                     return Ok(());
                 }
                 aside.retain(|id, message| !state.renew(self.shard, *id, &message.reply));
-                state.unsettled(self.shard) + aside.len()
+                state.unsettled_to(self.shard, last) + aside.range(..=last).count()
             };
             let elsewhere = info.num_ack_pending.saturating_sub(here);
             self.next = info.delivered.consumer_sequence + 1;

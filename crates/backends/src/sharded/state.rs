@@ -130,6 +130,13 @@ impl<K: Kind> State<K> {
         ready + self.held.values().filter(|held| held.shard == shard).count()
     }
 
+    /// Returns how many entries of a shard are ready or held, not counting those behind `last`.
+    #[cfg(feature = "nats")]
+    pub(crate) fn unsettled_to(&self, shard: u32, last: K::Id) -> usize {
+        let ready = self.shards.get(&shard).map_or(0, |owned| owned.ready.range(..=last).count());
+        ready + self.held.values().filter(|held| held.shard == shard && held.id <= last).count()
+    }
+
     /// Returns by what to tell that entries are ready or held.
     #[cfg(feature = "nats")]
     pub(crate) fn handles(&self) -> Vec<K::Handle> {

@@ -2,9 +2,13 @@
 
 #[path = "../broker/mod.rs"]
 mod broker;
+#[allow(dead_code, reason = "the example's own `main` is not called")]
+#[path = "../../examples/nats.rs"]
+mod example;
 
 mod with_nats {
     mod conformance;
+    mod examples;
     mod kill;
     mod settings;
     mod support;

@@ -2,9 +2,13 @@
 
 #[path = "../broker/mod.rs"]
 mod broker;
+#[allow(dead_code, reason = "the example's own `main` is not called")]
+#[path = "../../examples/redis.rs"]
+mod example;
 
 mod with_redis {
     mod conformance;
+    mod examples;
     mod kill;
     mod settings;
     mod support;
