@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use steadfast_backends::change::Change;
 use steadfast_backends::postgres::Config;
-use steadfast_backends::postgres::changes::Changes;
+use steadfast_backends::postgres::changes::{Changes, Settings};
 use steadfast_core::Event;
 use steadfast_core::testing::transport::{Feed, Mark, Opened, TransportFactory};
 
@@ -23,11 +23,13 @@ struct Rows(Database);
 impl TransportFactory for Slot {
     fn open(&mut self) -> BoxFuture<'_, Opened> {
         async {
-            let database = Database::new("CREATE TABLE marks (id int PRIMARY KEY, number int)").await;
+            let database = Database::schema("CREATE TABLE marks (id int PRIMARY KEY, number int)").await;
             let proxy = Proxy::start(database.server.address());
             let config = Config { port: proxy.address().port(), ..database.config.clone() };
             self.0 = Some(proxy);
-            let changes = Changes::new(config, database.settings(&["marks"])).expect("it is right");
+            let own = config.user.clone();
+            let settings = Settings { slot: own.clone(), publication: own, ..database.settings(&["marks"]) };
+            let changes = Changes::new(config, settings).expect("it is right");
             for group in GROUPS {
                 changes.install(group).await.expect("the slot is made");
             }

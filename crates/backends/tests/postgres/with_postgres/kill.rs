@@ -7,7 +7,7 @@ use steadfast_core::EventId;
 use steadfast_core::transport::{Outcome, Receiver, Settlement};
 use steadfast_servers::Postgres;
 
-use super::support::{client, close, config, open};
+use super::support::{client, close, config, hold_server, open};
 
 const KEYS: i32 = 50;
 const CHANGES: usize = 10_000;
@@ -75,6 +75,7 @@ impl Seen {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_in_mid_stream_loses_nothing() {
+    let _shared = hold_server().await;
     let server = tokio::task::spawn_blocking(Postgres::start).await.expect("no panic").expect("it starts");
     let config = config(&server, "postgres");
     let admin = client(&config).await;

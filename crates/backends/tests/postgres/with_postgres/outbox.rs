@@ -10,7 +10,7 @@ use steadfast_core::transport::{Link, Outcome, Receiver, Settlement};
 use steadfast_servers::Postgres;
 use tokio_postgres::{Client, NoTls};
 
-use super::support::{Database, client, close, config, open, receive, settle, until};
+use super::support::{Database, client, close, config, hold_server, open, receive, settle, until};
 
 fn event(subject: &str) -> Event {
     Event::new("/shop", "order.paid").subject(subject).build()
@@ -220,6 +220,7 @@ async fn write(config: Config, outbox: Outbox, count: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_in_mid_stream_loses_nothing() {
+    let _shared = hold_server().await;
     const EVENTS: usize = 10_000;
     let mut server =
         tokio::task::spawn_blocking(Postgres::start).await.expect("no panic").expect("it starts");

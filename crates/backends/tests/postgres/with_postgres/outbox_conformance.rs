@@ -17,7 +17,7 @@ struct Table(Option<Proxy>);
 impl TransportFactory for Table {
     fn open(&mut self) -> BoxFuture<'_, Opened> {
         async {
-            let database = Database::new("").await;
+            let database = Database::schema("").await;
             let proxy = Proxy::start(database.server.address());
             let config = Config { port: proxy.address().port(), ..database.config.clone() };
             self.0 = Some(proxy);

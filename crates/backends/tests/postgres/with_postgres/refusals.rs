@@ -3,7 +3,7 @@ use steadfast_backends::postgres::{Config, Password};
 use steadfast_core::transport::Error;
 use steadfast_servers::Postgres;
 
-use super::support::{Database, config};
+use super::support::{Database, config, hold_server};
 
 async fn refusal(config: &Config, settings: Settings) -> Error {
     let changes = Changes::new(config.clone(), settings).expect("it is right");
@@ -12,6 +12,7 @@ async fn refusal(config: &Config, settings: Settings) -> Error {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_logical_replication_it_says_how_to_turn_it_on() {
+    let _shared = hold_server().await;
     let server = tokio::task::spawn_blocking(|| Postgres::start_with(&[("wal_level", "replica")]));
     let server = server.await.expect("it does not panic").expect("it starts");
     let settings = Settings { tables: vec!["t".into()], ..Settings::default() };

@@ -23,6 +23,12 @@ pub(crate) fn server() -> Arc<Postgres> {
     })
 }
 
+/// Holds the shared server in a test that uses one of its own, so that it is not started anew for each test that runs
+/// beside it.
+pub(crate) async fn hold_server() -> Arc<Postgres> {
+    tokio::task::spawn_blocking(server).await.expect("it does not panic")
+}
+
 pub(crate) fn config(server: &Postgres, database: &str) -> Config {
     Config {
         host: server.address().ip().to_string(),
@@ -53,11 +59,29 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) async fn new(sql: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let server = tokio::task::spawn_blocking(server).await.expect("it does not panic");
+        let server = hold_server().await;
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let admin = client(&config(&server, "postgres")).await;
         admin.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("it is created");
         let config = config(&server, &name);
+        let client = client(&config).await;
+        client.batch_execute(sql).await.expect("the tables are made");
+        Self { server, config, client }
+    }
+
+    /// Does as `new` with a schema and a role of its own in a database that is shared, which is made sooner.
+    pub(crate) async fn schema(sql: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let server = hold_server().await;
+        let name = format!("schema_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let admin = client(&config(&server, "postgres")).await;
+        let make = format!(
+            "CREATE ROLE {name} SUPERUSER LOGIN PASSWORD '{}'; CREATE SCHEMA {name} AUTHORIZATION {name}; \
+             ALTER ROLE {name} SET search_path = {name}",
+            Postgres::PASSWORD
+        );
+        admin.batch_execute(&make).await.expect("they are created");
+        let config = Config { user: name, ..config(&server, "postgres") };
         let client = client(&config).await;
         client.batch_execute(sql).await.expect("the tables are made");
         Self { server, config, client }

@@ -6,7 +6,7 @@ use steadfast_backends::postgres::{Config, Tls};
 use steadfast_core::transport::Error;
 use steadfast_servers::Postgres;
 
-use super::support::{client, close, config, handle, open};
+use super::support::{client, close, config, handle, hold_server, open};
 
 /// Makes an authority and a certificate for `localhost` signed by it; the server wants its key for itself.
 fn certificates(folder: &Path) {
@@ -25,6 +25,7 @@ fn certificates(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_is_encrypted_and_the_server_verified() {
+    let _shared = hold_server().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().to_owned();
     let server = tokio::task::spawn_blocking(move || {
