@@ -15,7 +15,7 @@ pub(super) struct ParkedKeys {
 /// One key that has dead letters.
 #[derive(Debug, Default)]
 pub(super) struct ParkedKey {
-    /// How many letters it has, the dead one included, and one that is being parked.
+    /// How many letters it has, the dead one included.
     count: usize,
     last: LetterId,
     /// A message of this key is being parked.
@@ -50,7 +50,8 @@ impl ParkedKeys {
             return Verdict::Hold;
         }
         // The dead letter itself takes no room among those that are parked behind it.
-        let (behind, total) = (parked.count.saturating_sub(1), self.total.saturating_sub(self.keys.len()));
+        let behind = (parked.count + usize::from(parked.parking)).saturating_sub(1);
+        let total = self.total.saturating_sub(self.keys.len());
         if behind < parking.per_key_max && total < parking.total_max {
             return Verdict::Park;
         }
@@ -74,20 +75,25 @@ impl ParkedKeys {
 
     /// Takes room for a message that is to be parked.
     pub(super) fn reserve(&mut self, key: &str) {
-        if let Some(parked) = self.keys.get_mut(key) {
-            parked.parking = true;
-            parked.count += 1;
+        if let Some(parked) = self.keys.get_mut(key)
+            && !std::mem::replace(&mut parked.parking, true)
+        {
             self.total += 1;
         }
     }
 
     /// Gives the room back, before it is said what came of it.
     pub(super) fn unreserve(&mut self, key: &str) {
-        if let Some(parked) = self.keys.get_mut(key) {
-            parked.parking = false;
-            parked.count -= 1;
+        if let Some(parked) = self.keys.get_mut(key)
+            && std::mem::take(&mut parked.parking)
+        {
             self.total -= 1;
         }
+    }
+
+    /// Says whether a letter of `key` was found where letters are kept before it was said here that it is kept.
+    pub(super) fn is_ahead(&self, key: &str, id: LetterId) -> bool {
+        self.keys.get(key).is_some_and(|parked| parked.parking && id > parked.last)
     }
 
     /// Notes that a letter of `key` was handled; the key stays parked.
@@ -103,7 +109,7 @@ impl ParkedKeys {
     /// Frees `key` and returns the message that waits for that.
     pub(super) fn free(&mut self, key: &str) -> Option<u32> {
         let parked = self.keys.remove(key)?;
-        self.total -= parked.count;
+        self.total -= parked.count + usize::from(parked.parking);
         parked.held
     }
 

@@ -100,6 +100,11 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         select.limit = 1;
         loop {
             if let Some(letter) = self.handling.dead_letters.list(&select).await?.pop() {
+                // Were it handled and removed now, whoever is parking it might keep it a second time.
+                if self.table.lock().parked.is_ahead(key, letter.id) {
+                    draining.parked().await;
+                    continue;
+                }
                 let is_handled = self.offer(letter).await;
                 replayed.count(is_handled);
                 if !is_handled {

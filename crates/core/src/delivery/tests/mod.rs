@@ -3,7 +3,6 @@ mod parallel;
 mod parking;
 mod pool;
 mod property;
-mod span;
 mod total;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use steadfast_base::{Backoff, Rng, Seed};
@@ -14,8 +15,8 @@ use tower::service_fn;
 use super::feed::Feed;
 use super::{Failure, PATIENCE};
 use crate::delivery::{
-    DeadLetters, Delivery, Dispatcher, Handling, MemoryDeadLetters, Message, Order, Redelivery, Replay,
-    Select, Settled,
+    DeadLetters, DeadLettersError, Delivery, Dispatcher, Fate, Handling, Letter, LetterId, MemoryDeadLetters,
+    Message, Order, Redelivery, Replay, Select, Settled,
 };
 
 const ATTEMPTS_MAX: u32 = 3;
@@ -60,6 +61,52 @@ fn message(scenario: &Scenario, number: u64) -> Message<u64> {
     match key_of(scenario, number) {
         Some(key) => message.partition_key(key.to_string()),
         None => message,
+    }
+}
+
+/// Dead letters that take their time and sometimes do not answer, so that runs and replays are dropped meanwhile.
+struct Slow {
+    letters: MemoryDeadLetters<u64>,
+    rng: Mutex<Rng>,
+}
+
+impl Slow {
+    async fn wait(&self) -> Result<(), DeadLettersError> {
+        let (wait, fails) = {
+            let mut rng = self.rng.lock();
+            (rng.below(20), rng.chance(0.1))
+        };
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        if fails { Err(DeadLettersError::unavailable("not now")) } else { Ok(()) }
+    }
+}
+
+impl DeadLetters<u64> for Slow {
+    fn put<'a>(&'a self, letter: &'a Letter<u64>) -> BoxFuture<'a, Result<LetterId, DeadLettersError>> {
+        Box::pin(async {
+            self.wait().await?;
+            let id = self.letters.put(letter).await;
+            // The answer may be lost after the letter was kept.
+            self.wait().await.and(id)
+        })
+    }
+
+    fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<u64>>, DeadLettersError>> {
+        self.letters.list(select)
+    }
+
+    fn amend<'a>(&'a self, id: LetterId, fate: &'a Fate) -> BoxFuture<'a, Result<(), DeadLettersError>> {
+        Box::pin(async move {
+            self.wait().await?;
+            self.letters.amend(id, fate).await
+        })
+    }
+
+    fn take(&self, id: LetterId) -> BoxFuture<'_, Result<Option<Letter<u64>>, DeadLettersError>> {
+        Box::pin(async move {
+            self.wait().await?;
+            self.letters.take(id).await
+        })
     }
 }
 
@@ -161,7 +208,8 @@ async fn handle(witness: Arc<Witness>, batch: Vec<Delivery<u64>>, mut rng: Rng) 
 async fn play(scenario: Scenario) {
     let mut rng = Seed::new(scenario.seed).rng();
     let feed = Arc::new(Feed::default());
-    let letters = Arc::new(MemoryDeadLetters::<u64>::new(1_000));
+    let rng_of_letters = Mutex::new(Seed::new(scenario.seed).stream("letters"));
+    let letters = Arc::new(Slow { letters: MemoryDeadLetters::new(1_000), rng: rng_of_letters });
     let redelivery = Redelivery {
         attempts_max: ATTEMPTS_MAX,
         attempt_timeout: Duration::from_millis(100),
@@ -267,7 +315,7 @@ async fn check_replay(
     scenario: &Scenario,
     dispatcher: &Dispatcher<u64, Feed>,
     feed: &Arc<Feed>,
-    letters: &MemoryDeadLetters<u64>,
+    letters: &Slow,
 ) {
     let kept = letters.list(&Select::default()).await.expect("memory answers");
     let expected: Vec<u64> = sorted(kept.iter().map(|letter| *letter.message.payload()).collect());
@@ -300,7 +348,14 @@ async fn check_replay(
             tokio::time::sleep(Duration::from_millis(number % 3)).await;
         }
     };
-    let (replayed, ()) = tokio::join!(dispatcher.replay(Replay::All), send);
+    let work = async { tokio::join!(dispatcher.replay(Replay::All), send) };
+    let Ok((replayed, ())) = tokio::time::timeout(PATIENCE, work).await else {
+        panic!(
+            "the replay comes to an end: {:?}, {:?}",
+            dispatcher.metrics(),
+            letters.list(&Select::default()).await
+        );
+    };
     let replayed = replayed.expect("memory answers");
     assert_eq!(replayed.failed, 0);
     // What was parked meanwhile, of keys that were replayed before, was replayed too.

@@ -1,5 +1,6 @@
+//! The spans of deliveries.
+
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -8,9 +9,11 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use super::feed::Feed;
-use super::{Failure, handling};
-use crate::delivery::{Delivery, Dispatcher, Message, Order};
+use std::time::Duration;
+
+use steadfast_base::{Class, Classify, Deadline};
+use steadfast_core::bus::Bus;
+use steadfast_core::delivery::{Delivery, Handling, Message, Order};
 
 type Fields = BTreeMap<&'static str, String>;
 
@@ -53,6 +56,17 @@ impl Subscriber for Spans {
     fn exit(&self, _: &Id) {}
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("not yet")]
+struct NotYet;
+
+impl Classify for NotYet {
+    fn classify(&self) -> Class {
+        Class::Transient
+    }
+}
+
+/// The only test of this program, for what is traced is looked up once for all threads.
 #[test]
 fn each_attempt_has_a_span_as_the_conventions_for_messaging_say() {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -61,19 +75,7 @@ fn each_attempt_has_a_span_as_the_conventions_for_messaging_say() {
         tracing::subscriber::with_default(spans.clone(), || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-            runtime.expect("a runtime").block_on(async {
-                let trace = PARENT.parse().expect("a valid parent");
-                let feed = Feed::of([Message::new(1).key("m-1").trace(trace)]);
-                let dispatcher = Dispatcher::new(feed, "numbers", "test", handling(order));
-                let handler = |delivery: Delivery<u64>| async move {
-                    if delivery.attempt() == 1 { Err(Failure("transient")) } else { Ok(()) }
-                };
-                dispatcher.run_fn(handler).await;
-                let feed = Feed::of([Message::new(1), Message::new(2)]);
-                let dispatcher = Dispatcher::new(feed, "numbers", "test", handling(order));
-                let handler = tower::service_fn(|_: Vec<Delivery<u64>>| async { Ok::<_, Infallible>(()) });
-                dispatcher.run_batches(handler, 2, std::time::Duration::ZERO).await;
-            });
+            runtime.expect("a runtime").block_on(deliver(order, PARENT));
         });
         let spans = spans.0.lock().clone();
         assert_eq!(spans.len(), 3, "{spans:?}");
@@ -99,4 +101,30 @@ fn each_attempt_has_a_span_as_the_conventions_for_messaging_say() {
         );
         assert_eq!(spans[2].get("messaging.batch.message_count").map(String::as_str), Some("2"));
     }
+}
+
+/// Delivers one message that fails once, then a batch of two.
+async fn deliver(order: Order, parent: &str) {
+    let bus = Bus::new();
+    let topic = bus.topic::<u64>("numbers").expect("the bus is open");
+    let handling = Handling { order, ..Handling::default() };
+    let subscribe = || topic.subscribe("test", 8).expect("the bus is open").handling(handling.clone());
+    {
+        let subscription = subscribe();
+        let trace = parent.parse().expect("a valid parent");
+        topic.publish(Message::new(1).key("m-1").trace(trace)).await.expect("there is room");
+        let handler = |delivery: Delivery<u64>| async move {
+            if delivery.attempt() == 1 { Err(NotYet) } else { Ok(()) }
+        };
+        let run = subscription.run_fn(handler);
+        let _ = tokio::time::timeout(Duration::from_secs(10), run).await;
+    }
+    let subscription = subscribe();
+    topic.publish(1).await.expect("there is room");
+    topic.publish(2).await.expect("there is room");
+    let handler = tower::service_fn(|_: Vec<Delivery<u64>>| async { Ok::<_, NotYet>(()) });
+    tokio::join!(
+        subscription.run_batches(handler, 2, Duration::ZERO),
+        bus.close(Deadline::within(Duration::from_secs(10)))
+    );
 }
