@@ -3,8 +3,10 @@
 //! - `file` (default): [`file::FileLog`], an event store in a folder.
 //! - `http`: `http::Intake`, `http::HttpSource`, `http::HttpSink`, events that are posted to us and by us.
 //! - `kafka`: `kafka::KafkaSource`, `kafka::KafkaSink`, topics of Apache Kafka 4.
+//! - `nats`: `nats::NatsSource`, `nats::NatsSink`, streams of NATS JetStream.
 //! - `postgres`: `postgres::changes`, changes of tables as events, by logical replication; `postgres::outbox`, a
 //!   table that an application writes events to.
+//! - `redis`: `redis::RedisSource`, `redis::RedisSink`, Redis Streams.
 //! - `sqlite`: `sqlite::changes`, changes of tables as events.
 //! - `timer`: `timer::TimerSource`, ticks as events.
 
