@@ -5,6 +5,8 @@ mod broker;
 #[allow(dead_code, reason = "the example's own `main` is not called")]
 #[path = "../../examples/nats.rs"]
 mod example;
+#[path = "../broker/tls.rs"]
+mod tls;
 
 mod with_nats {
     mod conformance;

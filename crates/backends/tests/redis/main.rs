@@ -5,6 +5,8 @@ mod broker;
 #[allow(dead_code, reason = "the example's own `main` is not called")]
 #[path = "../../examples/redis.rs"]
 mod example;
+#[path = "../broker/tls.rs"]
+mod tls;
 
 mod with_redis {
     mod conformance;

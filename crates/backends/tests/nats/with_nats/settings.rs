@@ -46,3 +46,17 @@ async fn another_number_of_shards_and_an_event_too_large_are_refused() {
     let error = send(config(&nats), large).await;
     assert!(matches!(error, Err(Error::Rejected { .. })), "{error:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_trusts_the_authority_that_is_configured_and_no_other() {
+    let made = crate::tls::certificates();
+    let further = format!("tls {{ cert_file: {:?}, key_file: {:?} }}", made.certificate, made.key);
+    let nats = started(NatsSettings { sync_always: true, further }).await;
+    let tls = |authority| Some(steadfast_backends::Tls { authority, ..Default::default() });
+    let right = Config { tls: tls(Some(made.authority.clone())), ..config(&nats) };
+    send(right.clone(), event()).await.expect("it is trusted");
+    let strict = NatsSink::new(Config { tls: tls(None), ..right }).expect("the configuration is right");
+    let hurry = Deadline::within(Duration::from_secs(1));
+    let error = strict.send(&[event()], Durability::Durable, hurry).await;
+    assert!(matches!(error, Err(Error::Unavailable { .. })), "{error:?}");
+}

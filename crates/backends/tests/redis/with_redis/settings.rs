@@ -137,3 +137,29 @@ async fn a_stream_that_was_deleted_is_made_again() {
     let received = tokio::time::timeout(Duration::from_secs(10), receiver.receive(10)).await;
     assert_eq!(received.expect("in time").expect("it receives").len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_trusts_the_authority_that_is_configured_and_no_other() {
+    let made = crate::tls::certificates();
+    let path = |path: &std::path::Path| path.to_str().expect("a text").to_owned();
+    let (certificate, key) = (path(&made.certificate), path(&made.key));
+    let redis = tokio::task::spawn_blocking(move || {
+        steadfast_servers::Redis::start_with(&[
+            ("port", "0"),
+            ("tls-port", "PORT"),
+            ("tls-cert-file", &certificate),
+            ("tls-key-file", &key),
+            ("tls-auth-clients", "no"),
+        ])
+    })
+    .await
+    .expect("it does not panic")
+    .expect("the server starts");
+    let tls = |authority| Some(steadfast_backends::Tls { authority, ..Default::default() });
+    let right = Config { tls: tls(Some(made.authority.clone())), ..config(&redis) };
+    send(right.clone(), Durability::Durable).await.expect("it is trusted");
+    let strict = RedisSink::new(Config { tls: tls(None), ..right }).expect("the configuration is right");
+    let hurry = Deadline::within(Duration::from_secs(1));
+    let error = strict.send(&[Event::new("/test", "test.sent").build()], Durability::Durable, hurry).await;
+    assert!(matches!(error, Err(Error::Unavailable { .. })), "{error:?}");
+}
