@@ -122,7 +122,7 @@ async fn soak(seed: Seed, length: Duration, sample_every: Duration) {
 
     soak.stop.cancel();
     let end = async {
-        relay.end(took).await;
+        relay.end(&soak, took).await;
         keyed.replayed(&soak).await;
         let drained = soak.bus.close(Deadline::within(END_MAX)).await;
         soak.assert(drained.abandoned == 0, || format!("{drained:?}"));

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use steadfast_base::{Rng, Seed};
 use steadfast_core::Event;
 use steadfast_core::delivery::{Delivery, Handling, Order};
-use steadfast_core::inbox::{Effect, Inbox, InboxLayer, InboxOptions};
+use steadfast_core::inbox::{self, Effect, Inbox, InboxLayer, InboxOptions, Once};
 use steadfast_core::outbox::{Outbox, OutboxOptions};
 use steadfast_core::store::{Batch, Condition, Durability, EventStore, Filter, MemoryStore, Query};
 use steadfast_core::transport::{Consumer, Subscribe, memory};
@@ -28,13 +28,14 @@ const PER_BATCH: u64 = 10;
 
 pub(crate) struct Relay {
     rounds: Count,
+    duplicates: Count,
     rounds_task: JoinSet<()>,
 }
 
 impl Relay {
     pub(crate) fn start(soak: &Soak) -> Self {
-        let rounds = Count::default();
-        let (soak, count) = (soak.clone(), rounds.clone());
+        let (rounds, duplicates) = (Count::default(), Count::default());
+        let (soak, count, repeated) = (soak.clone(), rounds.clone(), duplicates.clone());
         let mut rounds_task = JoinSet::new();
         rounds_task.spawn(async move {
             let broker = memory::Broker::new(memory::Config { capacity: 500, deduplicated_events: 1_000 });
@@ -43,7 +44,8 @@ impl Relay {
             drop(receiver.expect("the broker is up"));
             while !soak.stop.is_cancelled() {
                 let seed = soak.seed.derive(&format!("round {}", count.get()));
-                let round = tokio::time::timeout(Duration::from_secs(30), round(&soak, &broker, seed));
+                let round =
+                    tokio::time::timeout(Duration::from_secs(30), round(&soak, &broker, &repeated, seed));
                 if round.await.is_err() {
                     soak.assert(false, || format!("relay: round {} does not end", count.get()));
                     return;
@@ -51,18 +53,23 @@ impl Relay {
                 count.add(1);
             }
         });
-        Self { rounds, rounds_task }
+        Self { rounds, duplicates, rounds_task }
     }
 
-    pub(crate) async fn end(mut self, took: Duration) {
+    pub(crate) async fn end(mut self, soak: &Soak, took: Duration) {
         while self.rounds_task.join_next().await.is_some() {}
-        let rounds = self.rounds.get();
+        let (rounds, duplicates) = (self.rounds.get(), self.duplicates.get());
         let rate = (rounds * EVENTS) as f64 / took.as_secs_f64();
-        eprintln!("relay: {rounds} rounds of {EVENTS} events, {rate:.0}/s through two stores");
+        eprintln!(
+            "relay: {rounds} rounds of {EVENTS} events, {rate:.0}/s through two stores; {duplicates} duplicates"
+        );
+        soak.assert(rounds > 0 && duplicates > 0, || {
+            format!("relay: {rounds} rounds, {duplicates} duplicates")
+        });
     }
 }
 
-async fn round(soak: &Soak, broker: &memory::Broker, seed: Seed) {
+async fn round(soak: &Soak, broker: &memory::Broker, duplicates: &Count, seed: Seed) {
     let orders: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
     let notices: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
     let stop = CancellationToken::new();
@@ -74,12 +81,14 @@ async fn round(soak: &Soak, broker: &memory::Broker, seed: Seed) {
     tasks.spawn(async move { outbox.run(stopped).await.expect("the sink takes every event") });
 
     let done = Count::default();
+    let mut inboxes = Vec::new();
     for consumer in 0..2 {
         let inbox =
             Inbox::new(Arc::clone(&notices), InboxOptions::new("shipping")).expect("a store of many streams");
         let (soak, broker, stop, done) = (soak.clone(), broker.clone(), stop.clone(), done.clone());
         let rng = seed.stream(&format!("consumer {consumer}"));
-        tasks.spawn(consume(soak, broker, Arc::new(inbox), stop, done, rng));
+        inboxes.push(Arc::new(inbox));
+        tasks.spawn(consume(soak, broker, Arc::clone(&inboxes[consumer]), stop, done, rng));
     }
 
     let mut rng = seed.stream("cuts");
@@ -102,6 +111,7 @@ async fn round(soak: &Soak, broker: &memory::Broker, seed: Seed) {
     }
     stop.cancel();
     while tasks.join_next().await.is_some() {}
+    inboxes.iter().for_each(|inbox| duplicates.add(inbox.duplicates()));
     check(soak, &*notices).await;
 }
 
@@ -142,14 +152,13 @@ async fn consume(
                 }
             }
         }));
+        // Some fail after their effect is there, as a process does that dies before it has said so.
         let handler = tower::ServiceBuilder::new()
-            .map_response({
-                let done = done.clone();
-                move |once| {
-                    if matches!(once, steadfast_core::inbox::Once::Applied(_)) {
-                        done.add(1);
-                    }
-                }
+            .and_then(|once| async move {
+                let Once::Applied(appended) = once else { return Ok(()) };
+                done.add(1);
+                let place = appended.position.parts().0;
+                Trouble::draw(soak.seed, place, 1).passing().happen().await.map_err(inbox::Error::Effect)
             })
             .service(handler);
         let until = stop.child_token();
