@@ -44,6 +44,9 @@ pub(crate) fn says_nothing(code: i32) -> bool {
     matches!(code, 4 | 5)
 }
 
+/// The features by which the orders service speaks to brokers; the main job needs none.
+pub(crate) const BROKERS: &str = "orders/redis,orders/nats,orders/kafka";
+
 /// How binaries are built.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Profile {
@@ -65,8 +68,9 @@ impl Profile {
 /// Builds the command and the reference services.
 pub(crate) fn build(profile: Profile) -> anyhow::Result<()> {
     let mut arguments = vec!["build", "--locked", "-p", "steadfast-cli", "-p", "orders", "--bins"];
-    if matches!(profile, Profile::Release) {
-        arguments.push("--release");
+    match profile {
+        Profile::Release => arguments.push("--release"),
+        Profile::Dev => arguments.extend(["--features", BROKERS]),
     }
     command::run(command::cargo(&arguments))
 }

@@ -46,6 +46,15 @@ pub(crate) struct Servers {
     pub(crate) failed: Vec<String>,
     /// The test filters of those that are left out.
     pub(crate) skipped: Vec<String>,
+    /// Those that are not there, and why.
+    missing: Vec<(&'static str, String)>,
+}
+
+impl Servers {
+    /// Says why the server `name` is not there, if it is not.
+    pub(crate) fn missing(&self, name: &str) -> Option<&str> {
+        self.missing.iter().find(|(missing, _)| *missing == name).map(|(_, why)| why.as_str())
+    }
 }
 
 /// Obtains every server that can be had, and says which cannot.
@@ -55,12 +64,15 @@ pub(crate) fn obtain() -> Servers {
         let tests = format!("with_{}::", wanted.name);
         match (wanted.obtain)() {
             Ok(program) => servers.environment.push((wanted.variable, program)),
-            Err(why) if wanted.required && setup::must_have() => {
-                servers.failed.push(format!("{} is missing: {why:#}", wanted.name));
-            }
             Err(why) => {
-                eprintln!("skipped tests {tests}*: {} is missing: {why:#}", wanted.name);
-                servers.skipped.push(tests);
+                let why = format!("{} is missing: {why:#}", wanted.name);
+                servers.missing.push((wanted.name, why.clone()));
+                if wanted.required && setup::must_have() {
+                    servers.failed.push(why);
+                } else {
+                    eprintln!("skipped tests {tests}*: {why}");
+                    servers.skipped.push(tests);
+                }
             }
         }
     }

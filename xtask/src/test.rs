@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::prove::{Profile, build, documents, says_nothing, steadfast};
+use crate::prove::{BROKERS, Profile, build, documents, says_nothing, steadfast};
 use crate::servers::Servers;
 use crate::{command, servers, setup};
 
@@ -65,14 +65,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 
     eprintln!("\nexperiments");
-    for file in documents(&command::root().join("specs/orders/failing"))? {
-        let reason = wanted_reason(&file)?;
-        tally.count(&file.display().to_string(), &experiment(&file, &Expected { code: 1, reason }));
+    for folder in ["specs/orders/failing", "specs/orders/notices"] {
+        for file in documents(&command::root().join(folder))? {
+            let name = file.display().to_string();
+            match word(&file, "needs")?.as_deref().and_then(|server| servers.missing(server)) {
+                None => tally.count(&name, &experiment(&file, &expected(&file)?, &servers)),
+                Some(why) => {
+                    tally.skipped += 1;
+                    eprintln!("skipped {name}: {why}");
+                }
+            }
+        }
     }
     for file in documents(&command::root().join("specs/nginx"))? {
         let name = file.display().to_string();
         match &nginx {
-            Ok(_) => tally.count(&name, &experiment(&file, &Expected { code: 0, reason: Vec::new() })),
+            Ok(_) => tally.count(&name, &experiment(&file, &expected(&file)?, &servers)),
             Err(why) if setup::must_have() => {
                 tally.count(&name, &Err(anyhow::anyhow!("nginx is missing: {why:#}")));
             }
@@ -96,8 +104,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Makes the call of cargo that runs every test but those of servers that are skipped.
 fn tests(arguments: &Arguments, servers: &Servers) -> std::process::Command {
     let mut tests = command::cargo(&["test", "--locked", "--workspace"]);
-    // The umbrella too, for the guides are its doctests.
-    tests.args(["--features", "steadfast-backends/full,steadfast/full", "--"]);
+    // The umbrella too, for the guides are its doctests; the services' own, for the experiments use the same binaries.
+    tests.args(["--features", "steadfast-backends/full,steadfast/full", "--features", BROKERS, "--"]);
     for skipped in &servers.skipped {
         tests.args(["--skip", skipped]);
     }
@@ -133,12 +141,18 @@ impl Tally {
     }
 }
 
-/// Reads the words that a failing twin's reason must name, from its line `# expect: WORD, WORD`.
-fn wanted_reason(file: &std::path::Path) -> anyhow::Result<Vec<String>> {
+/// Returns what a document must end with: a failure whose reason holds the words of its line `# expect: WORD, WORD`,
+/// else a pass.
+fn expected(file: &std::path::Path) -> anyhow::Result<Expected> {
+    let Some(words) = word(file, "expect")? else { return Ok(Expected { code: 0, reason: Vec::new() }) };
+    Ok(Expected { code: 1, reason: words.split(',').map(|word| word.trim().to_owned()).collect() })
+}
+
+/// Returns what a document's line `# NAME: …` says.
+fn word(file: &std::path::Path, name: &str) -> anyhow::Result<Option<String>> {
     let text = std::fs::read_to_string(command::root().join(file))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("# expect: "));
-    let line = line.with_context(|| format!("{} has no line `# expect: WORDS`", file.display()))?;
-    Ok(line.split(',').map(|word| word.trim().to_owned()).collect())
+    let start = format!("# {name}: ");
+    Ok(text.lines().find_map(|line| line.strip_prefix(&start)).map(|rest| rest.trim().to_owned()))
 }
 
 #[derive(Deserialize)]
@@ -154,12 +168,12 @@ struct Verdict {
 }
 
 /// Runs one experiment, once more if its first run has shown nothing.
-fn experiment(file: &std::path::Path, expected: &Expected) -> anyhow::Result<String> {
-    match run_once(file, expected)? {
+fn experiment(file: &std::path::Path, expected: &Expected, servers: &Servers) -> anyhow::Result<String> {
+    match run_once(file, expected, servers)? {
         Seen::Expected(seen) => Ok(seen),
         Seen::Nothing(first) => {
             eprintln!("once more, for it has shown nothing: {first}");
-            match run_once(file, expected)? {
+            match run_once(file, expected, servers)? {
                 Seen::Expected(seen) => Ok(seen),
                 Seen::Nothing(second) => anyhow::bail!("twice it has shown nothing: {second}"),
             }
@@ -174,10 +188,17 @@ enum Seen {
     Nothing(String),
 }
 
-fn run_once(file: &std::path::Path, expected: &Expected) -> anyhow::Result<Seen> {
+fn run_once(file: &std::path::Path, expected: &Expected, servers: &Servers) -> anyhow::Result<Seen> {
     let out = tempfile::tempdir()?;
     let folder = out.path().join("run");
     let mut command = steadfast(Profile::Dev, &["prove"]);
+    for (variable, program) in &servers.environment {
+        command.env(variable, program);
+        // Documents name a server by its program.
+        if let Some(folder) = program.parent().filter(|_| program.is_file()) {
+            command.arg("--bin-dir").arg(folder);
+        }
+    }
     command.arg("--out").arg(&folder).arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = output_within(command, Duration::from_secs(240))?;
     let printed =

@@ -91,7 +91,8 @@ struct FaultFields {
     /// Stops the process and lets it go on.
     #[serde(default)]
     pause: Option<PauseFault>,
-    /// How many calls it must affect at least, or the run is INVALID; 1 if left out.
+    /// How many calls it must affect at least, or the run is INVALID; 1 if left out. For `kill` and `pause` it may be 0:
+    /// that callers are not to notice it.
     #[serde(default)]
     at_least: Option<u64>,
 }

@@ -16,13 +16,18 @@ use crate::host::Key;
 const SOURCE: &str = "/orders";
 const ORDER: &str = "order-";
 const CONFIRMATION: &str = "confirmation-";
-/// Extension attributes of CloudEvents.
-const COMMAND_ID: &str = "commandid";
+/// An extension attribute: the key of the command that caused the event.
+pub const COMMAND_ID: &str = "commandid";
 const FINGERPRINT: &str = "fingerprint";
+
+/// The type of the event that an order was shipped.
+pub const SHIPPED: &str = "order.shipped";
+/// The type of the event that a customer was told of a shipment.
+pub const NOTICE_SENT: &str = "notice.sent";
 
 /// The types of the events of orders.
 pub const ORDER_KINDS: [&str; 5] =
-    ["order.created", "order.confirmed", "order.shipped", "order.returned", "order.cancelled"];
+    ["order.created", "order.confirmed", SHIPPED, "order.returned", "order.cancelled"];
 
 /// The command that caused an event: it is stored with the event, so that a repetition is recognised for as long
 /// as the log lives.
@@ -122,7 +127,7 @@ pub fn decode(stored: &StoredEvent) -> Result<Option<(OrderId, Entry, Cause)>, s
             Entry::Order(domain::Event::Created(Arc::new(details)))
         }
         "order.confirmed" => Entry::Order(domain::Event::Confirmed),
-        "order.shipped" => Entry::Order(domain::Event::Shipped),
+        SHIPPED => Entry::Order(domain::Event::Shipped),
         "order.returned" => Entry::Order(domain::Event::Returned),
         "order.cancelled" => Entry::Order(domain::Event::Cancelled),
         "confirmation.requested" => Entry::Confirmation(process::Event::Requested),
@@ -154,7 +159,7 @@ pub fn kind(entry: &Entry) -> &'static str {
     match entry {
         Entry::Order(domain::Event::Created(_)) => "order.created",
         Entry::Order(domain::Event::Confirmed) => "order.confirmed",
-        Entry::Order(domain::Event::Shipped) => "order.shipped",
+        Entry::Order(domain::Event::Shipped) => SHIPPED,
         Entry::Order(domain::Event::Returned) => "order.returned",
         Entry::Order(domain::Event::Cancelled) => "order.cancelled",
         Entry::Confirmation(process::Event::Requested) => "confirmation.requested",

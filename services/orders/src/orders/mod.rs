@@ -1,7 +1,8 @@
 //! Takes orders over HTTP and confirms them with the help of `inventory` and `payment`.
 //!
 //! Code map: [`domain`] decides, [`edge`] translates, [`command`] carries commands out one at a time per order,
-//! [`process`] confirms orders across the three programs, [`view`] answers questions, [`api`] speaks HTTP.
+//! [`process`] confirms orders across the three programs, [`notices`] tells
+//! customers of shipments, [`view`] answers questions, [`api`] speaks HTTP.
 
 pub mod api;
 pub mod command;
@@ -10,6 +11,7 @@ pub mod domain;
 pub mod edge;
 pub mod log;
 mod metrics;
+pub mod notices;
 pub mod process;
 mod run;
 pub mod view;

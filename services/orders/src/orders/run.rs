@@ -15,6 +15,7 @@ use super::api::{Api, router};
 use super::command::{Book, Orders, Settings};
 use super::defects::{Defects, WriteBehind};
 use super::metrics::OrderMetrics;
+use super::notices::{Notices, Transport};
 use super::process::{Dependencies, Dependency, Manager, Services};
 use super::view::Totals;
 use crate::host::{Common, Gate, HttpMetrics, Program, Work, open_log, probes};
@@ -44,6 +45,10 @@ pub struct Arguments {
     /// The time of a request that states none by X-Envoy-Expected-Rq-Timeout-Ms or grpc-timeout.
     #[arg(long, value_name = "DURATION", default_value = "3s")]
     pub default_deadline: HumanDuration,
+    /// What carries shipments to where notices are made: `log`, the tail of the log within this process, or a broker,
+    /// such as redis://127.0.0.1:6379, nats://127.0.0.1:4222, kafka://127.0.0.1:9092.
+    #[arg(long, value_name = "URL", default_value = "log")]
+    pub notices: Transport,
     /// Defects on purpose.
     #[command(flatten)]
     pub defects: Defects,
@@ -100,11 +105,13 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let services = Services::new(Arc::clone(&orders), dependencies, stopping, persistent);
         let manager = Manager::new(Arc::clone(&orders), services, work.clone());
         manager.resume().await?;
+        let notices = Notices::start(&store, &arguments.notices, !defects.no_outbox)?;
         let closing = Arc::clone(&manager);
         let deadline = !defects.no_breaker_no_deadline;
         gate.open(Arc::new(Api { orders, manager, totals, work: work.clone(), deadline }));
         Ok(async move {
             closing.close().await;
+            notices.close().await;
             work.close().await;
             bus.close(Deadline::within(BUS_CLOSE_WITHIN)).await;
             subscriber.await?;

@@ -59,6 +59,15 @@ pub(super) async fn events(
     page(&api, Filter { kinds, ..Filter::default() }, &Page::of(query)?).await
 }
 
+/// `GET /notices`.
+pub(super) async fn notices(
+    Ready(api): Ready<Api>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Problem> {
+    let kinds = vec![Arc::from(log::NOTICE_SENT)];
+    page(&api, Filter { kinds, ..Filter::default() }, &Page::of(query)?).await
+}
+
 /// `GET /totals`.
 pub(super) async fn totals(Ready(api): Ready<Api>) -> Json<Snapshot> {
     Json(api.totals.snapshot())

@@ -44,6 +44,7 @@ pub fn router(gate: Gate<Api>, faults: FaultLayer, default_time: Duration) -> Ro
         .route("/orders/{id}/cancel", post(command::transition(Command::Cancel)))
         .route("/orders/{id}/events", get(read::order_events))
         .route("/events", get(read::events))
+        .route("/notices", get(read::notices))
         .route("/totals", get(read::totals))
         .method_not_allowed_fallback(async || {
             problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "not this method")

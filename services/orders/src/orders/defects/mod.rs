@@ -1,9 +1,11 @@
 //! Defects on purpose, each one thing, to show that proof finds them.
 
+mod send_and_forget;
 mod write_behind;
 
 use super::process::Guards;
 
+pub(super) use send_and_forget::send_and_forget;
 pub(super) use write_behind::WriteBehind;
 
 /// Which defects are switched on. None should ever be but under proof.
@@ -22,6 +24,9 @@ pub struct Defects {
     /// Let calls take as long as they take, whatever time the caller has, and keep calling what does not answer.
     #[arg(long)]
     pub no_breaker_no_deadline: bool,
+    /// Send shipments to the broker once, after they are in the log, and forget those that it does not take.
+    #[arg(long)]
+    pub no_outbox: bool,
 }
 
 impl Defects {
