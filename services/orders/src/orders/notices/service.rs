@@ -8,6 +8,7 @@ use steadfast::core::delivery::{Delivery, Handling, Order, Redelivery};
 use steadfast::core::inbox::{Inbox, InboxLayer, InboxOptions};
 use steadfast::core::outbox::{Outbox, OutboxOptions};
 use steadfast::core::store::{Durability, EventStore, Filter};
+use steadfast::core::transport::tail::Tail;
 use steadfast::core::transport::{Consumer, Sink, Source, Subscribe};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,7 +45,7 @@ impl Notices {
     pub fn start(store: &Arc<dyn EventStore>, transport: &Transport, outbox: bool) -> anyhow::Result<Self> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let source: Arc<dyn Source> = match transport {
-            Transport::Log => super::transport::tail(store),
+            Transport::Log => Arc::new(Tail::new(Arc::clone(store), shipments())),
             Transport::Broker { kind, address } => {
                 let ends = Ends::new(*kind, address)?;
                 if outbox {

@@ -2,7 +2,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use steadfast::core::store::EventStore;
 use steadfast::core::transport::{Sink, Source};
 
 /// The name that a broker keeps notices by, if the URL gives none.
@@ -80,11 +79,6 @@ impl Ends {
     }
 }
 
-/// Makes the source of what `store` holds and will hold.
-pub(super) fn tail(store: &Arc<dyn EventStore>) -> Arc<dyn Source> {
-    todo!()
-}
-
 #[cfg(feature = "redis")]
 fn redis(address: &str) -> anyhow::Result<Ends> {
     use steadfast::backends::redis::{Config, Persistence, RedisSink, RedisSource};
@@ -100,7 +94,10 @@ fn redis(address: &str) -> anyhow::Result<Ends> {
 
 #[cfg(feature = "nats")]
 fn nats(address: &str) -> anyhow::Result<Ends> {
-    todo!()
+    use steadfast::backends::nats::{Config, NatsSink, NatsSource};
+
+    let config = Config { address: address.to_owned(), stream: TOPIC.to_owned(), ..Config::default() };
+    Ok(Ends { sink: Arc::new(NatsSink::new(config.clone())?), source: Arc::new(NatsSource::new(config)?) })
 }
 
 #[cfg(feature = "kafka")]
