@@ -10,8 +10,12 @@ use tokio::time::Instant;
 /// The document of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Roll {
-    /// The members and how often each has said that it is there.
+    /// The members and the renewal by which each last said that it is there.
     members: BTreeMap<String, u64>,
+    /// How many renewals there were, of all members: so that whoever was taken out and comes back is never mistaken
+    /// for who it was before.
+    #[serde(default)]
+    renewals: u64,
     /// The shards that have an owner.
     owners: BTreeMap<u32, String>,
 }
@@ -22,7 +26,8 @@ impl Roll {
     /// one more.
     pub(super) fn renew(&mut self, me: &str, dead: &[String], given: &[u32], shards: u32) {
         self.members.retain(|name, _| name == me || !dead.contains(name));
-        *self.members.entry(me.to_owned()).or_default() += 1;
+        self.renewals += 1;
+        self.members.insert(me.to_owned(), self.renewals);
         let members = &self.members;
         self.owners.retain(|shard, owner| {
             *shard < shards && members.contains_key(owner) && !(owner == me && given.contains(shard))
