@@ -6,10 +6,11 @@
 use std::error::Error;
 use std::time::Duration;
 
+use steadfast_backends::Secret;
 use steadfast_backends::change::Change;
+use steadfast_backends::postgres::Config;
 use steadfast_backends::postgres::changes::{self, Changes};
 use steadfast_backends::postgres::outbox::{self, Outbox};
-use steadfast_backends::postgres::{Config, Password};
 use steadfast_base::Deadline;
 use steadfast_core::Event;
 use steadfast_core::transport::{Outcome, Receiver, Settlement, Source, Subscribe};
@@ -21,7 +22,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config {
         host: server.address().ip().to_string(),
         port: server.address().port(),
-        password: Password::new(Postgres::PASSWORD),
+        password: Some(Secret::new(Postgres::PASSWORD)),
         ..Config::default()
     };
     let parameters = format!(

@@ -1,10 +1,6 @@
 use std::future::poll_fn;
-use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 use steadfast_core::transport::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
@@ -12,8 +8,9 @@ use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::error::{configuration, of, unavailable};
-use super::{Config, Tls};
+use super::Config;
+use super::error::{SYSTEM, of, unavailable};
+use crate::tls;
 
 /// A session, with the task that moves its bytes; dropping it disconnects.
 pub(super) struct Session {
@@ -41,7 +38,7 @@ impl std::ops::DerefMut for Session {
 pub(super) async fn connect(config: &Config) -> Result<Session, Error> {
     let mut settings = tokio_postgres::Config::new();
     settings.host(&config.host).port(config.port).user(&config.user).dbname(&config.database);
-    settings.password(config.password.reveal()).application_name(&config.application_name);
+    settings.password(config.password()).application_name(&config.application_name);
     let connecting = async {
         match &config.tls {
             None => {
@@ -51,7 +48,7 @@ pub(super) async fn connect(config: &Config) -> Result<Session, Error> {
             }
             Some(tls) => {
                 settings.ssl_mode(tokio_postgres::config::SslMode::Require);
-                let connector = MakeRustlsConnect::new(client_config(tls)?);
+                let connector = MakeRustlsConnect::new(tls::config(tls, SYSTEM)?);
                 let (client, connection) = settings.connect(connector).await.map_err(|error| of(&error))?;
                 Ok(session(client, connection))
             }
@@ -83,35 +80,4 @@ where
         notify.notify_one();
     });
     Session { client, notified, _connection: AbortOnDropHandle::new(task) }
-}
-
-pub(super) fn client_config(tls: &Tls) -> Result<ClientConfig, Error> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(&tls.ca, "tls.ca")? {
-        roots.add(certificate).map_err(|error| configuration("tls.ca", error.to_string()))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| configuration("tls", error.to_string()))?
-        .with_root_certificates(roots);
-    match (&tls.certificate, &tls.key) {
-        (None, None) => Ok(builder.with_no_client_auth()),
-        (Some(certificate), Some(key)) => {
-            let chain = certificates(certificate, "tls.certificate")?;
-            let key = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| configuration("tls.key", format!("cannot be read: {error}")))?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| configuration("tls.key", error.to_string()))
-        }
-        _ => Err(configuration("tls.key", "give `certificate` and `key` together, or neither")),
-    }
-}
-
-fn certificates(path: &Path, field: &'static str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let wrong = |error: rustls::pki_types::pem::Error| {
-        configuration(field, format!("{} cannot be read: {error}", path.display()))
-    };
-    CertificateDer::pem_file_iter(path).map_err(wrong)?.collect::<Result<_, _>>().map_err(wrong)
 }

@@ -11,5 +11,3 @@ pub mod outbox;
 mod replication;
 
 pub use config::Config;
-pub use config::Password;
-pub use config::Tls;

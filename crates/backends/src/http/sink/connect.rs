@@ -16,9 +16,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tower::Service;
 
-use super::tls;
 use crate::Tls;
 use crate::http::SYSTEM;
+use crate::tls;
 
 /// Connects to one address, with TLS if its URL begins with `https`.
 #[derive(Clone)]
@@ -41,7 +41,9 @@ pub(super) fn connector(uri: &Uri, tls: &Tls, within: Duration) -> Result<Connec
             field: "url",
             problem: "has no host that a certificate can name".to_owned(),
         })?;
-        Some((TlsConnector::from(Arc::new(tls::config(tls)?)), name))
+        let mut config = tls::config(tls, SYSTEM)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Some((TlsConnector::from(Arc::new(config)), name))
     } else {
         None
     };

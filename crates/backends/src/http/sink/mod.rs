@@ -5,7 +5,6 @@ mod config;
 mod connect;
 mod post;
 mod request;
-mod tls;
 
 pub use config::Mode;
 pub use config::SinkConfig;

@@ -8,7 +8,8 @@ use super::frame::{self, Frame};
 use super::handshake::greet;
 use super::wire::Wire;
 use crate::postgres::Config;
-use crate::postgres::connect::client_config;
+use crate::postgres::error::SYSTEM;
+use crate::tls;
 
 /// PostgreSQL counts time from 2000-01-01.
 const EPOCH: Duration = Duration::from_secs(946_684_800);
@@ -40,8 +41,8 @@ impl Replication {
         bytes_max: usize,
     ) -> Result<Self, Failure> {
         let mut wire = Wire::connect(&config.host, config.port, bytes_max).await?;
-        if let Some(tls) = &config.tls {
-            wire = wire.encrypt(&config.host, client_config(tls).map_err(Failure::Tls)?).await?;
+        if let Some(settings) = &config.tls {
+            wire = wire.encrypt(&config.host, tls::config(settings, SYSTEM).map_err(Failure::Tls)?).await?;
         }
         let parameters = [
             ("user", config.user.as_str()),
@@ -51,7 +52,7 @@ impl Replication {
             ("client_encoding", "UTF8"),
             ("options", options),
         ];
-        greet(&mut wire, &parameters, config.password.reveal()).await?;
+        greet(&mut wire, &parameters, config.password()).await?;
         Ok(Self { wire })
     }
 

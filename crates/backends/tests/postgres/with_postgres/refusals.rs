@@ -1,5 +1,6 @@
+use steadfast_backends::Secret;
+use steadfast_backends::postgres::Config;
 use steadfast_backends::postgres::changes::{Changes, Settings};
-use steadfast_backends::postgres::{Config, Password};
 use steadfast_core::transport::Error;
 use steadfast_servers::Postgres;
 
@@ -27,7 +28,7 @@ async fn want_of_rights_is_told_with_its_mend() {
     let role = format!("clerk_{}", database.config.database);
     database.run(&format!("CREATE ROLE {role} LOGIN PASSWORD 'clerk-secret'")).await;
     let config =
-        Config { user: role.clone(), password: Password::new("clerk-secret"), ..database.config.clone() };
+        Config { user: role.clone(), password: Some(Secret::new("clerk-secret")), ..database.config.clone() };
     let error = refusal(&config, database.settings(&["t"])).await;
     assert!(matches!(error, Error::Denied { .. }), "{error}");
     assert!(error.to_string().contains(&format!("ALTER ROLE \"{role}\" REPLICATION")), "{error}");
@@ -42,7 +43,7 @@ async fn want_of_rights_is_told_with_its_mend() {
     let changes = Changes::new(config.clone(), database.settings(&["t"])).expect("it is right");
     changes.install("a").await.expect("a slot is what it may make");
 
-    let wrong = Config { password: Password::new("wrong-secret"), ..config };
+    let wrong = Config { password: Some(Secret::new("wrong-secret")), ..config };
     let error = refusal(&wrong, database.settings(&["t"])).await;
     assert!(matches!(error, Error::Denied { .. }), "{error}");
     assert!(!format!("{error} {wrong:?}").contains("secret"), "{error}");

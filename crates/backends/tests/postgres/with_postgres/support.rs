@@ -2,9 +2,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use steadfast_backends::Secret;
 use steadfast_backends::change::Change;
+use steadfast_backends::postgres::Config;
 use steadfast_backends::postgres::changes::{Changes, Settings};
-use steadfast_backends::postgres::{Config, Password};
 use steadfast_base::Deadline;
 use steadfast_core::transport::{Outcome, Received, Receiver, Settlement, Source, Subscribe};
 use steadfast_servers::Postgres;
@@ -33,7 +34,7 @@ pub(crate) fn config(server: &Postgres, database: &str) -> Config {
     Config {
         host: server.address().ip().to_string(),
         port: server.address().port(),
-        password: Password::new(Postgres::PASSWORD),
+        password: Some(Secret::new(Postgres::PASSWORD)),
         database: database.to_owned(),
         ..Config::default()
     }

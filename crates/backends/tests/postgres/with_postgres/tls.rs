@@ -1,8 +1,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use steadfast_backends::Tls;
+use steadfast_backends::postgres::Config;
 use steadfast_backends::postgres::changes::{Changes, Settings};
-use steadfast_backends::postgres::{Config, Tls};
 use steadfast_core::transport::Error;
 use steadfast_servers::Postgres;
 
@@ -40,7 +41,8 @@ async fn the_stream_is_encrypted_and_the_server_verified() {
     let plain = config(&server, "postgres");
     let admin = client(&plain).await;
     admin.batch_execute("CREATE TABLE t (id int PRIMARY KEY)").await.expect("it is made");
-    let tls = |ca: &str| Some(Tls { ca: folder.path().join(ca), certificate: None, key: None });
+    let tls =
+        |authority: &str| Some(Tls { authority: Some(folder.path().join(authority)), ..Tls::default() });
     let settings = Settings { tables: vec!["t".into()], ..Settings::default() };
     let source = |config: Config| Changes::new(config, settings.clone()).expect("it is right");
 
@@ -59,7 +61,10 @@ async fn the_stream_is_encrypted_and_the_server_verified() {
     let unnamed = source(Config { tls: tls("ca.crt"), ..plain.clone() });
     let error = unnamed.install("a").await.expect_err("the certificate is for another name");
     assert!(error.to_string().contains("not valid for name"), "{error}");
+    let public = source(Config { host: "localhost".into(), tls: Some(Tls::default()), ..plain.clone() });
+    let error = public.install("a").await.expect_err("no public authority has signed it");
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     let absent = source(Config { tls: tls("absent.crt"), ..plain });
     let error = absent.install("a").await.expect_err("there is no such file");
-    assert!(matches!(&error, Error::Configuration { field: "tls.ca", .. }), "{error}");
+    assert!(matches!(&error, Error::Configuration { field: "tls.authority", .. }), "{error}");
 }

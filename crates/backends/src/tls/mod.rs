@@ -1,6 +1,12 @@
+#[cfg(any(feature = "http", feature = "postgres"))]
+mod client;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+#[cfg(any(feature = "http", feature = "postgres"))]
+pub(crate) use client::config;
 
 /// TLS towards another system. What is left out is the usual: the public authorities, and no certificate of our own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
