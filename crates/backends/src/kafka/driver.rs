@@ -89,11 +89,11 @@ impl Driver {
         if shared.holdings.lock().fresh() >= self.read_ahead {
             let drained = tokio::time::timeout(LOOK_AFTER, shared.drained.notified());
             let _ = shared.closing().run_until_cancelled(drained).await;
-            if shared.holdings.lock().fresh() >= self.read_ahead {
-                return self.look_after_group(shared).await;
-            }
         }
-        let records = self.poll(shared, POLL).await?;
+        let is_full = shared.holdings.lock().fresh() >= self.read_ahead;
+        let polled =
+            if is_full { self.look_after_group(shared).await } else { self.poll(shared, POLL).await };
+        let records = polled?;
         if !records.is_empty() {
             let mut holdings = shared.holdings.lock();
             for record in records {
@@ -105,15 +105,16 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes part in what the group decides, without fetching.
-    async fn look_after_group(&self, shared: &Shared) -> Result<(), Error> {
+    /// Takes part in what the group decides, and fetches only from partitions that come by it: nobody could keep those
+    /// from being polled, and what is polled is not polled again.
+    async fn look_after_group(&self, shared: &Shared) -> Result<Vec<ConsumerRecord>, Error> {
         let topic = &self.config.topic;
         let assigned = self.consumer.assignment().await.remove(topic).unwrap_or_default();
         self.consumer.pause(topic, &assigned).await;
         let polled = self.poll(shared, Duration::ZERO).await;
         let assigned = self.consumer.assignment().await.remove(topic).unwrap_or_default();
         self.consumer.resume(topic, &assigned).await;
-        polled.map(drop)
+        polled
     }
 
     /// Polls; once the receiver is closing it is interrupted, but not dropped: one that is dropped while it joins the

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::Duration;
 
 use steadfast_backends::kafka::{Config, Create, FOREIGN_KIND, KafkaSink, KafkaSource};
@@ -78,6 +79,60 @@ async fn a_partition_moves_without_its_events_after_a_while() {
     handle(&*second, &again).await;
 }
 
+/// What comes within a moment, handled.
+async fn handle_some(receiver: &dyn Receiver) -> usize {
+    match tokio::time::timeout(Duration::from_millis(200), receiver.receive(100)).await {
+        Ok(received) => {
+            let received = received.expect("it receives");
+            handle(receiver, &received).await;
+            received.len()
+        }
+        Err(_) => 0,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_come_to_a_receiver_whose_hands_are_full_lose_nothing() {
+    let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
+    let config = node.config();
+    let sink = KafkaSink::new(config.clone()).expect("the configuration is right");
+    let source = KafkaSource::new(config).expect("the configuration is right");
+    let full = Subscribe { in_flight_max: 4, ..Subscribe::new("g") };
+    let (first, second) =
+        (source.open(&full).await.expect("it opens"), source.open(&full).await.expect("it opens"));
+    // Until both have partitions and nothing is left over.
+    let (mut left, mut shared) = (0, false);
+    while left > 0 || !shared {
+        if left == 0 {
+            sink.send(&events(40), Durability::Written, soon()).await.expect("they are sent");
+            left = 40;
+        }
+        let (one, other) = tokio::join!(handle_some(&*first), handle_some(&*second));
+        shared |= one > 0 && other > 0;
+        left -= one + other;
+    }
+
+    let sent = events(400);
+    sink.send(&sent, Durability::Written, soon()).await.expect("they are sent");
+    let mut held = receive(&*first, 4).await;
+    second.close(soon()).await.expect("it closes");
+    // Long enough for its partitions to come here, where there is no room for their events.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut left: HashSet<_> = sent.iter().map(Event::id).collect();
+    while !left.is_empty() {
+        for received in &held {
+            left.remove(&received.event.id());
+        }
+        handle(&*first, &held).await;
+        if left.is_empty() {
+            break;
+        }
+        let next = tokio::time::timeout(Duration::from_secs(10), first.receive(100)).await;
+        held = next.unwrap_or_else(|_| panic!("{} events did not come", left.len())).expect("it receives");
+    }
+    first.close(soon()).await.expect("it closes");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_dropped_while_it_joins_keeps_no_partition() {
     let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
@@ -110,4 +165,29 @@ async fn a_record_that_is_no_event_becomes_one() {
     let event = &received[0].event;
     assert_eq!((event.kind(), event.partition_key()), (FOREIGN_KIND, Some("k")));
     assert_eq!(&event.data()[..], b"by hand");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_has_removed_does_not_hold_up_what_is_left() {
+    let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
+    let config = Config { create: Some(Create { partitions: 1, replicas: 1 }), ..node.config() };
+    let sink = KafkaSink::new(config.clone()).expect("the configuration is right");
+    let source = KafkaSource::new(config.clone()).expect("the configuration is right");
+    let sent = events(20);
+    sink.send(&sent, Durability::Written, soon()).await.expect("they are sent");
+    let receiver = source.open(&Subscribe::new("g")).await.expect("it opens");
+    let first = receive(&*receiver, 5).await;
+    handle(&*receiver, &first).await;
+    receiver.close(soon()).await.expect("it closes");
+
+    let kafka = krafka::Kafka::builder(&config.brokers[0]).connect().await.expect("it connects");
+    let before = [(krafka::admin::TopicPartition::new(config.topic.clone(), 0), 10)];
+    let removed = kafka.admin().delete_records(before, krafka::admin::DeleteRecordsOptions::default()).await;
+    assert!(removed.expect("it answers").into_values().all(|removed| removed.is_ok()));
+    let receiver = source.open(&Subscribe::new("g")).await.expect("it opens");
+    let left = receive(&*receiver, 10).await;
+    let ids = |events: &[Event]| events.iter().map(Event::id).collect::<Vec<_>>();
+    assert_eq!(left.iter().map(|received| received.event.id()).collect::<Vec<_>>(), ids(&sent[10..]));
+    handle(&*receiver, &left).await;
+    receiver.close(soon()).await.expect("it closes");
 }
