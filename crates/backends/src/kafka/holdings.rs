@@ -6,6 +6,10 @@ use steadfast_core::transport::{Outcome, Received, Settlement, Token, Watermark}
 /// A partition and the offset up to which, itself excluded, all is handled.
 pub(super) type Reached = (i32, i64);
 
+/// How many events of a partition that are handled may wait for an earlier one which is not, so that one that is held
+/// for ever does not fill the memory: then the partition stops.
+const HANDLED_MAX: usize = 65_536;
+
 /// What a receiver holds of the partitions that are assigned to it: events that it has fetched, handed out, and been
 /// given back; and how far each partition is handled. It does no I/O.
 ///
@@ -30,6 +34,8 @@ struct Partition {
     /// Given back, to be handed out again.
     released: BTreeMap<i64, Held>,
     handled: Watermark<i64>,
+    /// The offset after the last event that was fetched.
+    next: i64,
     reached: Option<i64>,
     committed: Option<i64>,
     /// It moves to another receiver: nothing more of it is handed out.
@@ -63,10 +69,23 @@ impl Holdings {
 
     /// Takes the next event of a partition; one of a partition that is not assigned is left to its new owner.
     pub(super) fn fetched(&mut self, partition: i32, offset: i64, event: Event) {
-        if let Some(partition) = self.partitions.get_mut(&partition).filter(|partition| !partition.leaving) {
-            let ticket = partition.handled.begin(offset + 1);
-            partition.fresh.push_back(Held { offset, event, ticket, redeliveries: 0 });
+        let number = partition;
+        let Some(partition) = self.partitions.get_mut(&number).filter(|partition| !partition.leaving) else {
+            return;
+        };
+        if offset < partition.next {
+            tracing::warn!(
+                partition = number,
+                offset,
+                "the log was cut or made anew and is received again from here"
+            );
+            *partition = Partition::default();
+            // What is known by these offsets were other events: a word on them must not count for the new ones.
+            self.in_flight.retain(|_, (other, _)| *other != number);
         }
+        let ticket = partition.handled.begin(offset + 1);
+        partition.next = offset + 1;
+        partition.fresh.push_back(Held { offset, event, ticket, redeliveries: 0 });
     }
 
     /// Returns how many events are fetched and not handed out yet.
@@ -165,14 +184,21 @@ impl Partition {
         self.out.range(..offset).any(|(_, held)| held.event.partition_key() == Some(key))
     }
 
+    /// Says how many fresh events may be handed out without too many waiting for one that is held.
+    fn window(&self) -> usize {
+        let known = self.fresh.len() + self.out.len() + self.released.len();
+        HANDLED_MAX.saturating_sub(self.handled.in_flight().saturating_sub(known))
+    }
+
     /// Takes out up to `max` events that may be handed out now, by offset.
     fn next(&mut self, max: usize) -> Vec<Held> {
         let mut next = Vec::new();
         if self.leaving {
             return next;
         }
+        let window = self.window();
         if self.released.is_empty() {
-            next.extend(self.fresh.drain(..max.min(self.fresh.len())));
+            next.extend(self.fresh.drain(..max.min(window).min(self.fresh.len())));
             return next;
         }
         // Keys with an event that must wait; nothing behind it may pass.
@@ -191,6 +217,7 @@ impl Partition {
         }
         next.extend(again.iter().filter_map(|offset| self.released.remove(offset)));
         let waits = |held: &Held| held.event.partition_key().is_some_and(|key| waiting.contains(key));
+        let max = max.min(next.len() + window);
         while next.len() < max && self.fresh.front().is_some_and(|held| !waits(held)) {
             next.extend(self.fresh.pop_front());
         }
@@ -281,6 +308,44 @@ mod tests {
             (Vec::new(), 1),
             "old tokens are void"
         );
+    }
+
+    #[test]
+    fn a_log_that_begins_anew_is_received_and_old_words_mean_nothing() {
+        let mut holdings = filled(10, 2, 5);
+        let events = holdings.hand_out(4);
+        holdings.settle(&told(&events[..2], Outcome::Handled));
+        assert_eq!(holdings.uncommitted(), [(0, 2)]);
+        holdings.committed(&[(0, 2)]);
+        // The end of the log was lost with a broker, and others were written in its place.
+        holdings.fetched(0, 1, event(7, 1));
+        holdings.fetched(0, 2, event(7, 2));
+        holdings.settle(&told(&events[2..], Outcome::Handled));
+        assert_eq!(holdings.uncommitted(), [], "the new events were not handled");
+        let anew = holdings.hand_out(10);
+        assert_eq!(anew.iter().map(offset).collect::<Vec<_>>(), [1, 2]);
+        holdings.settle(&told(&anew, Outcome::Handled));
+        assert_eq!(holdings.uncommitted(), [(0, 3)]);
+    }
+
+    #[test]
+    fn one_event_that_is_held_for_ever_stops_the_partition_and_does_not_fill_the_memory() {
+        let mut holdings = filled(10, 1, 1);
+        let stuck = holdings.hand_out(1);
+        let mut handled = 0;
+        for number in 1.. {
+            holdings.fetched(0, number, event(1, number));
+            let events = holdings.hand_out(10);
+            if events.is_empty() {
+                break;
+            }
+            handled += events.len();
+            holdings.settle(&told(&events, Outcome::Handled));
+        }
+        assert_eq!(handled, HANDLED_MAX);
+        holdings.settle(&told(&stuck, Outcome::Handled));
+        assert_eq!(holdings.uncommitted(), [(0, 1 + HANDLED_MAX as i64)]);
+        assert_eq!(holdings.hand_out(10).len(), 1, "it goes on");
     }
 
     proptest! {

@@ -4,7 +4,8 @@
 //! Events travel by the [Kafka binding of CloudEvents] in binary mode: attributes are headers `ce_NAME`, the data is
 //! the value, and the [partition key](steadfast_core::Event::partition_key) is the key, so that Kafka's usual
 //! partitioner keeps the events of one key in one partition and in order. Records in structured mode are read too;
-//! one that is no CloudEvent becomes an event of type [`FOREIGN_KIND`], so that nothing is passed over in silence.
+//! one that is no CloudEvent becomes an event of type [`FOREIGN_KIND`], so that nothing is passed over in silence. An
+//! event whose record has another key than its own gets that as its partition key, for Kafka keeps order by it.
 //!
 //! - **Sending** is by an idempotent producer with `acks=all`: what it tries again by itself is stored once. An event
 //!   whose deadline has passed stays in its queue (32 MiB) and may arrive later, before those that are sent after it.
@@ -18,6 +19,12 @@
 //! - **A partition that moves** is handed out from no more; it goes once its events are settled, or after
 //!   [`Config::hand_over_within`]. Members hear of it with the heartbeat that the broker asks for, every 5 s by default
 //!   (`group.consumer.heartbeat.interval.ms`), so a group takes seconds to share its work anew.
+//! - **What is not there any more** cannot be received: where retention has removed events that a group had not
+//!   handled, it goes on at the oldest that is left, which the log tells as a warning. Brokers forget a group that had
+//!   no member for `offsets.retention.minutes` (7 days): it begins as a new one would, and with
+//!   [`Start::New`](steadfast_core::transport::Start::New) misses what came meanwhile.
+//! - **An event that is held for ever** stops its partition, and with it the receiver, once 65,536 later ones are
+//!   handled: they could not be committed.
 //! - **Released events** are handed out again by the receiver itself, each only once no earlier event of its key is
 //!   still in flight. A broker cannot count that for a group, so `redeliveries` starts anew with each receiver.
 //!

@@ -1,5 +1,6 @@
 //! Events as records: the Kafka binding of CloudEvents 1.0.2.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use krafka::{ConsumerRecord, Record};
@@ -9,11 +10,12 @@ use steadfast_core::{Event, cloudevents};
 use super::error::rejected;
 
 /// The type of an event that was made of a record which is no CloudEvent: its data is the record's value, its
-/// partition key the record's key, its source `kafka://TOPIC`, its identity that of the record's place.
+/// partition key the record's key (`hex:` and its bytes where it is not UTF-8), its source `kafka://TOPIC`, its identity that of the record's place.
 pub const FOREIGN_KIND: &str = "kafka.record";
 
 const CONTENT_TYPE: &str = "content-type";
 const PREFIX: &str = "ce_";
+const PARTITION_KEY: &str = "partitionkey";
 
 /// Writes an event in binary mode.
 pub(super) fn encode(topic: &str, event: &Event, bytes_max: u32) -> Result<Record, Error> {
@@ -40,7 +42,8 @@ pub(super) fn encode(topic: &str, event: &Event, bytes_max: u32) -> Result<Recor
 pub(super) fn decode(record: &ConsumerRecord) -> Event {
     let received =
         SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(record.timestamp).unwrap_or_default());
-    read(record, received).unwrap_or_else(|error| {
+    let read = read(record, received).map(|event| keyed(event, record));
+    read.unwrap_or_else(|error| {
         tracing::debug!(
             topic = %record.topic,
             partition = record.partition,
@@ -71,13 +74,47 @@ fn read(record: &ConsumerRecord, received: SystemTime) -> Result<Event, cloudeve
     assembly.finish(data, received)
 }
 
+/// Returns the record's key as text; one that is not UTF-8 as `hex:` and its bytes.
+fn key_of(record: &ConsumerRecord) -> Option<Cow<'_, str>> {
+    let bytes = record.key.as_deref().filter(|key| !key.is_empty())?;
+    Some(match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => bytes.iter().fold("hex:".to_owned(), |hex, byte| hex + &format!("{byte:02x}")).into(),
+    })
+}
+
+/// Gives an event the key of its record, by which Kafka keeps order, where its sender has written it nowhere else.
+fn keyed(event: Event, record: &ConsumerRecord) -> Event {
+    let Some(key) = key_of(record).filter(|key| event.partition_key() != Some(key)) else { return event };
+    if event.extensions().contains_key(PARTITION_KEY) {
+        return event;
+    }
+    let mut keyed = Event::restore(event.id(), event.source(), event.kind(), event.time());
+    if let Some(subject) = event.subject() {
+        keyed = keyed.subject(subject);
+    }
+    if let Some(content_type) = event.content_type() {
+        keyed = keyed.content_type(content_type);
+    }
+    if let Some(schema) = event.data_schema() {
+        keyed = keyed.data_schema(schema);
+    }
+    if let Some(trace) = event.trace() {
+        keyed = keyed.trace(trace);
+    }
+    for (name, value) in event.extensions() {
+        keyed = keyed.extension(name, value);
+    }
+    keyed.extension(PARTITION_KEY, key).bytes(event.data().clone())
+}
+
 fn foreign(record: &ConsumerRecord, received: SystemTime) -> Event {
     let source = format!("kafka://{}", record.topic);
     let place = format!("{}/{}", record.partition, record.offset);
     let id = cloudevents::foreign_id(&source, &place);
     let mut event = Event::restore(id, source, FOREIGN_KIND, received);
-    if let Some(key) = record.key_str().filter(|key| !key.is_empty()) {
-        event = event.extension("partitionkey", key);
+    if let Some(key) = key_of(record) {
+        event = event.extension(PARTITION_KEY, key);
     }
     event.bytes(record.value.clone().unwrap_or_default())
 }
@@ -149,6 +186,29 @@ mod tests {
         );
         let broken = Record::new("t", "x").header("ce_specversion", "1.0").header("ce_id", vec![0xff_u8]);
         assert_eq!(decode(&arrived(broken)).kind(), FOREIGN_KIND);
+    }
+
+    #[test]
+    fn the_key_that_kafka_orders_by_is_kept() {
+        let event = Event::new("/orders", "order.created").subject("o").json(&[1]).expect("numbers are JSON");
+        let with_key = |record: Record, key: &[u8]| arrived(record.key(key.to_vec()));
+        let binary = encode("t", &event, 1 << 20).expect("it is valid");
+        let json = cloudevents::to_json(&event).expect("it is valid");
+        let structured = Record::new("t", json).header(CONTENT_TYPE, cloudevents::JSON);
+        for record in [binary, structured] {
+            assert_eq!(decode(&with_key(record.clone(), b"o")), event, "the subject says it already");
+            let other = decode(&with_key(record.clone(), b"customer-7"));
+            assert_eq!((other.partition_key(), other.subject()), (Some("customer-7"), Some("o")));
+            assert_eq!(
+                (other.id(), other.data(), other.content_type()),
+                (event.id(), event.data(), event.content_type())
+            );
+            assert_eq!(decode(&with_key(record, b"\xff\x00")).partition_key(), Some("hex:ff00"));
+        }
+        assert_eq!(decode(&with_key(Record::new("t", "x"), &[0xff, 7])).partition_key(), Some("hex:ff07"));
+        let keyed = Event::new("/orders", "order.created").extension(PARTITION_KEY, "own").build();
+        let keyed = encode("t", &keyed, 1 << 20).expect("it is valid");
+        assert_eq!(decode(&with_key(keyed, b"other")).partition_key(), Some("own"));
     }
 
     #[test]
