@@ -7,10 +7,12 @@ use super::Error;
 use crate::cloudevents;
 use crate::{Event, EventId};
 
-/// The types of the entries in a schedule's stream. All carry the command's id as subject.
+/// The types of the entries in a schedule's stream. Those of a command carry its id as subject.
 pub(super) const REQUESTED: &str = "steadfast.schedule.requested";
 pub(super) const DELIVERED: &str = "steadfast.schedule.delivered";
 pub(super) const CANCELLED: &str = "steadfast.schedule.cancelled";
+/// A receiver has begun to serve the schedule; those from before end.
+pub(super) const OPENED: &str = "steadfast.schedule.opened";
 
 const SOURCE: &str = "/steadfast/schedule";
 
@@ -48,6 +50,11 @@ const ID_MASK: u128 = 0x5eed_5c4e;
 /// Writes the entry that ends the command `id`.
 pub(super) fn ended(kind: &str, id: EventId) -> Event {
     Event::new(SOURCE, kind).subject(id.to_string()).build()
+}
+
+/// Writes the entry by which a receiver takes the schedule over.
+pub(super) fn opened() -> Event {
+    Event::new(SOURCE, OPENED).build()
 }
 
 /// Reads the command and its time from a [`REQUESTED`] entry.

@@ -9,7 +9,8 @@
 //! **Invariants.** A command that is in the store is handed out at or after its time, never before, by whatever
 //! receiver runs then, also after a crash; what was due while nobody ran is due at once, in the order of the times. A
 //! command that was [cancelled](Schedule::cancel) in time is not handed out any more. One receiver at a time serves
-//! a schedule; two hand out every command twice.
+//! a schedule: when a second one is opened, in whatever process, the first ends with
+//! [`Error::Rejected`](crate::transport::Error::Rejected), and what it had in hand comes again.
 
 mod entry;
 mod error;

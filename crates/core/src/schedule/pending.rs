@@ -68,13 +68,19 @@ impl Pending {
         out
     }
 
-    /// Takes back a command that was handed out.
-    pub(super) fn take_back(&mut self, token: Token) -> Option<Command> {
-        self.in_flight.remove(&token)
+    /// Returns which command was handed out under `token`, and where its request stands.
+    pub(super) fn handed_out(&self, token: Token) -> Option<(EventId, Position)> {
+        self.in_flight.get(&token).map(|command| (command.event.id(), command.requested))
+    }
+
+    /// Forgets a command that was handed out and is said in the stream to have ended.
+    pub(super) fn forget(&mut self, token: Token) {
+        self.in_flight.remove(&token);
     }
 
     /// Puts back a command that was not handled, to be handed out again, unless it has ended meanwhile.
-    pub(super) fn put_back(&mut self, command: Command) {
+    pub(super) fn put_back(&mut self, token: Token) {
+        let Some(command) = self.in_flight.remove(&token) else { return };
         let id = command.event.id();
         if self.times.contains_key(&id) {
             self.due.insert((command.at, id), command);

@@ -1,19 +1,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use steadfast_base::Deadline;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::entry::DELIVERED;
+use super::entry::{DELIVERED, OPENED, opened};
 use super::pending::Pending;
 use super::{Error, Schedule};
-use crate::store::{self, Checkpoint, Durability, Filter, Position, Query, StoredEvent};
-use crate::transport::{self, Link, LinkState, Outcome, Received, Receiver, Settlement, link};
+use crate::store::{self, Batch, Checkpoint, Condition, Durability, Filter, Position, Query, StoredEvent};
+use crate::transport::tail::pump::pump;
+use crate::transport::{self, Link, LinkState, Outcome, Received, Receiver, Settlement};
 
 pub(super) const SYSTEM: &str = "steadfast";
 
@@ -35,8 +36,8 @@ struct Due {
     /// Something was settled.
     settled: Notify,
     closed: CancellationToken,
-    link: watch::Sender<Link>,
-    reader: JoinHandle<()>,
+    link: Arc<watch::Sender<Link>>,
+    reader: AbortOnDropHandle<()>,
 }
 
 struct State {
@@ -45,12 +46,27 @@ struct State {
     read: Position,
     /// Commands that have ended since the place to begin reading at was saved.
     ended: u64,
+    /// Where it is written that this receiver serves the schedule.
+    opened: Position,
+    /// Why nothing is handed out any more.
+    failure: Option<transport::Error>,
 }
 
 impl State {
     fn apply(&mut self, stored: &StoredEvent) {
+        if stored.event.kind() == OPENED && stored.position > self.opened {
+            let reason = format!("another receiver has taken `{}` over; stop one of them", stored.stream);
+            self.failure = Some(transport::Error::Rejected { system: SYSTEM, reason });
+        }
         self.pending.apply(stored);
         self.read = stored.position;
+    }
+
+    fn take(&mut self, entry: Result<StoredEvent, store::Error>) {
+        match entry {
+            Ok(stored) => self.apply(&stored),
+            Err(error) => self.failure = Some(failed(error)),
+        }
     }
 }
 
@@ -59,28 +75,23 @@ pub(super) async fn open(
     in_flight_max: usize,
 ) -> Result<Box<dyn Receiver>, transport::Error> {
     let store = Arc::clone(&schedule.store);
-    let checkpoint = Checkpoint::load(&*store, &schedule.stream).await.map_err(unavailable)?;
-    let mut state = State { pending: Pending::default(), read: checkpoint.position(), ended: 0 };
+    // Written before anything is read: what an earlier receiver hands out after this, it does unknowingly.
+    let batch = Batch::to_stream(Arc::clone(&schedule.stream), [opened()]);
+    let opened = store.append(batch, Condition::Any, schedule.durability).await.map_err(failed)?.position;
+    let checkpoint = Checkpoint::load(&*store, &schedule.stream).await.map_err(failed)?;
+    let (pending, read) = (Pending::default(), checkpoint.position());
+    let mut state = State { pending, read, ended: 0, opened, failure: None };
     // All is read before anything is handed out, for what was delivered must be known first.
     let filter = Filter::stream(Arc::clone(&schedule.stream));
     let query = Query { filter: filter.clone(), ..Query::after(state.read) };
     let mut stored = store.read(query);
-    while let Some(stored) = stored.try_next().await.map_err(unavailable)? {
+    while let Some(stored) = stored.try_next().await.map_err(failed)? {
         state.apply(&stored);
     }
     drop(stored);
     let (sender, entries) = mpsc::channel(READ_AHEAD);
-    let after = state.read;
-    let reader = tokio::spawn(async move {
-        let mut entries = store.subscribe(filter, after);
-        while let Some(entry) = entries.next().await {
-            if sender.send(entry).await.is_err() {
-                return;
-            }
-        }
-    });
-    let (link, _) = link();
-    link.send_replace(Link::Up);
+    let link = Arc::new(watch::Sender::new(Link::Up));
+    let reader = tokio::spawn(pump(store, filter, state.read, |_| true, sender, Arc::clone(&link)));
     Ok(Box::new(Due {
         schedule,
         in_flight_max,
@@ -90,13 +101,13 @@ pub(super) async fn open(
         settled: Notify::new(),
         closed: CancellationToken::new(),
         link,
-        reader,
+        reader: AbortOnDropHandle::new(reader),
     }))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn unavailable(error: store::Error) -> transport::Error {
-    transport::Error::Unavailable { system: SYSTEM, reason: error.to_string() }
+fn failed(error: store::Error) -> transport::Error {
+    transport::Error::of_store(SYSTEM, &error)
 }
 
 impl Due {
@@ -107,7 +118,10 @@ impl Due {
             let wait = {
                 let mut state = self.state.lock();
                 while let Ok(entry) = entries.try_recv() {
-                    state.apply(&entry.map_err(unavailable)?);
+                    state.take(entry);
+                }
+                if let Some(failure) = &state.failure {
+                    return Err(failure.clone());
                 }
                 let now = self.schedule.clock.now();
                 let room = self.in_flight_max.saturating_sub(state.pending.in_flight());
@@ -120,7 +134,7 @@ impl Due {
             };
             tokio::select! {
                 entry = entries.recv() => match entry {
-                    Some(entry) => self.state.lock().apply(&entry.map_err(unavailable)?),
+                    Some(entry) => self.state.lock().take(entry),
                     None => return Ok(Vec::new()),
                 },
                 () = settled => {}
@@ -131,18 +145,24 @@ impl Due {
 
     async fn settle_all(&self, settlements: &[Settlement]) -> Result<(), transport::Error> {
         for Settlement { token, outcome } in settlements {
-            let Some(command) = self.state.lock().pending.take_back(*token) else { continue };
-            // If this is dropped or fails, the command is handed out again.
-            let mut back = PutBack { due: self, command: Some(command) };
-            if let (Outcome::Handled, Some(command)) = (outcome, &back.command) {
-                let (id, requested) = (command.event.id(), command.requested);
-                self.schedule.end(DELIVERED, id, requested).await.map_err(|error| match error {
-                    Error::Store(error) => unavailable(error),
-                    other => transport::Error::Rejected { system: SYSTEM, reason: other.to_string() },
-                })?;
-                back.command = None;
-                self.state.lock().ended += 1;
+            if *outcome == Outcome::Released {
+                self.state.lock().pending.put_back(*token);
+                self.settled.notify_waiters();
+                continue;
             }
+            let Some((id, requested)) = self.state.lock().pending.handed_out(*token) else { continue };
+            // Until it is written it stays handed out: whoever was not told settles again, and what has to be read
+            // again by the next receiver includes it.
+            self.schedule.end(DELIVERED, id, requested).await.map_err(|error| match error {
+                Error::Store(error) => failed(error),
+                other => transport::Error::Rejected { system: SYSTEM, reason: other.to_string() },
+            })?;
+            {
+                let mut state = self.state.lock();
+                state.pending.forget(*token);
+                state.ended += 1;
+            }
+            self.settled.notify_waiters();
         }
         if self.state.lock().ended >= SAVE_EVERY {
             self.save().await;
@@ -169,21 +189,6 @@ impl Due {
             // Without it the next receiver reads more.
             tracing::warn!(schedule = &*self.schedule.name, %error, "the place to begin reading was not saved");
         }
-    }
-}
-
-/// Puts a command back when it is dropped, unless it was taken out.
-struct PutBack<'a> {
-    due: &'a Due,
-    command: Option<super::pending::Command>,
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if let Some(command) = self.command.take() {
-            self.due.state.lock().pending.put_back(command);
-        }
-        self.due.settled.notify_waiters();
     }
 }
 
@@ -215,11 +220,5 @@ impl Receiver for Due {
                 .await
                 .map_err(|_| transport::Error::DeadlineExceeded { system: SYSTEM })
         })
-    }
-}
-
-impl Drop for Due {
-    fn drop(&mut self) {
-        self.reader.abort();
     }
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
@@ -7,8 +8,9 @@ use tokio::time::{Instant, timeout};
 
 use super::{Error, Schedule};
 use crate::Event;
-use crate::store::{Batch, Condition, Durability, MemoryStore, NewEvent};
-use crate::transport::{Outcome, Received, Receiver, Settlement, Source, Subscribe};
+use crate::store::flaky::Flaky;
+use crate::store::{Batch, Condition, Durability, EventStore, MemoryStore, NewEvent};
+use crate::transport::{self, Outcome, Received, Receiver, Settlement, Source, Subscribe};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -22,8 +24,12 @@ impl Clock for Virtual {
 }
 
 fn schedule() -> (Schedule, Arc<Virtual>) {
+    schedule_in(Arc::new(MemoryStore::new()))
+}
+
+fn schedule_in(store: Arc<dyn EventStore>) -> (Schedule, Arc<Virtual>) {
     let clock = Arc::new(Virtual(Instant::now()));
-    let schedule = Schedule::new(Arc::new(MemoryStore::new()), "test");
+    let schedule = Schedule::new(store, "test");
     (schedule.clock(Arc::clone(&clock) as Arc<dyn Clock>), clock)
 }
 
@@ -173,6 +179,77 @@ async fn a_saved_beginning_leaves_out_nothing_pending() {
     let next = open(&schedule).await;
     assert_eq!(subjects(&take(&*next, 10).await), ["10"]);
     expect_nothing(&*next).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_read_for_a_while_does_not_end_the_schedule() {
+    let store = Arc::new(Flaky::default());
+    let (schedule, clock) = schedule_in(Arc::clone(&store) as Arc<dyn EventStore>);
+    let receiver = open(&schedule).await;
+    store.subscriptions.store(2, Ordering::SeqCst);
+    for subject in ["a", "b"] {
+        schedule.schedule(&command(subject), clock.now()).await.expect("a writable store");
+        let received = take(&*receiver, 1).await;
+        assert_eq!(subjects(&received), [subject]);
+        settle(&*receiver, &received[0], Outcome::Handled).await;
+    }
+    assert_eq!(store.subscriptions.load(Ordering::SeqCst), 0);
+    expect_nothing(&*receiver).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_settled_at_once_does_not_come_again_once_it_is() {
+    let store = Arc::new(Flaky::default());
+    let (schedule, clock) = schedule_in(Arc::clone(&store) as Arc<dyn EventStore>);
+    for subject in ["a", "b"] {
+        schedule.schedule(&command(subject), clock.now()).await.expect("a writable store");
+    }
+    let receiver = open(&schedule).await;
+    let received = take(&*receiver, 2).await;
+    for failures in [&store.appends, &store.answers] {
+        failures.store(1, Ordering::SeqCst);
+        let settle_all = || async {
+            let handled =
+                |received: &Received| Settlement { token: received.token, outcome: Outcome::Handled };
+            receiver.settle(&received.iter().map(handled).collect::<Vec<_>>()).await
+        };
+        let told = settle_all().await;
+        assert!(matches!(told, Err(transport::Error::Unavailable { .. })), "{told:?}");
+        expect_nothing(&*receiver).await;
+        if failures.load(Ordering::SeqCst) == 0 && std::ptr::eq(failures, &store.answers) {
+            settle_all().await.expect("a writable store");
+        }
+    }
+    expect_nothing(&*receiver).await;
+    drop(receiver);
+    expect_nothing(&*open(&schedule).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_receiver_takes_the_schedule_over() {
+    let (schedule, clock) = schedule();
+    let first = open(&schedule).await;
+    schedule.schedule(&command("held"), clock.now()).await.expect("a writable store");
+    let held = take(&*first, 1).await;
+    let second = open(&schedule).await;
+    for number in 0..10 {
+        let command = command(&number.to_string());
+        schedule.schedule(&command, clock.now() + MINUTE).await.expect("a writable store");
+    }
+    let ended = timeout(60 * MINUTE, first.receive(1)).await.expect("it ends at once");
+    assert!(matches!(ended, Err(transport::Error::Rejected { .. })), "{ended:?}");
+    // What the first one has in hand it still settles.
+    settle(&*first, &held[0], Outcome::Handled).await;
+    let mut seen = Vec::new();
+    while let Ok(received) = timeout(60 * MINUTE, second.receive(1)).await {
+        let received = received.expect("it serves the schedule");
+        seen.extend(subjects(&received).into_iter().map(str::to_owned));
+        settle(&*second, &received[0], Outcome::Handled).await;
+    }
+    // It may have been handed out before the second one heard that it is settled.
+    seen.retain(|subject| subject != "held");
+    seen.sort_unstable();
+    assert_eq!(seen, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
 proptest! {

@@ -14,6 +14,8 @@ mod append;
 mod checkpoint;
 mod durability;
 mod error;
+#[cfg(test)]
+pub(crate) mod flaky;
 mod memory;
 mod position;
 mod query;

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use steadfast_base::{Class, Classify};
 
+use crate::store;
+
 /// Why a transport did not do what was asked. No message holds a credential.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -67,6 +69,22 @@ pub enum Error {
         /// The system.
         system: &'static str,
     },
+}
+
+impl Error {
+    /// Puts an error of the event store that the transport `system` stands on as a transport says it.
+    pub(crate) fn of_store(system: &'static str, error: &store::Error) -> Self {
+        let reason = error.to_string();
+        match error {
+            store::Error::Closed => Self::Closed,
+            store::Error::Overloaded => Self::Overloaded { system, retry_after: None },
+            store::Error::Unsupported { what } => Self::Unsupported { system, what: what.clone() },
+            store::Error::Invalid { .. } | store::Error::Damaged { .. } | store::Error::Conflict { .. } => {
+                Self::Rejected { system, reason }
+            }
+            _ => Self::Unavailable { system, reason },
+        }
+    }
 }
 
 impl Classify for Error {

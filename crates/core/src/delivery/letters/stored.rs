@@ -39,8 +39,12 @@ pub struct StoredDeadLetters {
     kept: Mutex<Kept<Event>>,
     /// The records of letters which may have been appended although nobody heard of it, so that another attempt is
     /// recognised; no more than messages are in hand.
-    unsure: Mutex<HashMap<EventId, EventId>>,
+    unsure: Mutex<HashMap<Addressed, EventId>>,
 }
+
+/// An event, and the destination and subscriber that it could not be delivered to: one event may become a letter of
+/// several subscriptions.
+type Addressed = (EventId, Arc<str>, Arc<str>);
 
 impl StoredDeadLetters {
     /// Reads the letters kept in `store` under `name`, to which more are added with `durability` as long as there are
@@ -91,10 +95,11 @@ impl StoredDeadLetters {
                 return Err(Error::Full { capacity: self.capacity });
             }
         }
-        let event = letter.message.payload.id();
-        let record = *self.unsure.lock().entry(event).or_insert_with(EventId::generate);
+        let Letter { destination, subscriber, message, .. } = letter;
+        let addressed = (message.payload.id(), Arc::clone(destination), Arc::clone(subscriber));
+        let record = *self.unsure.lock().entry(addressed.clone()).or_insert_with(EventId::generate);
         let appended = self.append(record::kept(letter, record)?).await?;
-        self.unsure.lock().remove(&event);
+        self.unsure.lock().remove(&addressed);
         let id = id_at(appended.revision);
         self.kept.lock().restore(Letter { id, ..letter.clone() });
         Ok(id)

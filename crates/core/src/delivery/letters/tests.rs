@@ -146,6 +146,8 @@ impl EventStore for Forgetful {
         durability: Durability,
     ) -> BoxFuture<'_, Result<Appended, store::Error>> {
         Box::pin(async move {
+            // Others get their turn between asking and appending, as with a store on a medium.
+            tokio::task::yield_now().await;
             let appended = self.inner.append(batch, condition, durability).await;
             let mut failures = self.failures.lock();
             if *failures == 0 {
@@ -188,4 +190,22 @@ async fn a_letter_whose_append_was_said_to_fail_is_kept_once() {
     letters.put(&letter).await.expect("the second append is recognised");
     assert_eq!(list(&letters, Select::default()).await.len(), 1);
     assert_eq!(list(&open().await.expect("the store is read"), Select::default()).await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_event_that_dies_at_two_subscribers_at_once_makes_two_letters() {
+    let store: Arc<dyn EventStore> =
+        Arc::new(Forgetful { inner: MemoryStore::new(), failures: Mutex::new(0) });
+    let open = || StoredDeadLetters::open(Arc::clone(&store), "test", 7, Durability::Accepted);
+    let letters = open().await.expect("an empty store is read");
+    let mail = letter(1, "a", dead(1));
+    let stock = Letter { subscriber: "stock".into(), ..mail.clone() };
+    let (first, second) = tokio::join!(letters.put(&mail), letters.put(&stock));
+    assert_ne!(first.expect("there is room"), second.expect("there is room"));
+    for letters in [&letters, &open().await.expect("the store is read")] {
+        let kept = list(letters, Select::default()).await;
+        let mut subscribers: Vec<_> = kept.iter().map(|letter| &*letter.subscriber).collect();
+        subscribers.sort_unstable();
+        assert_eq!(subscribers, ["mail", "stock"]);
+    }
 }

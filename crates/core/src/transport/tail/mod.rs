@@ -11,7 +11,7 @@
 //! checkpoint move would move it again.
 
 mod follower;
-mod pump;
+pub(crate) mod pump;
 mod receiver;
 mod sink;
 mod source;
@@ -37,14 +37,5 @@ fn is_bookkeeping(event: &Event) -> bool {
 
 /// Puts an error of the store as a transport says it.
 fn transport_error(error: &store::Error) -> Error {
-    let reason = error.to_string();
-    match error {
-        store::Error::Closed => Error::Closed,
-        store::Error::Overloaded => Error::Overloaded { system: SYSTEM, retry_after: None },
-        store::Error::Unsupported { what } => Error::Unsupported { system: SYSTEM, what: what.clone() },
-        store::Error::Invalid { .. } | store::Error::Damaged { .. } | store::Error::Conflict { .. } => {
-            Error::Rejected { system: SYSTEM, reason }
-        }
-        _ => Error::Unavailable { system: SYSTEM, reason },
-    }
+    Error::of_store(SYSTEM, error)
 }

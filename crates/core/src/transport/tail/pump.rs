@@ -4,16 +4,17 @@ use futures::StreamExt;
 use steadfast_base::{Backoff, Seed};
 use tokio::sync::{mpsc, watch};
 
-use super::is_bookkeeping;
+use crate::Event;
 use crate::store::{Error, EventStore, Filter, Position, StoredEvent};
 use crate::transport::Link;
 
-/// Carries what is appended after `after` into `events`, until the store closes or nobody takes it any more. A store
-/// that cannot be read is asked again; damage is passed on and ends it.
-pub(super) async fn pump(
+/// Carries what is appended after `after` and wanted into `events`, until the store closes or nobody takes it any
+/// more. A store that cannot be read is asked again; damage is passed on and ends it.
+pub(crate) async fn pump(
     store: Arc<dyn EventStore>,
     filter: Filter,
     mut after: Position,
+    wanted: impl Fn(&Event) -> bool,
     events: mpsc::Sender<Result<StoredEvent, Error>>,
     link: Arc<watch::Sender<Link>>,
 ) {
@@ -27,7 +28,7 @@ pub(super) async fn pump(
                 Some(Ok(stored)) => {
                     (after, failures) = (stored.position, 0);
                     tell(&link, Link::Up);
-                    if !is_bookkeeping(&stored.event) && events.send(Ok(stored)).await.is_err() {
+                    if wanted(&stored.event) && events.send(Ok(stored)).await.is_err() {
                         return;
                     }
                 }

@@ -11,7 +11,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::pump::pump;
 use super::source::usual;
 use super::state::State;
-use super::{SYSTEM, transport_error};
+use super::{SYSTEM, is_bookkeeping, transport_error};
+use crate::Event;
 use crate::store::{self, Checkpoint, EventStore, Filter, Position, StoredEvent};
 use crate::transport::{Error, Link, LinkState, Received, Receiver, Settlement};
 
@@ -46,7 +47,8 @@ impl TailReceiver {
     ) -> Self {
         let (events, arrivals) = mpsc::channel(AHEAD_MAX);
         let link = Arc::new(watch::Sender::new(Link::Up));
-        let pump = pump(Arc::clone(&store), filter, checkpoint.position(), events, Arc::clone(&link));
+        let wanted = |event: &Event| !is_bookkeeping(event);
+        let pump = pump(Arc::clone(&store), filter, checkpoint.position(), wanted, events, Arc::clone(&link));
         Self {
             store,
             state: Mutex::new(State::new(in_flight_max)),
