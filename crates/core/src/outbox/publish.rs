@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, OnRejected, OutboxOptions};
 use crate::Event;
-use crate::store::{Checkpoint, Durability, EventStore, Position};
+use crate::store::{self, Checkpoint, Durability, EventStore, Position};
 use crate::transport::{self, Sink};
 
 /// What an outbox has done since it was made.
@@ -73,8 +73,9 @@ impl Outbox {
     /// closes.
     ///
     /// # Errors
-    /// [`Error::Store`]; [`Error::Sink`] when the sink can never take an event. A sink that is unavailable is asked
-    /// again for as long as it takes.
+    /// [`Error::Store`] when the store is closed, damaged or poisoned, or another outbox of this name runs;
+    /// [`Error::Sink`] when the sink can never take an event. A sink that is unavailable, and a store that cannot be
+    /// read or written for a while, are asked again for as long as it takes.
     ///
     /// # Cancel safety
     /// Dropping the future, or cancelling, publishes nothing twice unless a send was under way.
@@ -87,8 +88,23 @@ impl Outbox {
     }
 
     async fn publish_all(&self) -> Result<(), Error> {
-        let mut checkpoint = Checkpoint::load(&*self.store, &self.options.name).await?;
         let mut rng = self.options.seed.rng();
+        let mut checkpoint = self.load(&mut rng).await?;
+        let mut failures = 0;
+        loop {
+            let begun = checkpoint.position();
+            match self.publish_after(&mut checkpoint, &mut rng).await {
+                Err(Error::Store(error)) if may_pass(&error) => {
+                    failures = if checkpoint.position() > begun { 0 } else { failures };
+                    self.wait(&error, &mut failures, &mut rng).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Publishes what follows the checkpoint until the store closes or cannot be read.
+    async fn publish_after(&self, checkpoint: &mut Checkpoint, rng: &mut Rng) -> Result<(), Error> {
         let stored = self.store.subscribe(self.options.filter.clone(), checkpoint.position());
         let mut stored = stored.ready_chunks(self.options.batch_max.max(1));
         while let Some(chunk) = stored.next().await {
@@ -107,16 +123,57 @@ impl Outbox {
                 }
             }
             if let Some(reached) = reached {
-                self.send(&events, &mut rng).await?;
-                // Losing a move of the checkpoint costs duplicates only.
-                let durability = self.store.capabilities().durability_max.min(Durability::Written);
-                checkpoint.save(&*self.store, reached, durability).await?;
+                self.send(&events, rng).await?;
+                self.save(checkpoint, reached, rng).await?;
             }
             if let Some(error) = failure {
                 return Err(error.into());
             }
         }
         Ok(())
+    }
+
+    async fn load(&self, rng: &mut Rng) -> Result<Checkpoint, store::Error> {
+        let mut failures = 0;
+        loop {
+            match Checkpoint::load(&*self.store, &self.options.name).await {
+                Err(error) if may_pass(&error) => self.wait(&error, &mut failures, rng).await,
+                loaded => return loaded,
+            }
+        }
+    }
+
+    /// Moves the checkpoint, however long it takes: to send again instead would make duplicates of what the sink has.
+    async fn save(
+        &self,
+        checkpoint: &mut Checkpoint,
+        reached: Position,
+        rng: &mut Rng,
+    ) -> Result<(), store::Error> {
+        // Losing a move of the checkpoint costs duplicates only.
+        let durability = self.store.capabilities().durability_max.min(Durability::Written);
+        let (before, mut failures) = (checkpoint.position(), 0);
+        loop {
+            match checkpoint.save(&*self.store, reached, durability).await {
+                Err(error) if may_pass(&error) => self.wait(&error, &mut failures, rng).await,
+                saved => return saved,
+            }
+            // It may have moved all the same; then saving again would look like another outbox at work.
+            let now = self.load(rng).await?;
+            if now.position() == reached || now.position() == before {
+                *checkpoint = now;
+            }
+            if checkpoint.position() == reached {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn wait(&self, error: &store::Error, failures: &mut u32, rng: &mut Rng) {
+        let wait = self.options.backoff.delay(*failures, rng);
+        tracing::warn!(outbox = &*self.options.name, failures, %error, ?wait, "asking the store again later");
+        *failures = failures.saturating_add(1);
+        tokio::time::sleep(wait).await;
     }
 
     /// Sends `events`, however long it takes.
@@ -162,6 +219,11 @@ impl Outbox {
             }
         }
     }
+}
+
+/// Says whether the same request can succeed later, without anybody opening the store again.
+fn may_pass(error: &store::Error) -> bool {
+    matches!(error, store::Error::Io { .. } | store::Error::Overloaded | store::Error::Full)
 }
 
 impl std::fmt::Debug for Outbox {

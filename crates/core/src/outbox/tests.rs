@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -9,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, OnRejected, Outbox, OutboxOptions};
 use crate::Event;
-use crate::store::{self, Batch, Condition, Durability, EventStore, MemoryStore};
+use crate::store::flaky::Flaky;
+use crate::store::{self, Batch, Checkpoint, Condition, Durability, EventStore, MemoryStore};
 use crate::transport::{self, Capabilities, LinkState, Ordering, Sink, link};
 
 /// What a send ends with.
@@ -165,6 +167,30 @@ async fn of_two_outboxes_of_one_name_one_ends() {
         .filter(|ended| matches!(ended, Err(Error::Store(store::Error::Conflict { .. }))));
     assert_eq!(fenced.count(), 1);
     assert_eq!(sink.once().len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_for_a_while_is_asked_again_and_nothing_is_sent_twice_for_that() {
+    let store = Arc::new(Flaky::default());
+    let sink = Arc::new(Scripted::default());
+    let outbox = Outbox::new(Arc::clone(&store) as _, Arc::clone(&sink) as Arc<dyn Sink>, options());
+    let cancel = CancellationToken::new();
+    let work = async {
+        for number in 0..6 {
+            append(&store.inner, "number", number).await;
+            for failures in [&store.subscriptions, &store.appends, &store.answers] {
+                failures.store(number as u32 % 3, Relaxed);
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(sink.arrived.lock().len(), number + 1);
+        }
+        cancel.cancel();
+    };
+    let (ended, ()) = tokio::join!(outbox.run(cancel.clone()), work);
+    ended.expect("none of that ends it");
+    let checkpoint = Checkpoint::load(&*store, "test").await.expect("a readable store");
+    assert!(checkpoint.has_moved());
+    assert_eq!(sink.once().len(), 6);
 }
 
 proptest! {

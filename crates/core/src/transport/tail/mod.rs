@@ -20,7 +20,7 @@ mod state;
 mod tests;
 
 pub use follower::Follower;
-pub use sink::StoreSink;
+pub use sink::AppendSink;
 pub use source::Tail;
 
 use super::Error;

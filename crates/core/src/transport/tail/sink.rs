@@ -8,48 +8,46 @@ use tokio::sync::watch;
 use super::source::capabilities;
 use super::{SYSTEM, transport_error};
 use crate::Event;
-use crate::store::{Batch, Condition, Durability, EventStore, NewEvent};
+use crate::store::{Batch, Condition, Durability, EventStore};
 use crate::transport::{Capabilities, Error, Link, LinkState, Sink};
 
 /// What is sent is appended to a store, each event to the stream of its partition key. Closing the sink leaves the
 /// store open.
-pub struct StoreSink {
+///
+/// Each event is a batch of its own, so that one that is sent again, in whatever company, is recognised by its id.
+pub struct AppendSink {
     store: Arc<dyn EventStore>,
     stream: Arc<str>,
     link: watch::Sender<Link>,
     closed: AtomicBool,
 }
 
-impl StoreSink {
+impl AppendSink {
     /// Makes a sink into `store`. Events go to streams named `PREFIX-KEY`, those without a key to `PREFIX`.
     pub fn new(store: Arc<dyn EventStore>, prefix: impl Into<Arc<str>>) -> Self {
         let (stream, link) = (prefix.into(), watch::Sender::new(Link::Up));
         Self { store, stream, link, closed: AtomicBool::new(false) }
     }
 
-    fn batch(&self, events: &[Event]) -> Batch {
-        let new = |event: &Event| {
-            let stream = match event.partition_key() {
-                Some(key) => format!("{}-{key}", self.stream).into(),
-                None => Arc::clone(&self.stream),
-            };
-            NewEvent { stream, event: event.clone() }
+    fn batch(&self, event: &Event) -> Batch {
+        let stream = match event.partition_key() {
+            Some(key) => format!("{}-{key}", self.stream).into(),
+            None => Arc::clone(&self.stream),
         };
-        Batch { events: events.iter().map(new).collect() }
+        Batch::to_stream(stream, [event.clone()])
     }
 
     async fn append(&self, events: &[Event], durability: Durability) -> Result<Durability, Error> {
-        let together = if self.store.capabilities().multi_stream { events.len().max(1) } else { 1 };
         let mut achieved = capabilities(&*self.store).durability_max;
-        for events in events.chunks(together) {
-            let appended = self.store.append(self.batch(events), Condition::Any, durability).await;
+        for event in events {
+            let appended = self.store.append(self.batch(event), Condition::Any, durability).await;
             achieved = achieved.min(appended.map_err(|error| transport_error(&error))?.achieved);
         }
         Ok(achieved)
     }
 }
 
-impl Sink for StoreSink {
+impl Sink for AppendSink {
     fn system(&self) -> &'static str {
         SYSTEM
     }

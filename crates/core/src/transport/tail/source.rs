@@ -81,7 +81,9 @@ impl std::fmt::Debug for Tail {
 }
 
 pub(super) fn capabilities(store: &dyn EventStore) -> Capabilities {
-    Capabilities::new(Ordering::Total, store.capabilities().durability_max).seek().resumes()
+    let store = store.capabilities();
+    let capabilities = Capabilities::new(Ordering::Total, store.durability_max).seek().resumes();
+    if store.deduplicated_events > 0 { capabilities.deduplicates() } else { capabilities }
 }
 
 /// How safe a checkpoint is made: losing a move costs duplicates only.

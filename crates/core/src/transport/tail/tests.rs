@@ -1,24 +1,26 @@
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
+use steadfast_base::Deadline;
 use tokio_util::sync::CancellationToken;
 
-use super::{Follower, StoreSink, Tail};
+use super::{AppendSink, Follower, Tail};
 use crate::Event;
 use crate::inbox::{Effect, Error};
 use crate::store::{Batch, Condition, Durability, EventStore, Filter, MemoryStore, Query, StoredEvent};
 use crate::testing::transport::{Opened, TransportFactory};
-use crate::transport::{self, Outcome, Settlement, Source, Subscribe};
+use crate::transport::{self, Outcome, Settlement, Sink, Source, Subscribe};
 
 struct Tailed;
 
 impl TransportFactory for Tailed {
     fn open(&mut self) -> BoxFuture<'_, Opened> {
         let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
-        let sink = Arc::new(StoreSink::new(Arc::clone(&store), "sent"));
+        let sink = Arc::new(AppendSink::new(Arc::clone(&store), "sent"));
         let opened = Opened::new(Arc::new(Tail::new(store, Filter::all())), sink);
         Box::pin(std::future::ready(opened))
     }
@@ -49,6 +51,20 @@ async fn of_two_receivers_of_a_group_the_one_that_is_overtaken_ends() {
     }
     let received = first.receive(1).await;
     assert!(matches!(received, Err(transport::Error::Rejected { .. })), "{received:?}");
+}
+
+#[tokio::test]
+async fn events_that_are_sent_again_in_other_company_are_there_once() {
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+    let sink = AppendSink::new(Arc::clone(&store), "sent");
+    let events: Vec<_> = (0..4)
+        .map(|number: u32| Event::new("/test", "sent").subject("a").data("text/plain", number.to_string()))
+        .collect();
+    for part in [&events[..2], &events[..3], &events[1..2], &events[..]] {
+        let deadline = Deadline::within(Duration::from_secs(10));
+        sink.send(part, Durability::Accepted, deadline).await.expect("they are recognised");
+    }
+    assert_eq!(data_of(&*store, "sent").await, ["0", "1", "2", "3"]);
 }
 
 /// Returns the data of all events of a kind, in order.
