@@ -9,9 +9,12 @@ use tokio::time::Instant;
 use super::cause::Failed;
 use super::item::{Item, Origin};
 use super::letters::{Fate, LetterId, Select};
-use super::shared::Shared;
+use super::shared::{FAR, Shared};
 use super::table::{Call, Chore, End, Entry, Table};
 use super::{Cause, Inlet, Order, Settled};
+
+const UNCHOSEN: &str = "dead letters are only logged, so no key is parked: messages are handled past a dead one of \
+    their key; set `Handling::dead_letters` (`LoggedDeadLetters` says that this is meant)";
 
 /// What a chore has come to.
 pub(super) enum Kept {
@@ -42,7 +45,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         self.counters.failures.add(call.len() as u64);
         let attempts = table.entries[call.first].item().attempts;
         let backoff = self.handling.redelivery.backoff;
-        let wait = backoff.delay(attempts.saturating_sub(1), &mut table.rng).max(failed.retry_after);
+        let wait = backoff.delay(attempts.saturating_sub(1), &mut table.rng).max(failed.retry_after).min(FAR);
         tracing::debug!(destination = &*self.destination, attempts, cause = %failed.cause, "a handler failed");
         let first_failed = self.now();
         for member in call.members() {
@@ -55,7 +58,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         }
         // The followers first, for once the head proceeds it may take its followers with it.
         for member in call.members().rev() {
-            table.put_back(member, now.checked_add(wait));
+            table.put_back(member, Some(now + wait));
         }
     }
 
@@ -125,7 +128,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         let key = table.entries[index].item().message.about().partition_key.clone();
         match (kept, key) {
             (Kept::Dead(id), key) => {
-                if let Some(key) = key.filter(|_| self.parks()) {
+                if let Some(key) = key.filter(|_| self.handling.parks()) {
                     table.parked.kept(&key, id);
                 }
                 self.counters.dead.add(1);
@@ -164,16 +167,17 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         table.proceed(index);
     }
 
-    /// Says whether the key of a dead letter is parked.
-    pub(super) fn parks(&self) -> bool {
-        self.handling.order == Order::PerKey && self.handling.dead_letters.keeps()
-    }
-
     /// Learns which keys have letters from before, once.
     pub(super) async fn find_parked(&self) {
-        if self.parks() {
-            self.parked_known.get_or_init(|| self.list_parked()).await;
-        }
+        let find = || async {
+            if self.handling.parks() {
+                self.list_parked().await;
+            } else if self.handling.order == Order::PerKey && self.handling.dead_letters.is_unchosen() {
+                let (destination, subscriber) = (&*self.destination, &*self.subscriber);
+                tracing::warn!(destination, subscriber, "{UNCHOSEN}");
+            }
+        };
+        self.parked_known.get_or_init(find).await;
     }
 
     async fn list_parked(&self) {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use steadfast_base::{Clock, SystemClock};
 
-use super::letters::{DeadLetters, LoggedDeadLetters};
+use super::letters::{DeadLetters, Unchosen};
 use super::{Order, Redelivery};
 use crate::Upcast;
 
@@ -32,7 +32,8 @@ pub struct Handling<T> {
     pub waiting_max: usize,
     /// How often a message is repeated, and after what wait.
     pub redelivery: Redelivery,
-    /// Where messages go that no attempt could deliver.
+    /// Where messages go that no attempt could deliver. By default they are [logged](super::LoggedDeadLetters) and
+    /// lost, and no key is parked.
     pub dead_letters: Arc<dyn DeadLetters<T>>,
     /// How many messages may be parked behind dead letters of their key, and what then; only for
     /// [`Order::PerKey`].
@@ -85,12 +86,19 @@ impl<T: Send + Sync + 'static> Default for Handling<T> {
             concurrency: 16,
             waiting_max: 1_024,
             redelivery: Redelivery::default(),
-            dead_letters: Arc::new(LoggedDeadLetters),
+            dead_letters: Arc::new(Unchosen),
             parking: Parking::default(),
             upcast: None,
             system: "steadfast",
             clock: Arc::new(SystemClock),
         }
+    }
+}
+
+impl<T> Handling<T> {
+    /// Says whether the key of a dead letter is parked.
+    pub(super) fn parks(&self) -> bool {
+        self.order == Order::PerKey && self.dead_letters.keeps()
     }
 }
 

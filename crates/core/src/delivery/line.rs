@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::caller::{self, Caller};
 use super::cause::Failed;
 use super::item::{Item, Origin};
-use super::shared::Shared;
+use super::shared::{FAR, Shared};
 use super::timer::Timer;
 use super::{Cause, Delivery, Envelope, Inlet, Settled, span};
 
@@ -322,8 +322,8 @@ where
         tracing::debug!(destination = &*self.shared.destination, attempts, cause = %failed.cause, "a handler failed");
         if failed.retryable {
             let backoff = self.shared.handling.redelivery.backoff;
-            let wait = backoff.delay(attempts - 1, &mut line.rng).max(failed.retry_after);
-            line.resume_at = Instant::now().checked_add(wait);
+            let wait = backoff.delay(attempts - 1, &mut line.rng).max(failed.retry_after).min(FAR);
+            line.resume_at = Some(Instant::now() + wait);
         }
         line.failed = Some(failed);
     }

@@ -1,11 +1,12 @@
+use std::any::Any;
 use std::sync::Arc;
 
 use steadfast_base::TraceContext;
 
 use crate::Event;
 
-/// A payload to be published, with what layers may know of it. Any payload converts into a message without keys
-/// and trace.
+/// A payload to be published, with what layers may know of it. Any payload converts into a message: an [`Event`], or
+/// an `Arc` of one, into one that has the event's keys, operation and trace, any other into one that has none.
 ///
 /// It has two keys. The [key](Self::key) makes a repetition recognisable: no two messages share it. The
 /// [partition key](Self::partition_key) says what the message is about: [`Order::PerKey`](super::Order::PerKey)
@@ -31,12 +32,31 @@ pub(crate) struct About {
 
 impl About {
     const NOTHING: Self = Self { key: None, partition_key: None, operation: None, trace: None };
+
+    fn of_event(event: &Event) -> Self {
+        // The subject is shared with the event; only the extension attribute costs an allocation.
+        let partition_key = match event.extensions().get("partitionkey") {
+            Some(key) => Some(key.as_str().into()),
+            None => event.subject.clone(),
+        };
+        let key = Some(event.id().to_string().into());
+        Self { key, partition_key, operation: Some(Arc::clone(&event.kind)), trace: event.trace() }
+    }
 }
 
 impl<T> Message<T> {
-    /// Makes a message of `payload`.
-    pub fn new(payload: T) -> Self {
-        Self { payload, about: None }
+    /// Makes a message of `payload`. Of an [`Event`], or an `Arc` of one, its id is the key, its
+    /// [partition key](Event::partition_key) the partition key, its type the operation, its trace the trace.
+    pub fn new(payload: T) -> Self
+    where
+        T: 'static,
+    {
+        // Known when it is compiled: a payload of another type costs nothing.
+        let any: &dyn Any = &payload;
+        let event = any.downcast_ref::<Event>();
+        let event = event.or_else(|| any.downcast_ref::<Arc<Event>>().map(|event| &**event));
+        let about = event.map(|event| Arc::new(About::of_event(event)));
+        Self { payload, about }
     }
 
     /// Sets the key that makes a repetition recognisable.
@@ -93,25 +113,13 @@ impl<T> Message<T> {
 }
 
 impl Message<Event> {
-    /// Makes a message of an event: its id is the key, its [partition key](Event::partition_key) the partition
-    /// key, its type the operation, its trace the trace.
+    /// Makes a message of an event, as [`new`](Self::new) does.
     pub fn of_event(event: Event) -> Self {
-        // The subject is shared with the event; only the extension attribute costs an allocation.
-        let partition_key = match event.extensions().get("partitionkey") {
-            Some(key) => Some(key.as_str().into()),
-            None => event.subject.clone(),
-        };
-        let about = About {
-            key: Some(event.id().to_string().into()),
-            partition_key,
-            operation: Some(Arc::clone(&event.kind)),
-            trace: event.trace(),
-        };
-        Self::with(event, about)
+        Self::new(event)
     }
 }
 
-impl<T> From<T> for Message<T> {
+impl<T: 'static> From<T> for Message<T> {
     fn from(payload: T) -> Self {
         Self::new(payload)
     }

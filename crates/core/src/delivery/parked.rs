@@ -36,10 +36,6 @@ pub(super) enum Verdict {
 }
 
 impl ParkedKeys {
-    pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut ParkedKey> {
         self.keys.get_mut(key)
     }
@@ -70,6 +66,21 @@ impl ParkedKeys {
             parked.last = id;
             parked.count += 1;
             self.total += 1;
+        }
+    }
+
+    /// Notes whether letters of `key` are kept, whoever has put or removed them.
+    pub(super) fn learn(&mut self, key: &Arc<str>, is_held: bool) {
+        match self.keys.get(key) {
+            None if is_held => {
+                self.keys.insert(Arc::clone(key), ParkedKey { count: 1, ..ParkedKey::default() });
+                self.total += 1;
+            }
+            // Were it being replayed or parked here, it would be free only at the end of that.
+            Some(parked) if !is_held && !parked.draining && !parked.parking && parked.held.is_none() => {
+                self.free(key);
+            }
+            _ => {}
         }
     }
 

@@ -175,6 +175,10 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Draining<'_, T, I> {
             Some(parked) if parked.draining && !parked.parking => {
                 let held = table.parked.free(self.key);
                 table.unhold(held);
+                // Letters that somebody took away by hand gave no room back until now.
+                for held in table.parked.waiting_for_room() {
+                    table.proceed(held);
+                }
                 table.wake_one();
                 true
             }

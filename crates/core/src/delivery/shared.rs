@@ -15,6 +15,9 @@ use super::replay::LETTERS_MAX;
 use super::table::Table;
 use super::{Delivery, Envelope, Handling, HandlingMetrics, Inlet, Message, Order, Settled};
 
+/// Longer than anybody waits, and never too long to be added to the time.
+pub(super) const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 /// What all runs of one dispatcher share.
 pub(super) struct Shared<T, I: Inlet<T>> {
     pub(super) inlet: Arc<I>,
@@ -51,16 +54,13 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         subscriber: Arc<str>,
         handling: Handling<T>,
     ) -> Self {
-        const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
         Self {
             inlet,
-            destination,
-            subscriber,
             attempts_max: handling.redelivery.attempts_max.max(1),
             attempt_timeout: handling.redelivery.attempt_timeout.min(FAR),
             counters: Counters::default(),
             line: tokio::sync::Mutex::new(Line::new(handling.redelivery.seed.rng())),
-            table: Mutex::new(Table::new(&handling)),
+            table: Mutex::new(Table::new(&handling, &destination, &subscriber)),
             drawn: tokio::sync::Mutex::default(),
             parked_known: OnceCell::new(),
             parked_changed: Notify::new(),
@@ -68,6 +68,8 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
             offered: Notify::new(),
             replaying: tokio::sync::Mutex::default(),
             letters: Arc::new(Semaphore::new(LETTERS_MAX)),
+            destination,
+            subscriber,
             handling,
             born: Instant::now(),
         }

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use super::Cause;
 use super::item::{Item, Origin};
 use super::keys::{KeyLink, Keys, Links, NONE};
+use super::letters::DeadLetters;
 use super::parked::{ParkedKeys, Verdict};
 use super::{Handling, Order, Parking};
 
@@ -31,6 +33,8 @@ pub(super) struct Table<T, K> {
     sleeping: BinaryHeap<Reverse<(Instant, u32)>>,
     pub(super) parked: ParkedKeys,
     parking: Parking,
+    /// What tells which keys have letters; none if no key is parked.
+    letters: Option<Letters<T>>,
     attempts_max: u32,
     /// How many messages are in hand, and how many of them are with a handler.
     held: usize,
@@ -45,6 +49,13 @@ pub(super) struct Table<T, K> {
     /// Who draws and waits for room to do so.
     pub(super) drawer: Option<Waker>,
     pub(super) rng: Rng,
+}
+
+/// The place that keeps dead letters, and what letters of this dispatcher are known by there.
+struct Letters<T> {
+    kept: Arc<dyn DeadLetters<T>>,
+    destination: Arc<str>,
+    subscriber: Arc<str>,
 }
 
 /// A run that takes part.
@@ -127,7 +138,12 @@ impl Call {
 }
 
 impl<T, K> Table<T, K> {
-    pub(super) fn new(handling: &Handling<T>) -> Self {
+    pub(super) fn new(handling: &Handling<T>, destination: &Arc<str>, subscriber: &Arc<str>) -> Self {
+        let letters = handling.parks().then(|| Letters {
+            kept: Arc::clone(&handling.dead_letters),
+            destination: Arc::clone(destination),
+            subscriber: Arc::clone(subscriber),
+        });
         let entries_max = handling.concurrency.saturating_add(handling.waiting_max);
         Self {
             entries: Entries(Vec::new()),
@@ -138,6 +154,7 @@ impl<T, K> Table<T, K> {
             sleeping: BinaryHeap::new(),
             parked: ParkedKeys::default(),
             parking: handling.parking,
+            letters,
             attempts_max: handling.redelivery.attempts_max.max(1),
             held: 0,
             drawn: 0,
@@ -211,12 +228,8 @@ impl<T, K> Table<T, K> {
 
     /// Puts a message that nothing stands before where it can be taken up.
     pub(super) fn proceed(&mut self, index: u32) {
-        let entry = &self.entries[index];
-        let is_letter = entry.item().letter().is_some();
-        let verdict = match self.entries.partition_key(index) {
-            Some(key) if !self.parked.is_empty() && !is_letter => self.parked.verdict(key, self.parking),
-            _ => Verdict::Handle,
-        };
+        let is_letter = self.entries[index].item().letter().is_some();
+        let verdict = if is_letter { Verdict::Handle } else { self.verdict(index) };
         let entry = &mut self.entries[index];
         if entry.end == End::Open {
             match verdict {
@@ -241,6 +254,18 @@ impl<T, K> Table<T, K> {
         self.chores.push_back(index);
     }
 
+    /// Says what is to be done with a message, as far as its key has letters.
+    fn verdict(&mut self, index: u32) -> Verdict {
+        let Some(letters) = &self.letters else { return Verdict::Handle };
+        let Some(key) = &self.entries[index].item().message.about().partition_key else {
+            return Verdict::Handle;
+        };
+        if let Some(is_held) = letters.kept.holds(&letters.destination, &letters.subscriber, key) {
+            self.parked.learn(key, is_held);
+        }
+        self.parked.verdict(key, self.parking)
+    }
+
     fn hold(&mut self, index: u32) {
         if let Some(key) = self.entries.partition_key(index)
             && let Some(parked) = self.parked.get_mut(key)
@@ -256,12 +281,12 @@ impl<T, K> Table<T, K> {
                 End::Dead => Chore::Bury,
                 End::Handled => Chore::Remove,
                 End::Open => {
-                    let key = self.entries.partition_key(index).unwrap_or_default();
                     // Its key may have been replayed since, or is full by now.
-                    if self.parked.verdict(key, self.parking) != Verdict::Park {
+                    if self.verdict(index) != Verdict::Park {
                         self.proceed(index);
                         continue;
                     }
+                    let key = self.entries.partition_key(index).unwrap_or_default();
                     self.parked.reserve(key);
                     Chore::Park
                 }

@@ -293,7 +293,13 @@ async fn a_topic_has_one_type_and_a_delivery_carries_its_context() {
     assert_eq!((delivery.key(), delivery.operation()), (Some(&*id), "order.created"));
     assert_eq!((delivery.trace(), delivery.deadline()), (Some(trace), None));
     let bare = subscription.next().await.expect("a message");
-    assert_eq!((bare.key(), bare.operation()), (None, "orders"));
+    assert_eq!((bare.key(), bare.operation(), bare.trace()), (Some(&*id), "order.created", Some(trace)));
+
+    let numbers = bus.topic::<u32>("numbers").expect("the bus is open");
+    let mut subscription = numbers.subscribe("s", 2).expect("the bus is open");
+    numbers.publish(1).await.expect("the bus is open");
+    let number = subscription.next().await.expect("a message");
+    assert_eq!((number.key(), number.operation(), number.partition_key()), (None, "numbers", None));
 }
 
 proptest! {

@@ -43,6 +43,15 @@ impl<T: Clone> Kept<T> {
         })
     }
 
+    /// Says whether there are letters of this subscription with `partition_key`.
+    pub(super) fn holds(&self, destination: &str, subscriber: &str, partition_key: &str) -> bool {
+        let mut ids = self.by_partition.get(partition_key).into_iter().flatten();
+        ids.any(|id| {
+            let letter = &self.letters[id];
+            *letter.destination == *destination && *letter.subscriber == *subscriber
+        })
+    }
+
     /// Adds a letter at the end and returns its id.
     pub(super) fn insert(&mut self, letter: &Letter<T>) -> LetterId {
         let id = LetterId(self.last.0 + 1);

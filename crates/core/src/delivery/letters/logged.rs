@@ -2,7 +2,11 @@ use futures::future::{BoxFuture, ready};
 
 use super::{DeadLetters, Error, Fate, Letter, LetterId, Select};
 
-/// Writes dead letters to the log and forgets them. No key is parked.
+/// Writes dead letters to the log and forgets them: they are lost, and no key is parked.
+///
+/// It is what [`Handling`](crate::delivery::Handling) has by default. To put it there oneself says that this is
+/// meant; otherwise a warning is logged where it matters, when a transport's events or messages in order per key are
+/// handled.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoggedDeadLetters;
 
@@ -28,5 +32,35 @@ impl<T: Send + Sync + 'static> DeadLetters<T> for LoggedDeadLetters {
 
     fn take(&self, _: LetterId) -> BoxFuture<'_, Result<Option<Letter<T>>, Error>> {
         Box::pin(ready(Ok(None)))
+    }
+}
+
+/// What stands in for a choice: [`LoggedDeadLetters`], with a warning where that matters.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::delivery) struct Unchosen;
+
+impl<T: Send + Sync + 'static> DeadLetters<T> for Unchosen {
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    fn is_unchosen(&self) -> bool {
+        true
+    }
+
+    fn put<'a>(&'a self, letter: &'a Letter<T>) -> BoxFuture<'a, Result<LetterId, Error>> {
+        LoggedDeadLetters.put(letter)
+    }
+
+    fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
+        LoggedDeadLetters.list(select)
+    }
+
+    fn amend<'a>(&'a self, id: LetterId, fate: &'a Fate) -> BoxFuture<'a, Result<(), Error>> {
+        <LoggedDeadLetters as DeadLetters<T>>::amend(&LoggedDeadLetters, id, fate)
+    }
+
+    fn take(&self, id: LetterId) -> BoxFuture<'_, Result<Option<Letter<T>>, Error>> {
+        LoggedDeadLetters.take(id)
     }
 }

@@ -19,6 +19,10 @@ impl<T> MemoryDeadLetters<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> DeadLetters<T> for MemoryDeadLetters<T> {
+    fn holds(&self, destination: &str, subscriber: &str, partition_key: &str) -> Option<bool> {
+        Some(self.kept.lock().holds(destination, subscriber, partition_key))
+    }
+
     fn put<'a>(&'a self, letter: &'a Letter<T>) -> BoxFuture<'a, Result<LetterId, Error>> {
         let mut kept = self.kept.lock();
         let put = match kept.find(letter) {

@@ -18,6 +18,7 @@ pub use letter::Letter;
 pub use letter::LetterId;
 pub use letter::Select;
 pub use logged::LoggedDeadLetters;
+pub(super) use logged::Unchosen;
 pub use memory::MemoryDeadLetters;
 pub use stored::StoredDeadLetters;
 
@@ -32,6 +33,22 @@ pub trait DeadLetters<T>: Send + Sync {
     /// could replay it.
     fn keeps(&self) -> bool {
         true
+    }
+
+    /// Says whether it keeps letters of this subscription with `partition_key`, if it can tell at once; none if it
+    /// cannot.
+    ///
+    /// Several dispatchers that share one place, such as the runs of one consumer, know by this of the keys that
+    /// others have parked. It must not block. A place that cannot tell parks a key only where its letter was put.
+    fn holds(&self, destination: &str, subscriber: &str, partition_key: &str) -> Option<bool> {
+        let _ = (destination, subscriber, partition_key);
+        None
+    }
+
+    /// Says that nobody has chosen this place.
+    #[doc(hidden)]
+    fn is_unchosen(&self) -> bool {
+        false
     }
 
     /// Keeps `letter` and returns what it is known by from then on; its own id is not looked at. It returns once

@@ -112,6 +112,10 @@ fn id_at(revision: Revision) -> LetterId {
 }
 
 impl DeadLetters<Event> for StoredDeadLetters {
+    fn holds(&self, destination: &str, subscriber: &str, partition_key: &str) -> Option<bool> {
+        Some(self.kept.lock().holds(destination, subscriber, partition_key))
+    }
+
     fn put<'a>(&'a self, letter: &'a Letter<Event>) -> BoxFuture<'a, Result<LetterId, Error>> {
         Box::pin(self.put(letter))
     }

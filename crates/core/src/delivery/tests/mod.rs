@@ -1,4 +1,5 @@
 mod feed;
+mod message;
 mod parallel;
 mod parking;
 mod pool;

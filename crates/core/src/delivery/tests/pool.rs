@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use steadfast_base::Class;
+use steadfast_base::{Class, Classify};
 use tokio::time::Instant;
 use tower::{Service, service_fn};
 
@@ -221,5 +221,34 @@ async fn a_run_that_is_dropped_leaves_its_work_to_the_others() {
         assert!(hung.is_err());
         assert_eq!(feed.with(Settled::Handled).len(), 40);
         assert!(seen.lock().iter().any(|(_, attempt)| *attempt == 2), "the dropped attempts are counted");
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("not before the end of time")]
+struct NeverAgain;
+
+impl Classify for NeverAgain {
+    fn classify(&self) -> Class {
+        Class::Transient
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        Some(Duration::MAX)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_asks_for_a_wait_beyond_all_time_is_not_repeated_at_once() {
+    for order in [Order::Total, Order::PerKey, Order::None] {
+        let feed = Feed::of(keyed([1]));
+        let dispatcher = Dispatcher::new(Arc::clone(&feed), "numbers", "test", handling(order));
+        let attempts = Mutex::new(0);
+        let run = dispatcher.run_fn(|_| {
+            *attempts.lock() += 1;
+            async { Err(NeverAgain) }
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(86_400), run).await;
+        assert!(ended.is_err() && *attempts.lock() == 1, "{order:?}: {attempts:?}");
     }
 }

@@ -1,6 +1,7 @@
 use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use steadfast_base::{Backoff, Classify, Deadline};
@@ -52,7 +53,12 @@ pub struct Consumer {
     backoff: Backoff,
     /// Of the runs under way.
     runs: Runs,
+    /// It has been said that nobody has chosen where dead letters go.
+    warned: AtomicBool,
 }
+
+const UNCHOSEN: &str = "dead letters are only logged: an event that no attempt can deliver is acknowledged and lost; \
+    set `Handling::dead_letters` (`LoggedDeadLetters` says that this is meant)";
 
 impl Consumer {
     /// Makes a consumer that subscribes as `subscribe` says and handles as `handling` says; nothing is received
@@ -60,7 +66,15 @@ impl Consumer {
     pub fn new(source: Arc<dyn Source>, subscribe: Subscribe, handling: Handling<Event>) -> Self {
         let handling = Handling { system: source.system(), ..handling };
         let (drain_max, backoff) = (Duration::from_secs(10), Backoff::default());
-        Self { source, subscribe, handling, drain_max, backoff, runs: Runs::default() }
+        Self {
+            source,
+            subscribe,
+            handling,
+            drain_max,
+            backoff,
+            runs: Runs::default(),
+            warned: AtomicBool::new(false),
+        }
     }
 
     /// Sets how long handlers may go on after a run is cancelled, with what they have in hand and with telling the
@@ -92,6 +106,10 @@ impl Consumer {
         S: Service<Delivery<Event>>,
         S::Error: Classify + Display,
     {
+        if self.handling.dead_letters.is_unchosen() && !self.warned.swap(true, Ordering::Relaxed) {
+            let (destination, group) = (self.source.destination(), &*self.subscribe.group);
+            tracing::warn!(destination, group, "{UNCHOSEN}");
+        }
         let Some(receiver) = self.open(&cancel).await? else { return Ok(Report::default()) };
         let seed = self.handling.redelivery.seed;
         let inlet = Arc::new(ReceiverInlet::new(receiver, cancel.clone(), self.backoff, seed));
@@ -216,7 +234,7 @@ impl Consumer {
                         () = work => {}
                         () = tell => {}
                         // A little is left for telling the transport.
-                        () = tokio::time::sleep(self.drain_max * 4 / 5) => {}
+                        () = tokio::time::sleep(self.drain_max / 5 * 4) => {}
                     }
                     deadline
                 }

@@ -269,3 +269,77 @@ async fn each_of_several_runs_replays_what_it_has_parked() {
     assert_eq!(first.expect("it ran").handled + second.expect("it ran").handled, 20);
     assert_eq!(handled.load(Ordering::SeqCst), 40);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_one_run_has_parked_is_parked_for_the_others_too() {
+    const COUNT: u32 = 40;
+    let broker = Broker::new(Config::default());
+    let letters = Arc::new(MemoryDeadLetters::new(100));
+    let handling = Handling { order: Order::PerKey, dead_letters: letters, ..Handling::default() };
+    let subscribe = Subscribe { in_flight_max: 1, ..Subscribe::new("group") };
+    let consumer = Consumer::new(broker.source("topic"), subscribe, handling);
+    let (broken, handled) = (std::sync::atomic::AtomicBool::new(true), Mutex::new(Vec::new()));
+    let handler = |delivery: Delivery<Event>| {
+        let (broken, handled) = (broken.load(Ordering::SeqCst), &handled);
+        async move {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            let number = String::from_utf8_lossy(delivery.payload().data()).parse::<u32>().expect("a number");
+            if number == 0 && broken {
+                return Err(Failed(Class::Permanent));
+            }
+            handled.lock().push(number);
+            Ok(())
+        }
+    };
+    let cancel = CancellationToken::new();
+    let work = async {
+        while consumer.metrics().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        let mut numbers = 0..COUNT;
+        for number in numbers.by_ref().take(20) {
+            send(&broker, &[event(0, number)]).await;
+            until_backlog_is(&broker, 0).await;
+        }
+        let parked: Vec<u64> = consumer.metrics().iter().map(|run| run.parked).collect();
+        assert!(parked.iter().filter(|parked| **parked > 0).count() > 1, "several had some: {parked:?}");
+        assert!(handled.lock().is_empty(), "{:?} passed a dead letter", handled.lock());
+        broken.store(false, Ordering::SeqCst);
+        let rest = async {
+            for number in numbers {
+                send(&broker, &[event(0, number)]).await;
+                tokio::time::sleep(Duration::from_millis(4)).await;
+            }
+        };
+        let (replayed, ()) = tokio::join!(consumer.replay(Replay::All), rest);
+        replayed.expect("letters are in memory").expect("three run");
+        consumer.replay(Replay::All).await.expect("letters are in memory");
+        send(&broker, &[event(0, COUNT)]).await;
+        while handled.lock().len() <= COUNT as usize {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(*handled.lock(), (0..=COUNT).collect::<Vec<_>>());
+        cancel.cancel();
+    };
+    let run = || consumer.run_fn(handler, cancel.clone());
+    let both = async { tokio::join!(run(), run(), run(), work) };
+    let (first, ..) = tokio::time::timeout(Duration::from_secs(3_600), both).await.expect("it does not hang");
+    first.expect("it ran");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_may_drain_for_ever() {
+    let broker = Broker::new(Config::default());
+    send(&broker, &[event(0, 0)]).await;
+    let consumer = consumer(&broker, Handling::default()).drain_within(Duration::MAX);
+    let cancel = CancellationToken::new();
+    let handler = |_: Delivery<Event>| {
+        cancel.cancel();
+        async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            Ok::<(), Failed>(())
+        }
+    };
+    let report = consumer.run_fn(handler, cancel.clone()).await.expect("it ran");
+    assert_eq!(report, Report { handled: 1, ..Report::default() });
+}
