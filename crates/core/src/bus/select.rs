@@ -61,7 +61,7 @@ impl<T: Clone + Send + Sync + 'static> Select<T> {
     pub fn subscribe(self) -> Result<Subscription<T>, Error> {
         let Self { subscriber, topics, starve_after } = self;
         let bell = topics.first().map(|(topic, ..)| topic.hub.bell()).ok_or(Error::NoTopic)?;
-        if let Some((other, ..)) = topics.iter().find(|(topic, ..)| !std::ptr::eq(topic.hub.bell(), bell)) {
+        if let Some((other, ..)) = topics.iter().find(|(topic, ..)| !Arc::ptr_eq(topic.hub.bell(), bell)) {
             return Err(Error::OtherBus { topic: Arc::clone(&other.name) });
         }
         let turns = (topics.len() > 1)

@@ -3,6 +3,9 @@ use tracing::Span;
 /// The span of publishing, by OpenTelemetry's conventions for messaging; where nobody records it, it costs one look
 /// at a number.
 pub(super) fn publishing(topic: &str, batch: Option<usize>) -> Span {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return Span::none();
+    }
     let span = tracing::info_span!(
         "publish",
         otel.name = tracing::field::Empty,

@@ -5,12 +5,14 @@
 //! allocated, and the clock is read once for several.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use steadfast_base::Rng;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::caller::{self, Caller};
 use super::cause::Failed;
@@ -99,7 +101,9 @@ where
     C: Caller<T>,
 {
     let timer = pin!(Timer::new());
-    let mut runner = Runner { shared, caller, timer, deliveries: Vec::new(), now: None, untimed: 0 };
+    let slot = pin!(None);
+    let (deliveries, span) = (Vec::new(), Span::none());
+    let mut runner = Runner { shared, caller, timer, slot, span, deliveries, now: None, untimed: 0 };
     loop {
         let mut line = shared.line.lock().await;
         loop {
@@ -124,10 +128,13 @@ where
     }
 }
 
-struct Runner<'a, T, I: Inlet<T>, C> {
+struct Runner<'a, T, I: Inlet<T>, C: Caller<T>> {
     shared: &'a Shared<T, I>,
     caller: &'a mut C,
     timer: Pin<&'a mut Timer>,
+    /// The handler at work.
+    slot: Pin<&'a mut Option<C::Future>>,
+    span: Span,
     deliveries: Vec<Delivery<T>>,
     /// The present time and the deadline of an attempt that begins now, as long as nothing was waited for since the
     /// clock was read.
@@ -142,15 +149,18 @@ where
     I: Inlet<T>,
     C: Caller<T>,
 {
-    /// Reads the clock after handlers have worked.
-    fn clock(&mut self) {
+    /// Reads the clock, after handlers have worked or before; returns the time and the deadline of an attempt that
+    /// begins now.
+    fn clock(&mut self) -> (Instant, Instant) {
         let end = Instant::now();
         if let Some((start, _)) = self.now {
             let worked = end.saturating_duration_since(start);
             self.shared.counters.handler_ns.add(worked.as_nanos() as u64);
         }
-        self.now = Some((end, end + self.shared.attempt_timeout));
+        let now = (end, end + self.shared.attempt_timeout);
+        self.now = Some(now);
         self.untimed = 0;
+        now
     }
 
     /// Notes that nobody is at work, before something is waited for.
@@ -259,61 +269,108 @@ where
         line.settled();
     }
 
+    /// Makes one attempt at the batch.
     async fn attempt(&mut self, line: &mut Line<T, I::Ticket>) -> Result<(), Failed> {
-        let mut waited = false;
-        let ready = poll_fn(|cx| {
-            let ready = caller::poll_ready(self.caller, cx);
-            if ready.is_pending() && !waited {
-                self.pause();
-                waited = true;
-            }
-            ready
-        })
-        .await;
-        if self.now.is_none() {
-            self.clock();
-            self.shared.at_work(self.now.map(|(now, _)| now));
-        }
-        let Self { shared, caller, timer, deliveries, now, .. } = self;
-        let (start, deadline) = now.expect("the clock was read");
-        let first = *line.first_attempted.get_or_insert(start);
-        deliveries.clear();
-        for item in line.batch_mut().iter_mut().rev() {
-            item.attempts += 1;
-            shared.count_attempt(item);
-            deliveries.push(shared.delivery(item, first, deadline));
-        }
-        ready?;
-        let span = shared.span(deliveries);
-        let mut slot = pin!(None);
-        let called = {
-            let _entered = span.enter();
-            caller::call(*caller, deliveries, slot.as_mut())
-        };
-        let mut waited = false;
-        let result = match called {
-            Err(failed) => Err(failed),
-            Ok(()) => {
-                poll_fn(|cx| {
-                    let _entered = span.enter();
-                    let polled = caller::poll::<T, C>(slot.as_mut(), cx);
-                    waited |= polled.is_pending();
-                    if polled.is_pending() && timer.as_mut().poll_until(deadline, cx).is_ready() {
+        let (mut begun, mut waited) = (false, false);
+        let result = poll_fn(|cx| {
+            let polled = if begun {
+                let _entered = (!self.span.is_none()).then(|| self.span.enter());
+                caller::poll::<T, C>(self.slot.as_mut(), cx)
+            } else {
+                let (prepared, polled) = self.begin(line, cx);
+                begun = prepared;
+                polled
+            };
+            match (polled, self.now) {
+                (Poll::Ready(result), _) => return Poll::Ready(result),
+                (Poll::Pending, Some((_, deadline))) if begun => {
+                    waited = true;
+                    if self.timer.as_mut().poll_until(deadline, cx).is_ready() {
                         return Poll::Ready(Err(Failed::transient(Cause::TimedOut)));
                     }
-                    polled
-                })
-                .await
+                }
+                // The handler is not ready: until it is, nobody is at work.
+                (Poll::Pending, _) => self.pause(),
             }
-        };
-        caller::clear(slot);
-        span::end(&span, &result);
+            Poll::Pending
+        })
+        .await;
+        if self.slot.is_some() {
+            caller::clear(self.slot.as_mut());
+        }
+        if !self.span.is_none() {
+            span::end(&self.span, &result);
+            self.span = Span::none();
+        }
         self.untimed += 1;
         if waited || result.is_err() || self.untimed >= UNTIMED_MAX {
             self.clock();
             self.shared.at_work(self.now.map(|(now, _)| now));
         }
         result
+    }
+
+    /// Calls the handler if it is ready, and polls it once; a panic is a failure. Says also whether an attempt has
+    /// begun.
+    ///
+    /// All of it stands behind one guard against panics: most handlers need no more than this.
+    fn begin(
+        &mut self,
+        line: &mut Line<T, I::Ticket>,
+        cx: &mut Context<'_>,
+    ) -> (bool, Poll<Result<(), Failed>>) {
+        let (mut prepared, mut over) = (false, None);
+        let guarded = AssertUnwindSafe(|| {
+            let Poll::Ready(ready) = self.caller.poll_ready(cx) else { return };
+            self.prepare(line);
+            prepared = true;
+            if let Err(failed) = ready {
+                over = Some(Err(failed));
+                return;
+            }
+            let _entered = (!self.span.is_none()).then(|| self.span.enter());
+            let future = self.caller.call(&mut self.deliveries);
+            self.slot.set(Some(future));
+            let future = self.slot.as_mut().as_pin_mut().expect("it was put there");
+            if let Poll::Ready(output) = future.poll(cx) {
+                over = Some(C::outcome(output));
+                self.slot.set(None);
+            }
+        });
+        match (catch_unwind(guarded), over) {
+            (Ok(()), None) => (prepared, Poll::Pending),
+            (Ok(()), Some(result)) => (true, Poll::Ready(result)),
+            (Err(panic), over) => {
+                if !prepared {
+                    self.prepare(line);
+                }
+                self.deliveries.clear();
+                // Its outcome is known if only dropping it has failed.
+                (true, Poll::Ready(over.unwrap_or_else(|| Err(Failed::of_panic(panic)))))
+            }
+        }
+    }
+
+    /// Reads the clock if need be, counts the attempt, and makes the deliveries.
+    fn prepare(&mut self, line: &mut Line<T, I::Ticket>) {
+        let (start, deadline) = match self.now {
+            Some(now) => now,
+            None => {
+                let now = self.clock();
+                self.shared.at_work(Some(now.0));
+                now
+            }
+        };
+        let first = *line.first_attempted.get_or_insert(start);
+        self.deliveries.clear();
+        for item in line.batch_mut().iter_mut().rev() {
+            item.attempts += 1;
+            self.shared.count_attempt(item);
+            self.deliveries.push(self.shared.delivery(item, first, deadline));
+        }
+        if tracing::enabled!(tracing::Level::INFO) {
+            self.span = self.shared.span(&self.deliveries);
+        }
     }
 
     fn failed(&mut self, line: &mut Line<T, I::Ticket>, failed: Failed) {

@@ -9,13 +9,15 @@ use super::lane::Turns;
 use super::queue::Terms;
 use super::state::{After, Hub, State};
 use super::sync::{AtomicU64, Mutex};
-use super::tally::{Tally, get};
+use super::tally::{Bell, Tally, get};
 
 /// The end of a queue that messages are taken from. Dropping it removes the queue.
 pub(in crate::bus) struct Intake<M> {
     hub: Arc<Hub<M>>,
     place: usize,
     pub(in crate::bus) tally: Arc<Tally>,
+    /// The hub's own; kept here too, for the hub's memory is written with each message that is published.
+    bell: Arc<Bell>,
 }
 
 /// Waits for messages of one intake, or of several in turns, and gives up to `max` of them. Dropping it loses none.
@@ -43,12 +45,13 @@ impl<M> Intake<M> {
     pub(in crate::bus) fn attach(hub: Arc<Hub<M>>, terms: Terms<M>) -> Option<Self> {
         let tally = Arc::new(Tally::new());
         let place = hub.attach(terms, Arc::clone(&tally))?;
-        Some(Self { hub, place, tally })
+        let bell = Arc::clone(hub.bell());
+        Some(Self { hub, place, tally, bell })
     }
 
     /// Counts a message that has left the hands of handlers.
     pub(in crate::bus) fn end(&self, which: impl FnOnce(&Tally) -> &AtomicU64) {
-        self.hub.bell().count(which(&self.tally));
+        self.bell.count(which(&self.tally));
     }
 
     /// Takes what is there, or else waits.
@@ -114,7 +117,7 @@ impl<'a, M, F: FnMut(usize, M)> Drawing<'a, M, F> {
         let Some(turns) = self.turns else { return 0 };
         let mut taken = 0;
         while taken < self.max {
-            let next = turns.lock().next(|at| get(&self.intakes[at].tally.queued) > 0);
+            let next = turns.lock().next(|at| get(&self.intakes[at].tally.queued.0) > 0);
             let Some(at) = next else { break };
             // Another consumer may have been faster: then look again.
             taken += self.intakes[at].take(1, |message| (self.give)(at, message));

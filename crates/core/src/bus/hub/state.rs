@@ -73,7 +73,7 @@ impl<M> Hub<M> {
     }
 
     /// What rings when a message ends.
-    pub(in crate::bus) fn bell(&self) -> &Bell {
+    pub(in crate::bus) fn bell(&self) -> &Arc<Bell> {
         &self.bell
     }
 

@@ -11,8 +11,14 @@ pub(in crate::bus) struct Tally {
     pub(in crate::bus) released: AtomicU64,
     pub(in crate::bus) redelivered: AtomicU64,
     /// How many wait in the queue; it is written under the lock and read without it.
-    pub(in crate::bus) queued: AtomicU64,
+    pub(in crate::bus) queued: Apart<AtomicU64>,
 }
+
+/// Something that publishers write, in a cache line of its own: else each write would take from the consumer what it
+/// writes itself.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(in crate::bus) struct Apart<T>(pub(in crate::bus) T);
 
 impl Tally {
     pub(in crate::bus) fn new() -> Self {
@@ -23,13 +29,13 @@ impl Tally {
             parked: zero(),
             released: zero(),
             redelivered: zero(),
-            queued: zero(),
+            queued: Apart(zero()),
         }
     }
 
     #[inline]
     pub(super) fn show_queued(&self, queued: u64) {
-        self.queued.store(queued, Ordering::Relaxed);
+        self.queued.0.store(queued, Ordering::Relaxed);
     }
 
     /// How many messages have left the hands of handlers for good.
