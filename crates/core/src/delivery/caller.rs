@@ -19,8 +19,8 @@ pub(super) trait Caller<T> {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>>;
 
-    /// Calls the handler with `deliveries`, which it empties.
-    fn call(&mut self, deliveries: &mut Vec<Delivery<T>>) -> Self::Future;
+    /// Calls the handler with `deliveries`, of which there is one at least.
+    fn call(&mut self, deliveries: impl Iterator<Item = Delivery<T>>) -> Self::Future;
 
     fn outcome(output: <Self::Future as Future>::Output) -> Result<(), Failed>;
 }
@@ -50,8 +50,8 @@ where
         self.0.poll_ready(cx).map_err(|error| Failed::of_error(&error))
     }
 
-    fn call(&mut self, deliveries: &mut Vec<Delivery<T>>) -> Self::Future {
-        self.0.call(deliveries.pop().expect("a call is made for one delivery"))
+    fn call(&mut self, mut deliveries: impl Iterator<Item = Delivery<T>>) -> Self::Future {
+        self.0.call(deliveries.next().expect("a call is made for one delivery"))
     }
 
     fn outcome(output: Result<S::Response, S::Error>) -> Result<(), Failed> {
@@ -74,8 +74,8 @@ where
         self.service.poll_ready(cx).map_err(|error| Failed::of_error(&error))
     }
 
-    fn call(&mut self, deliveries: &mut Vec<Delivery<T>>) -> Self::Future {
-        self.service.call(std::mem::take(deliveries))
+    fn call(&mut self, deliveries: impl Iterator<Item = Delivery<T>>) -> Self::Future {
+        self.service.call(deliveries.collect())
     }
 
     fn outcome(output: Result<S::Response, S::Error>) -> Result<(), Failed> {
@@ -89,21 +89,18 @@ pub(super) fn poll_ready<T, C: Caller<T>>(caller: &mut C, cx: &mut Context<'_>) 
         .unwrap_or_else(|panic| Poll::Ready(Err(Failed::of_panic(panic))))
 }
 
-/// Calls the handler and keeps its future in `slot`; a panic is a failure.
+/// Calls the handler with `deliveries`, which it empties, and keeps its future in `slot`; a panic is a failure.
 pub(super) fn call<T, C: Caller<T>>(
     caller: &mut C,
     deliveries: &mut Vec<Delivery<T>>,
     mut slot: Pin<&mut Option<C::Future>>,
 ) -> Result<(), Failed> {
-    match catch_unwind(AssertUnwindSafe(|| caller.call(deliveries))) {
+    match catch_unwind(AssertUnwindSafe(|| caller.call(deliveries.drain(..)))) {
         Ok(future) => {
             slot.set(Some(future));
             Ok(())
         }
-        Err(panic) => {
-            deliveries.clear();
-            Err(Failed::of_panic(panic))
-        }
+        Err(panic) => Err(Failed::of_panic(panic)),
     }
 }
 

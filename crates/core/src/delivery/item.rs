@@ -17,8 +17,8 @@ pub(super) struct Item<T, K> {
 pub(super) enum Origin<K> {
     /// The inlet, which knows it by this ticket.
     Inlet(K),
-    /// The place that keeps dead letters.
-    Letter(Replayed),
+    /// The place that keeps dead letters. It is boxed, for letters are few and messages are moved often.
+    Letter(Box<Replayed>),
 }
 
 /// A letter that is being replayed.

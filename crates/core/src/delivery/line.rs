@@ -19,7 +19,7 @@ use super::cause::Failed;
 use super::item::{Item, Origin};
 use super::shared::{FAR, Shared};
 use super::timer::Timer;
-use super::{Cause, Delivery, Envelope, Inlet, Settled, span};
+use super::{Cause, Envelope, Inlet, Settled, span};
 
 /// How many messages are drawn at once; whoever waits for the turn gets it after them.
 const DRAW_MAX: usize = 64;
@@ -102,8 +102,7 @@ where
 {
     let timer = pin!(Timer::new());
     let slot = pin!(None);
-    let (deliveries, span) = (Vec::new(), Span::none());
-    let mut runner = Runner { shared, caller, timer, slot, span, deliveries, now: None, untimed: 0 };
+    let mut runner = Runner { shared, caller, timer, slot, span: Span::none(), now: None, untimed: 0 };
     loop {
         let mut line = shared.line.lock().await;
         loop {
@@ -135,7 +134,6 @@ struct Runner<'a, T, I: Inlet<T>, C: Caller<T>> {
     /// The handler at work.
     slot: Pin<&'a mut Option<C::Future>>,
     span: Span,
-    deliveries: Vec<Delivery<T>>,
     /// The present time and the deadline of an attempt that begins now, as long as nothing was waited for since the
     /// clock was read.
     now: Option<(Instant, Instant)>,
@@ -277,8 +275,8 @@ where
                 let _entered = (!self.span.is_none()).then(|| self.span.enter());
                 caller::poll::<T, C>(self.slot.as_mut(), cx)
             } else {
-                let (prepared, polled) = self.begin(line, cx);
-                begun = prepared;
+                let (counted, polled) = self.begin(line, cx);
+                begun = counted;
                 polled
             };
             match (polled, self.now) {
@@ -319,57 +317,64 @@ where
         line: &mut Line<T, I::Ticket>,
         cx: &mut Context<'_>,
     ) -> (bool, Poll<Result<(), Failed>>) {
-        let (mut prepared, mut over) = (false, None);
+        let (mut counted, mut over) = (false, None);
         let guarded = AssertUnwindSafe(|| {
             let Poll::Ready(ready) = self.caller.poll_ready(cx) else { return };
-            self.prepare(line);
-            prepared = true;
+            let (start, deadline) = self.present();
+            self.count(line);
+            counted = true;
             if let Err(failed) = ready {
                 over = Some(Err(failed));
                 return;
             }
-            let _entered = (!self.span.is_none()).then(|| self.span.enter());
-            let future = self.caller.call(&mut self.deliveries);
-            self.slot.set(Some(future));
-            let future = self.slot.as_mut().as_pin_mut().expect("it was put there");
+            let Self { shared, caller, slot, span, .. } = self;
+            let first = *line.first_attempted.get_or_insert(start);
+            let deliveries = line.batch_mut().iter().rev().map(|item| shared.delivery(item, first, deadline));
+            let _entered;
+            let future = if tracing::enabled!(tracing::Level::INFO) {
+                let mut deliveries: Vec<_> = deliveries.collect();
+                *span = shared.span(&deliveries);
+                _entered = span.enter();
+                caller.call(deliveries.drain(..))
+            } else {
+                caller.call(deliveries)
+            };
+            slot.set(Some(future));
+            let future = slot.as_mut().as_pin_mut().expect("it was put there");
             if let Poll::Ready(output) = future.poll(cx) {
                 over = Some(C::outcome(output));
-                self.slot.set(None);
+                slot.set(None);
             }
         });
         match (catch_unwind(guarded), over) {
-            (Ok(()), None) => (prepared, Poll::Pending),
+            (Ok(()), None) => (counted, Poll::Pending),
             (Ok(()), Some(result)) => (true, Poll::Ready(result)),
             (Err(panic), over) => {
-                if !prepared {
-                    self.prepare(line);
+                if !counted {
+                    self.present();
+                    self.count(line);
                 }
-                self.deliveries.clear();
                 // Its outcome is known if only dropping it has failed.
                 (true, Poll::Ready(over.unwrap_or_else(|| Err(Failed::of_panic(panic)))))
             }
         }
     }
 
-    /// Reads the clock if need be, counts the attempt, and makes the deliveries.
-    fn prepare(&mut self, line: &mut Line<T, I::Ticket>) {
-        let (start, deadline) = match self.now {
-            Some(now) => now,
-            None => {
-                let now = self.clock();
-                self.shared.at_work(Some(now.0));
-                now
-            }
-        };
-        let first = *line.first_attempted.get_or_insert(start);
-        self.deliveries.clear();
-        for item in line.batch_mut().iter_mut().rev() {
+    /// Returns the time, and the deadline of an attempt that begins now.
+    fn present(&mut self) -> (Instant, Instant) {
+        if let Some(now) = self.now {
+            return now;
+        }
+        let now = self.clock();
+        self.shared.at_work(Some(now.0));
+        now
+    }
+
+    /// Counts an attempt at the batch.
+    fn count(&self, line: &mut Line<T, I::Ticket>) {
+        for item in line.batch_mut() {
             item.attempts += 1;
             self.shared.count_attempt(item);
-            self.deliveries.push(self.shared.delivery(item, first, deadline));
-        }
-        if tracing::enabled!(tracing::Level::INFO) {
-            self.span = self.shared.span(&self.deliveries);
         }
     }
 

@@ -148,7 +148,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         }
         let (reply, answer) = oneshot::channel();
         let replayed = item::Replayed { id, before, reply, _permit: permit };
-        let item = Item { message, attempts: 0, origin: Origin::Letter(replayed) };
+        let item = Item { message, attempts: 0, origin: Origin::Letter(Box::new(replayed)) };
         if self.handling.order == Order::Total {
             self.offers.lock().push_back(item);
             self.offered.notify_one();
