@@ -1,5 +1,6 @@
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use steadfast_core::transport::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -11,6 +12,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Config;
 use super::error::{SYSTEM, of, unavailable};
 use crate::tls;
+
+/// After how long without any sign of its machine a server counts as gone.
+const VANISHED_AFTER: Duration = Duration::from_secs(20);
 
 /// A session, with the task that moves its bytes; dropping it disconnects.
 pub(super) struct Session {
@@ -39,6 +43,9 @@ pub(super) async fn connect(config: &Config) -> Result<Session, Error> {
     let mut settings = tokio_postgres::Config::new();
     settings.host(&config.host).port(config.port).user(&config.user).dbname(&config.database);
     settings.password(config.password()).application_name(&config.application_name);
+    // A server that has vanished is noticed, also while nothing is sent.
+    settings.tcp_user_timeout(VANISHED_AFTER).keepalives_idle(VANISHED_AFTER / 2);
+    settings.keepalives_interval(VANISHED_AFTER / 6).keepalives_retries(3);
     let connecting = async {
         match &config.tls {
             None => {

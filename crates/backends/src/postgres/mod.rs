@@ -11,3 +11,5 @@ pub mod outbox;
 mod replication;
 
 pub use config::Config;
+/// The driver whose transactions [`Outbox::append`](outbox::Outbox::append) takes.
+pub use tokio_postgres;

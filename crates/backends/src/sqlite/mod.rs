@@ -3,3 +3,6 @@
 //! - [`changes`]: changes of its tables as events.
 
 pub mod changes;
+
+/// The driver whose connections [`Changes::wake_on`](changes::Changes::wake_on) takes.
+pub use rusqlite;

@@ -21,7 +21,7 @@ pub(super) struct Found {
 }
 
 /// Reads up to `max` rows that are not in `known`, up to the first whose transaction is not older than all that are
-/// open.
+/// open. One that is newer than this server knows was made on another one, whose rows were copied.
 pub(super) async fn read(
     client: &Client,
     settings: &Settings,
@@ -29,7 +29,8 @@ pub(super) async fn read(
     max: usize,
 ) -> Result<Found, Error> {
     let sql = format!(
-        "SELECT id, xid < pg_snapshot_xmin(pg_current_snapshot()), event::text FROM {} \
+        "SELECT id, xid < pg_snapshot_xmin(pg_current_snapshot()) OR xid >= pg_snapshot_xmax(pg_current_snapshot()), \
+         event::text FROM {} \
          WHERE handled_at IS NULL AND problem IS NULL AND id <> ALL($1) ORDER BY id LIMIT $2",
         settings.table
     );

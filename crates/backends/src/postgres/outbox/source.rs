@@ -30,6 +30,7 @@ const SETTLEMENTS_MAX: usize = 64;
 /// use steadfast_backends::postgres::outbox::{Outbox, Settings};
 /// use steadfast_core::Event;
 ///
+/// # use steadfast_backends::postgres::tokio_postgres;
 /// # async fn example(mut client: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// let outbox = Outbox::new(Config::default(), Settings::default())?;
 /// outbox.install().await?;
@@ -70,6 +71,7 @@ impl Outbox {
     }
 
     /// Appends events, in order, within a transaction of the application: they are there exactly if it is committed.
+    /// The driver's types are those of [`postgres::tokio_postgres`](crate::postgres::tokio_postgres).
     ///
     /// # Errors
     /// What the database said; the transaction is then to be rolled back.

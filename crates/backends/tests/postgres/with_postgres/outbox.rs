@@ -63,6 +63,21 @@ async fn a_transaction_held_open_is_waited_for_and_not_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_were_copied_from_another_server_are_drained() {
+    let database = Database::new("").await;
+    let outbox = outbox(&database);
+    outbox.install().await.expect("it is installed");
+    // Their transactions are numbered as there, far beyond the numbers of this server.
+    let sql = "INSERT INTO steadfast_outbox (xid, event) SELECT '99999999999', json_build_object('specversion', '1.0', \
+               'id', gen_random_uuid(), 'source', '/shop', 'type', 'order.paid', 'subject', 'copied')";
+    database.run(sql).await;
+    let receiver = open(&outbox, "a").await;
+    outbox.append(&database.client, &[event("own")]).await.expect("it is appended");
+    assert_eq!(subjects(&*receiver, 2).await, ["copied", "own"]);
+    close(&*receiver).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_number_below_those_handled_is_not_skipped_either() {
     let mut database = Database::new("").await;
     let outbox = outbox(&database);
