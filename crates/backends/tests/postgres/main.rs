@@ -8,7 +8,9 @@ mod with_postgres {
     mod outbox_conformance;
     mod proxy;
     mod refusals;
+    mod silence;
     mod support;
+    mod tables;
     mod tls;
 
     #[test]
@@ -19,3 +21,6 @@ mod with_postgres {
 
 #[path = "../../examples/postgres.rs"]
 mod example;
+
+#[path = "../stand_by/mod.rs"]
+mod stand_by;

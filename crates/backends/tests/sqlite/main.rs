@@ -14,3 +14,6 @@ mod example;
 fn the_example_runs_to_its_end() {
     example::main().expect("it succeeds");
 }
+
+#[path = "../stand_by/mod.rs"]
+mod stand_by;

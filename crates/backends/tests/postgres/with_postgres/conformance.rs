@@ -74,3 +74,8 @@ impl Feed for Rows {
 }
 
 steadfast_core::transport_conformance!(Slot(None));
+
+#[test]
+fn receivers_that_stand_by_come_and_go_and_nothing_is_lost() {
+    crate::stand_by::receivers_that_come_and_go_lose_nothing(Slot(None));
+}

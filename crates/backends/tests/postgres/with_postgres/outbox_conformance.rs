@@ -71,3 +71,8 @@ impl steadfast_core::transport::Source for Kept {
 }
 
 steadfast_core::transport_conformance!(Table(None));
+
+#[test]
+fn receivers_that_stand_by_come_and_go_and_nothing_is_lost() {
+    crate::stand_by::receivers_that_come_and_go_lose_nothing(Table(None));
+}

@@ -61,7 +61,7 @@ async fn what_is_missing_is_named() {
     let settings = Settings { create: false, ..database.settings(&["t"]) };
     let publication = refusal(&database.config, settings.clone()).await.to_string();
     assert!(
-        publication.contains("run `CREATE PUBLICATION \"steadfast\" FOR TABLE public.t`"),
+        publication.contains("run `CREATE PUBLICATION \"steadfast\" FOR TABLE public.t "),
         "{publication}"
     );
     database.run("CREATE PUBLICATION steadfast FOR TABLE t").await;
