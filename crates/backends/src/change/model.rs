@@ -59,7 +59,8 @@ pub struct Change {
     pub table: String,
     /// What happened.
     pub operation: Operation,
-    /// The key's columns: the primary key, else what identifies the row. Empty where nothing does.
+    /// The key's columns: the primary key, else what identifies the row; an index that was made PostgreSQL's replica
+    /// identity comes before the primary key. Empty where nothing does.
     pub key: Row,
     /// The row as it was, as far as the database tells: PostgreSQL tells all of it only under `REPLICA IDENTITY FULL`,
     /// else the key of what was deleted, and nothing of an update.

@@ -2,12 +2,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
 use steadfast_core::Event;
 use steadfast_core::transport::Error;
 
 use super::pgoutput::{Cell, Message, Old, Relation, Tuple};
 use super::position::LogPosition;
+use super::prepare::Tables;
 use super::value::json_of;
 use crate::change::{Change, Operation, Row, identity, subject};
 use crate::postgres::error::rejected;
@@ -29,8 +29,10 @@ pub(super) enum Step {
 pub(super) struct Assembler {
     source: Arc<str>,
     origin: String,
-    /// The primary key's columns by table: under `REPLICA IDENTITY FULL` the messages do not tell them.
-    keys: HashMap<String, Vec<String>>,
+    epoch: u32,
+    /// The watched tables; others of the publication are passed over. Under `REPLICA IDENTITY FULL` the messages do not
+    /// tell the primary key.
+    tables: Tables,
     relations: HashMap<u32, Relation>,
     transaction: Option<Transaction>,
 }
@@ -39,12 +41,14 @@ pub(super) struct Assembler {
 struct Transaction {
     commit: u64,
     time: SystemTime,
+    micros: i64,
     next: u32,
 }
 
 impl Assembler {
-    pub(super) fn new(source: Arc<str>, origin: String, keys: HashMap<String, Vec<String>>) -> Self {
-        Self { source, origin, keys, relations: HashMap::new(), transaction: None }
+    /// Makes one for the log of the server that `epoch` counts, by which places sort; `origin` names its database.
+    pub(super) fn new(source: Arc<str>, origin: String, epoch: u32, tables: Tables) -> Self {
+        Self { source, origin, epoch, tables, relations: HashMap::new(), transaction: None }
     }
 
     /// Says whether a transaction has begun and not ended.
@@ -58,12 +62,12 @@ impl Assembler {
             Message::Begin { lsn, micros, xid: _ } => {
                 let since = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
                 let time = UNIX_EPOCH + EPOCH + since;
-                self.transaction = Some(Transaction { commit: lsn, time, next: 0 });
+                self.transaction = Some(Transaction { commit: lsn, time, micros, next: 0 });
                 Vec::new()
             }
             Message::Commit { lsn, end_lsn, micros: _ } => {
                 self.transaction = None;
-                return Ok(Step::Committed(LogPosition::committed(lsn, end_lsn)));
+                return Ok(Step::Committed(LogPosition::committed(self.epoch, lsn, end_lsn)));
             }
             Message::Relation(relation) => {
                 self.relations.insert(relation.id, relation);
@@ -73,27 +77,28 @@ impl Assembler {
             Message::Update { relation, old, new } => self.updated(relation, old.as_ref(), &new)?,
             Message::Delete { relation, old } => self.deleted(relation, &old)?,
             Message::Truncate { relations } => {
-                let truncated = |id| Ok(Change::new(name(self.relation(id)?), Operation::Truncate));
+                let truncated = |id| Ok((id, Change::new(name(self.relation(id)?), Operation::Truncate)));
                 relations.into_iter().map(truncated).collect::<Result<_, Error>>()?
             }
             Message::Origin { .. } | Message::Type { .. } | Message::Emitted { .. } => Vec::new(),
         };
-        changes.into_iter().map(|change| self.event(&change)).collect::<Result<_, _>>().map(Step::Events)
+        let events = changes.into_iter().map(|(relation, change)| self.event(relation, &change));
+        events.filter_map(Result::transpose).collect::<Result<_, _>>().map(Step::Events)
     }
 
     fn relation(&self, id: u32) -> Result<&Relation, Error> {
         self.relations.get(&id).ok_or_else(|| rejected("a change came of a table that was not described"))
     }
 
-    fn inserted(&self, relation: u32, new: &Tuple) -> Result<Vec<Change>, Error> {
+    fn inserted(&self, relation: u32, new: &Tuple) -> Result<Vec<(u32, Change)>, Error> {
         let relation = self.relation(relation)?;
         let mut change = Change::new(name(relation), Operation::Insert);
         change.key = self.key_of(relation, &row(relation, new));
         change.after = Some(row(relation, new));
-        Ok(vec![change])
+        Ok(vec![(relation.id, change)])
     }
 
-    fn updated(&self, relation: u32, old: Option<&Old>, new: &Tuple) -> Result<Vec<Change>, Error> {
+    fn updated(&self, relation: u32, old: Option<&Old>, new: &Tuple) -> Result<Vec<(u32, Change)>, Error> {
         let relation = self.relation(relation)?;
         let before = old.map(|old| old_row(relation, old));
         let (mut after, mut unchanged) = (Row::new(), Vec::new());
@@ -124,46 +129,59 @@ impl Assembler {
         if let Some(last) = changes.last_mut() {
             last.unchanged = unchanged;
         }
-        Ok(changes)
+        Ok(changes.into_iter().map(|change| (relation.id, change)).collect())
     }
 
-    fn deleted(&self, relation: u32, old: &Old) -> Result<Vec<Change>, Error> {
+    fn deleted(&self, relation: u32, old: &Old) -> Result<Vec<(u32, Change)>, Error> {
         let relation = self.relation(relation)?;
         let mut change = Change::new(name(relation), Operation::Delete);
         let before = old_row(relation, old);
         change.key = self.key_of(relation, &before);
         change.before = Some(before);
-        Ok(vec![change])
+        Ok(vec![(relation.id, change)])
+    }
+
+    /// Returns the columns that a row is known by, as long as the table has them.
+    fn key_columns<'a>(&'a self, relation: &'a Relation) -> Vec<&'a str> {
+        let has = |name: &String| relation.columns.iter().any(|column| column.name == *name);
+        let primary = self.tables.get(&relation.id).filter(|key| !key.is_empty() && key.iter().all(has));
+        match (relation.replica_identity, primary) {
+            (b'd' | b'f', Some(key)) => key.iter().map(String::as_str).collect(),
+            // All columns are marked as the key where the whole row identifies itself: then none is.
+            (b'f', None) => Vec::new(),
+            // Of an index, deletions tell no other columns than its own.
+            _ => relation.columns.iter().filter(|c| c.is_key).map(|c| c.name.as_str()).collect(),
+        }
     }
 
     /// Picks the key's columns from a row.
     fn key_of(&self, relation: &Relation, row: &Row) -> Row {
-        let pick = |name: &String| row.get(name).map(|value| (name.clone(), value.clone()));
-        match self.keys.get(&name(relation)) {
-            Some(key) => key.iter().filter_map(pick).collect(),
-            // All columns are marked as the key where the whole row identifies itself: then none is.
-            None if relation.replica_identity == b'f' => Row::new(),
-            None => relation.columns.iter().filter(|c| c.is_key).filter_map(|c| pick(&c.name)).collect(),
-        }
+        let pick = |name: &str| row.get(name).map(|value| (name.to_owned(), value.clone()));
+        self.key_columns(relation).into_iter().filter_map(pick).collect()
     }
 
-    fn event(&mut self, change: &Change) -> Result<(LogPosition, Event), Error> {
+    /// Makes the event of a change, if its table is watched.
+    fn event(&mut self, relation: u32, change: &Change) -> Result<Option<(LogPosition, Event)>, Error> {
         let transaction =
             self.transaction.as_mut().ok_or_else(|| rejected("a change came outside a transaction"))?;
-        let position = LogPosition::event(transaction.commit, transaction.next);
+        let position = LogPosition::event(self.epoch, transaction.commit, transaction.next);
+        // Counted whether it is watched or not: the number must not depend on what this source watches.
         transaction.next += 1;
+        let (time, micros) = (transaction.time, transaction.micros);
+        if !self.tables.contains_key(&relation) {
+            return Ok(None);
+        }
         let (sequence, kind) = (position.to_string(), format!("postgresql.{}", change.operation.kind()));
-        let id = identity(&self.origin, &sequence);
-        let names: Vec<&Value> = match self.keys.get(&change.table) {
-            Some(key) => key.iter().filter_map(|name| change.key.get(name)).collect(),
-            None => change.key.values().collect(),
-        };
-        let event = Event::restore(id, Arc::clone(&self.source), kind, transaction.time)
+        // Another server's log can have another transaction at this place: its time tells them apart.
+        let id = identity(&self.origin, &format!("{sequence}-{micros:X}"));
+        let columns = self.key_columns(self.relation(relation)?);
+        let names = columns.into_iter().filter_map(|name| change.key.get(name));
+        let event = Event::restore(id, Arc::clone(&self.source), kind, time)
             .subject(subject(&change.table, names))
             .extension("sequence", sequence)
             .json(change)
             .map_err(|error| rejected(format!("a change cannot be written as JSON: {error}")))?;
-        Ok((position, event))
+        Ok(Some((position, event)))
     }
 }
 
@@ -203,7 +221,8 @@ mod tests {
         let columns = vec![column("id", 23, true), column("body", 25, false), column("n", 23, false)];
         let relation =
             Relation { id: 1, namespace: "public".into(), name: "t".into(), replica_identity, columns };
-        let mut assembler = Assembler::new("/postgresql/shop".into(), "origin".into(), HashMap::new());
+        let tables = Tables::from([(1, vec!["id".into()])]);
+        let mut assembler = Assembler::new("/postgresql/shop".into(), "origin".into(), 0, tables);
         assembler.take(Message::Relation(relation)).expect("it is taken");
         assembler.take(Message::Begin { lsn: 16, micros: 0, xid: 1 }).expect("it is taken");
         assembler
@@ -229,7 +248,6 @@ mod tests {
 
         let old = Some(Old::Full(vec![text("7"), text("long"), text("1")]));
         let mut full = assembler(b'f');
-        full.keys.insert("public.t".into(), vec!["id".into()]);
         let (_, change) =
             changes(full.take(Message::Update { relation: 1, old, new }).expect("taken")).remove(0);
         assert_eq!(json!(change.after), json!({"id": 7, "body": "long", "n": 2}));
@@ -264,7 +282,50 @@ mod tests {
         assert!(first.extensions()["sequence"] < second.extensions()["sequence"]);
         assert_eq!(first.time(), UNIX_EPOCH + EPOCH);
         let commit = assembler(b'd').take(Message::Commit { lsn: 16, end_lsn: 32, micros: 0 });
-        assert!(matches!(commit, Ok(Step::Committed(position)) if position.end() == 32));
+        assert!(matches!(commit, Ok(Step::Committed(position)) if position.end().lsn == 32));
+    }
+
+    #[test]
+    fn another_server_s_log_is_another_one_also_where_it_has_the_same_places() {
+        let insert = |assembler: &mut Assembler| {
+            let insert = Message::Insert { relation: 1, new: vec![text("7"), Cell::Null, Cell::Null] };
+            let Ok(Step::Events(mut events)) = assembler.take(insert) else { panic!("no events") };
+            events.remove(0)
+        };
+        let (mut one, mut promoted) = (assembler(b'd'), assembler(b'd'));
+        promoted.epoch = 1;
+        let ((before, first), (after, again)) = (insert(&mut one), insert(&mut promoted));
+        assert_eq!(first, again, "the same transaction is the same event, which an inbox recognises");
+        assert!(
+            before < LogPosition::committed(0, u64::MAX, 0) && LogPosition::committed(0, u64::MAX, 0) < after
+        );
+        promoted.take(Message::Begin { lsn: 16, micros: 5, xid: 1 }).expect("it is taken");
+        assert_ne!(
+            insert(&mut promoted).1.id(),
+            first.id(),
+            "another transaction at its place is another event"
+        );
+        let handled = LogPosition::committed(0, 16, 99).end();
+        assert_eq!(
+            (handled.of(0).lsn, handled.of(1).lsn),
+            (99, 0),
+            "and is confirmed to its own server only"
+        );
+    }
+
+    #[test]
+    fn a_table_that_is_not_watched_is_passed_over_and_counted() {
+        let insert = || Message::Insert { relation: 1, new: vec![text("7"), Cell::Null, Cell::Null] };
+        let mut other = assembler(b'd');
+        let watched = std::mem::take(&mut other.tables);
+        assert!(changes(other.take(insert()).expect("taken")).is_empty());
+        other.tables = watched;
+        let sequence = |assembler: &mut Assembler| {
+            changes(assembler.take(insert()).expect("taken")).remove(0).0.extensions()["sequence"].clone()
+        };
+        let second = sequence(&mut other);
+        let mut all = assembler(b'd');
+        assert_eq!((sequence(&mut all) < second, sequence(&mut all)), (true, second));
     }
 
     #[test]

@@ -24,6 +24,18 @@
 //! What the server keeps on its disk for a slot is told by [`Changes::status`]; a slot that nobody reads fills that disk
 //! unless `max_slot_wal_keep_size` is set: drop it by [`Changes::drop_group`].
 //!
+//! Where `max_slot_wal_keep_size` made the server remove what was not handled, receiving fails for good and says so.
+//!
+//! **Tables**: a source tells of its own tables, also where others share its publication. All sources of a group should
+//! name the same ones: what one of them passes over is handled for the group. A partitioned table is one table. A table
+//! that is renamed stays the same one; one that is dropped and made anew is told of after the next
+//! [`open`](steadfast_core::transport::Source::open). `TRUNCATE` is an event of the table and not of its rows: only
+//! [`Order::Total`](steadfast_core::delivery::Order) keeps its place among theirs.
+//!
+//! **Another server** that takes the place of the one before, such as a standby that was promoted with its slots, is
+//! read from where its slot stands; what the receiver had of the other one's log is not mistaken for its own. What comes
+//! twice by that an inbox recognises.
+//!
 //! **The row as it was** is told fully under `REPLICA IDENTITY FULL` ([`Settings::full_before`]), which makes the log
 //! larger.
 

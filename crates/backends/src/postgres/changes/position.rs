@@ -4,8 +4,13 @@ use crate::change::feed::Position;
 
 /// Where an event stands: by its transaction's commit, and by its number within it. The commit itself comes last, and
 /// is all that can be confirmed.
+///
+/// A server that takes another's place, such as a standby that was promoted, counts on from where it was: its log can
+/// come to places where the other one had been. What was read there says nothing of it, so all of its places come
+/// after all of the other's: the reader counts servers in `epoch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LogPosition {
+    epoch: u32,
     commit: u64,
     index: u32,
     /// Where the log goes on after the transaction; 0 for an event.
@@ -13,17 +18,31 @@ pub(super) struct LogPosition {
 }
 
 impl LogPosition {
-    pub(super) fn event(commit: u64, index: u32) -> Self {
-        Self { commit, index, end: 0 }
+    pub(super) fn event(epoch: u32, commit: u64, index: u32) -> Self {
+        Self { epoch, commit, index, end: 0 }
     }
 
-    pub(super) fn committed(commit: u64, end: u64) -> Self {
-        Self { commit, index: u32::MAX, end }
+    pub(super) fn committed(epoch: u32, commit: u64, end: u64) -> Self {
+        Self { epoch, commit, index: u32::MAX, end }
     }
 
-    /// Returns what to confirm to the server.
-    pub(super) fn end(self) -> u64 {
-        self.end
+    /// Returns what to confirm, and to which server.
+    pub(super) fn end(self) -> Reached {
+        Reached { epoch: self.epoch, lsn: self.end }
+    }
+}
+
+/// Up to where the log of a server is handled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reached {
+    pub(super) epoch: u32,
+    pub(super) lsn: u64,
+}
+
+impl Reached {
+    /// Returns what to tell the server of `epoch`: of another one's log nothing.
+    pub(super) fn of(self, epoch: u32) -> Self {
+        if self.epoch == epoch { self } else { Self { epoch, lsn: 0 } }
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Settings {
     /// must be there.
     pub create: bool,
     /// Has the server log the whole row as it was (`REPLICA IDENTITY FULL`), for which the role must own the tables.
+    /// Setting it waits for whoever uses the table, at most 5 s. Partitions that are made later have to be set by hand.
     pub full_before: bool,
     /// The events' `source`; where it is empty, `/postgresql/` and the database's name.
     pub source: String,
@@ -39,8 +40,8 @@ pub struct Settings {
     pub row_size_max: Size,
     /// How long making a slot may wait for transactions that are open.
     pub create_timeout: HumanDuration,
-    /// After how long without a word from the server the connection counts as lost; more than half its
-    /// `wal_sender_timeout`.
+    /// After how long without a word from the server the connection counts as lost, at least 100 ms; it is asked for one
+    /// each third of that, at least each 5 s.
     pub silence_max: HumanDuration,
 }
 
@@ -68,6 +69,9 @@ impl Settings {
         if self.slot.is_empty() || self.slot.len() > NAME_MAX - 20 || !self.slot.bytes().all(is_slot_byte) {
             let problem = "takes up to 43 lower-case letters, digits and underscores";
             return Err(configuration("slot", problem));
+        }
+        if self.silence_max.0 < Duration::from_millis(100) {
+            return Err(configuration("silenceMax", "takes at least 100ms"));
         }
         if self.publication.is_empty() || self.publication.len() > NAME_MAX {
             return Err(configuration("publication", "takes a name of 1 to 63 bytes"));

@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 
 use super::Settings;
 use super::position::LogPosition;
-use super::prepare::prepare;
+use super::prepare::{Tables, prepare};
 use super::status::{self, SlotStatus};
-use super::worker::{Progress, Worker};
+use super::worker::{Progress, Server, Worker};
 use crate::change::feed::{Driver, Feed, FeedReceiver, Handled};
 use crate::postgres::Config;
 use crate::postgres::connect::connect;
@@ -23,6 +23,8 @@ use crate::postgres::error::{SYSTEM, of, unavailable};
 
 /// How long telling the server may take.
 const TELL_WITHIN: Duration = Duration::from_secs(10);
+/// How long preparing may take beside the making of a slot.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// The changes of some tables of a database, by logical replication; see the [module](crate::postgres::changes).
 ///
@@ -67,8 +69,14 @@ impl Changes {
     /// # Cancel safety
     /// Some of it may be done; doing it again is harmless.
     pub async fn install(&self, group: &str) -> Result<(), Error> {
+        self.prepare(&self.settings.slot_of(group)).await.map(drop)
+    }
+
+    async fn prepare(&self, slot: &str) -> Result<Tables, Error> {
         let session = connect(&self.config).await?;
-        prepare(&session, &self.settings, &self.settings.slot_of(group)).await.map(drop)
+        let within = self.settings.create_timeout.0.saturating_add(ANSWER_WITHIN);
+        let prepared = tokio::time::timeout(within, prepare(&session, &self.settings, slot)).await;
+        prepared.unwrap_or_else(|_| Err(unavailable("the server does not answer")))
     }
 
     /// Returns how the group's slot stands; `None` if it has none.
@@ -113,16 +121,17 @@ impl Source for Changes {
     fn open<'a>(&'a self, subscribe: &'a Subscribe) -> BoxFuture<'a, Result<Box<dyn Receiver>, Error>> {
         async move {
             let slot = self.settings.slot_of(&subscribe.group);
-            let keys = prepare(&*connect(&self.config).await?, &self.settings, &slot).await?;
+            let tables = self.prepare(&slot).await?;
             let (feed, progress) = (Feed::new(subscribe.in_flight_max), Progress::new());
             let worker = Worker {
                 config: self.config.clone(),
                 settings: self.settings.clone(),
                 source: Arc::clone(&self.source),
                 slot,
-                keys,
+                tables,
                 feed: Arc::clone(&feed),
                 progress: Arc::clone(&progress),
+                server: Server::default(),
             };
             let task = tokio::spawn(worker.run());
             let driver = Slot { link: feed.link(), progress, task: Mutex::new(Some(task)) };

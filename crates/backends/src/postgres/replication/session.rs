@@ -56,14 +56,14 @@ impl Replication {
         Ok(Self { wire })
     }
 
-    /// Asks which cluster this is.
-    pub(in crate::postgres) async fn system_id(&mut self) -> Result<String, Failure> {
+    /// Asks which cluster this is, and which of its histories: a standby that is promoted begins another one.
+    pub(in crate::postgres) async fn identify(&mut self) -> Result<(String, String), Failure> {
         self.ask("IDENTIFY_SYSTEM").await?;
         let mut id = None;
         loop {
             let Frame { tag, body } = self.wire.next().await?;
             match tag {
-                b'D' => id = first_column(body),
+                b'D' => id = two_columns(body),
                 b'E' => return Err(frame::error(&body)),
                 b'Z' => return id.ok_or(Failure::Protocol("IDENTIFY_SYSTEM has no answer")),
                 _ => {}
@@ -106,10 +106,11 @@ impl Replication {
         }
     }
 
-    /// Tells the server that all before `lsn` is handled, and that this side lives.
-    pub(in crate::postgres) async fn confirm(&mut self, lsn: u64) -> Result<(), Failure> {
+    /// Tells the server that all before `lsn` is handled (0 for nothing), and that this side lives; with `asks` the
+    /// server answers that it lives too.
+    pub(in crate::postgres) async fn confirm(&mut self, lsn: u64, asks: bool) -> Result<(), Failure> {
         let mut message = BytesMut::new();
-        frontend::CopyData::new(status(lsn, SystemTime::now()))?.write(&mut message);
+        frontend::CopyData::new(status(lsn, SystemTime::now(), asks))?.write(&mut message);
         self.wire.send(&message).await
     }
 
@@ -135,7 +136,7 @@ fn identifier(name: &str) -> String {
 }
 
 /// Writes a standby status update: written, flushed and applied up to `lsn`.
-fn status(lsn: u64, now: SystemTime) -> Bytes {
+fn status(lsn: u64, now: SystemTime, asks: bool) -> Bytes {
     let since = now.duration_since(SystemTime::UNIX_EPOCH + EPOCH).unwrap_or_default();
     let mut body = BytesMut::with_capacity(34);
     body.put_u8(b'r');
@@ -143,7 +144,7 @@ fn status(lsn: u64, now: SystemTime) -> Bytes {
     body.put_u64(lsn);
     body.put_u64(lsn);
     body.put_i64(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
-    body.put_u8(0);
+    body.put_u8(u8::from(asks));
     body.freeze()
 }
 
@@ -162,10 +163,16 @@ pub(super) fn word(mut body: Bytes) -> Result<Word, Failure> {
     }
 }
 
-/// Reads the first column of a `DataRow`.
-pub(super) fn first_column(mut body: Bytes) -> Option<String> {
-    let columns = body.try_get_u16().ok()?;
-    let length = usize::try_from(body.try_get_i32().ok()?).ok()?;
-    let text = body.get(..length).filter(|_| columns > 0)?;
-    String::from_utf8(text.to_vec()).ok()
+/// Reads the first two columns of a `DataRow`.
+pub(super) fn two_columns(mut body: Bytes) -> Option<(String, String)> {
+    if body.try_get_u16().ok()? < 2 {
+        return None;
+    }
+    let mut column = || {
+        let length = usize::try_from(body.try_get_i32().ok()?).ok()?;
+        let text = body.get(..length)?.to_vec();
+        body.advance(length);
+        String::from_utf8(text).ok()
+    };
+    Some((column()?, column()?))
 }

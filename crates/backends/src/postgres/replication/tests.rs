@@ -2,7 +2,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::frame::{self, Frame};
-use super::session::{first_column, word};
+use super::session::{two_columns, word};
 use super::{Failure, Word};
 
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {
@@ -37,11 +37,13 @@ fn words_of_the_stream_are_read() {
 }
 
 #[test]
-fn the_first_column_of_a_row_is_read() {
+fn the_first_two_columns_of_a_row_are_read() {
     let row = [&[0, 2, 0, 0, 0, 3][..], b"123", &[0, 0, 0, 1], b"x"].concat();
-    assert_eq!(first_column(row.into()).as_deref(), Some("123"));
-    for bad in [&[][..], &[0, 1], &[0, 1, 0xff, 0xff, 0xff, 0xff], &[0, 1, 0, 0, 0, 9, b'x']] {
-        assert_eq!(first_column(Bytes::copy_from_slice(bad)), None);
+    assert_eq!(two_columns(row.into()), Some(("123".into(), "x".into())));
+    for bad in
+        [&[][..], &[0, 1, 0, 0, 0, 1, b'x'], &[0, 2, 0xff, 0xff, 0xff, 0xff], &[0, 2, 0, 0, 0, 9, b'x']]
+    {
+        assert_eq!(two_columns(Bytes::copy_from_slice(bad)), None);
     }
 }
 
@@ -72,7 +74,7 @@ proptest! {
     fn rubbish_is_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut buffer = BytesMut::from(&bytes[..]);
         while let Ok(Some(Frame { body, .. })) = frame::take(&mut buffer, 1024) {
-            let _ = (word(body.clone()), first_column(body.clone()), frame::error(&body));
+            let _ = (word(body.clone()), two_columns(body.clone()), frame::error(&body));
         }
     }
 }
