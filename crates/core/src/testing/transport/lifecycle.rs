@@ -125,19 +125,24 @@ pub async fn nothing_is_lost_when_a_sink_closes_under_load(factory: &mut dyn Tra
         });
     }
     let handling = async {
-        handle_until(&*receiver, &tally, 10, 40).await?;
-        let is_closed = AtomicBool::new(false);
+        handle_until(&*receiver, &tally, 10, 42).await?;
+        let is_over = AtomicBool::new(false);
         let closing = async {
             let closed = within("close of the sink", sink.close(deadline())).await;
-            is_closed.store(true, Ordering::Relaxed);
-            closed?.map_err(|error| format!("close of the sink failed: {error}"))
+            // What was being sent may still wait for room, so handling goes on meanwhile.
+            let sent = match closed {
+                Ok(Ok(())) => within("the end of sending", senders.join_all()).await,
+                Ok(Err(error)) => Err(format!("close of the sink failed: {error}")),
+                Err(hung) => Err(hung),
+            };
+            is_over.store(true, Ordering::Relaxed);
+            sent?.into_iter().collect::<Checked>()
         };
-        let goes_on = |_: &Tally| !is_closed.load(Ordering::Relaxed);
+        let goes_on = |_: &Tally| !is_over.load(Ordering::Relaxed);
         let (closed, handled) = tokio::join!(closing, handle_while(&*receiver, &tally, 10, goes_on));
         closed.and(handled)
     };
     handling.await?;
-    within("the end of sending", senders.join_all()).await?.into_iter().collect::<Checked>()?;
     let taken = taken.lock().clone();
     handle_all(&*receiver, &tally, 10, &taken).await
 }

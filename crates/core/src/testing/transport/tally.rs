@@ -126,6 +126,7 @@ pub(super) async fn handle_while(
     let mut seen = (0, tokio::time::Instant::now());
     while goes_on(&tally.lock()) {
         let (handled, lossy) = tally.lock().progress();
+        super::tools::begun(&format!("handling, after {handled} events"));
         if handled > seen.0 {
             seen = (handled, tokio::time::Instant::now());
         }

@@ -42,6 +42,8 @@ enum Defect {
     SendsForEver,
     SaysSentAlways,
     SaysSentWhenClosing,
+    /// No defect: it closes without waiting for what is being sent, which arrives all the same.
+    ClosesAtOnce,
 }
 
 struct FlawedSource {
@@ -193,6 +195,7 @@ impl Sink for FlawedSink {
             match self.defect {
                 Defect::LowersDurability => asked = Durability::Accepted,
                 Defect::DropsAttributes => events.iter_mut().for_each(|event| event.data_schema = None),
+                Defect::ClosesAtOnce if *self.closing.lock() => return Err(Error::Closed),
                 Defect::SendsForEver => return std::future::pending().await,
                 Defect::ForgetsKeys => {
                     for event in &mut events {
@@ -222,6 +225,9 @@ impl Sink for FlawedSink {
 
     fn close(&self, deadline: Deadline) -> BoxFuture<'_, Result<(), Error>> {
         *self.closing.lock() = true;
+        if self.defect == Defect::ClosesAtOnce {
+            return std::future::ready(Ok(())).boxed();
+        }
         self.inner.close(deadline)
     }
 }
@@ -235,7 +241,11 @@ const CAPACITY: usize = 200;
 
 impl Flawed {
     fn new(defect: Defect) -> Self {
-        let capacity = if defect == Defect::NeverHoldsUp { 10 * CAPACITY } else { CAPACITY };
+        let capacity = match defect {
+            Defect::NeverHoldsUp => 10 * CAPACITY,
+            Defect::ClosesAtOnce => 1,
+            _ => CAPACITY,
+        };
         let deduplicated_events = if defect == Defect::ForgetsDuplicates { 0 } else { CAPACITY };
         Self { broker: Broker::new(Config { capacity, deduplicated_events }), defect }
     }
@@ -282,6 +292,32 @@ fn run(case: impl Future<Output = Checked>) -> Checked {
         .build()
         .expect("the operating system grants threads");
     runtime.block_on(case)
+}
+
+/// Whoever is held up while the sink closes is not taken for stuck.
+#[test]
+fn a_full_transport_may_close_at_once() {
+    let checked = run(async {
+        let begun = tokio::time::Instant::now();
+        let mut factory = Flawed::new(Defect::ClosesAtOnce);
+        super::nothing_is_lost_when_a_sink_closes_under_load(&mut factory).await?;
+        super::tools::check(begun.elapsed() < super::tools::QUIET, || {
+            format!("it took {:?}", begun.elapsed())
+        })
+    });
+    assert_eq!(checked, Ok(()));
+}
+
+/// A case that never ends says where it is.
+#[test]
+fn a_case_that_hangs_is_named_by_its_step() {
+    super::tools::begun("waiting for nothing");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let checked = super::tools::run_on(runtime.expect("a runtime"), async {
+        let _ = super::tools::within("opening the hatch", std::future::ready(())).await;
+        std::future::pending().await
+    });
+    assert!(checked.is_err_and(|hung| hung.contains("opening the hatch")));
 }
 
 /// Asserts that a case finds a defect.

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +18,15 @@ pub(super) const STEP_MAX: Duration = Duration::from_secs(40);
 /// How long nothing must come before it is taken that nothing will.
 pub(super) const QUIET: Duration = Duration::from_millis(400);
 
+thread_local! {
+    /// The step that the case on this thread has begun last.
+    static STEP: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 /// Runs one case on a runtime of its own, for at most two minutes.
 ///
 /// # Errors
-/// What the case found, or that it hung.
+/// What the case found, or that it hung, and in which step.
 ///
 /// # Panics
 /// The runtime cannot be built.
@@ -30,9 +36,14 @@ pub fn run(case: impl Future<Output = Checked>) -> Checked {
         .enable_all()
         .build()
         .expect("the operating system grants threads");
+    run_on(runtime, case)
+}
+
+pub(super) fn run_on(runtime: tokio::runtime::Runtime, case: impl Future<Output = Checked>) -> Checked {
     let outcome = runtime.block_on(async { tokio::time::timeout(CASE_MAX, case).await });
     runtime.shutdown_timeout(STEP_MAX);
-    outcome.unwrap_or_else(|_| Err(format!("hung for {CASE_MAX:?}")))
+    let step = STEP.take();
+    outcome.unwrap_or_else(|_| Err(format!("hung for {CASE_MAX:?}, the last step that was begun is: {step}")))
 }
 
 /// Says on stderr that a case was not run.
@@ -49,8 +60,14 @@ pub(super) fn check_eq<T: PartialEq + std::fmt::Debug>(what: &str, actual: &T, e
     check(actual == expected, || format!("{what}: got {actual:?}, expected {expected:?}"))
 }
 
+/// Notes which step is begun.
+pub(super) fn begun(step: &str) {
+    STEP.set(step.to_owned());
+}
+
 /// Waits for one step, so that a transport that hangs is named by what it hangs in.
 pub(super) async fn within<T>(what: &str, step: impl Future<Output = T>) -> Result<T, String> {
+    begun(what);
     tokio::time::timeout(STEP_MAX, step).await.map_err(|_| format!("{what} did not end within {STEP_MAX:?}"))
 }
 
