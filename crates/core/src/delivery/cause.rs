@@ -22,6 +22,8 @@ pub enum Cause {
     TimedOut,
     /// The handler was dropped while it worked.
     Dropped,
+    /// The process that handled it, again and again, died or did not say what became of it.
+    Lost,
     /// A dead letter that was replayed cannot be brought into today's form.
     NotUpcast {
         /// What is missing.
@@ -38,6 +40,7 @@ impl Display for Cause {
             Self::Panicked { reason } => write!(f, "the handler panicked: {reason}"),
             Self::TimedOut => f.write_str("the handler took too long"),
             Self::Dropped => f.write_str("the handler was dropped"),
+            Self::Lost => f.write_str("whoever handled it did not come back"),
             Self::NotUpcast { reason } => write!(f, "cannot be upcast: {reason}"),
             Self::ParkingFull => f.write_str("no room behind the dead letter of its key"),
         }

@@ -16,7 +16,9 @@ pub struct Received {
     pub event: Event,
     /// What to settle it by.
     pub token: Token,
-    /// How often the transport has handed it out before, as far as it knows; 0 for the first time.
+    /// How often the transport has handed it out before, as far as it knows; 0 for the first time. A transport that
+    /// keeps this count beyond the death of a process lets a [`Consumer`](super::Consumer) find out which event kills
+    /// it.
     pub redeliveries: u32,
 }
 

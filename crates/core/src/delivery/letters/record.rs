@@ -76,6 +76,7 @@ enum CauseRecord {
     Panicked,
     TimedOut,
     Dropped,
+    Lost,
     NotUpcast,
     ParkingFull,
 }
@@ -155,6 +156,7 @@ impl From<&Fate> for FateRecord {
             Cause::Panicked { reason } => (CauseRecord::Panicked, reason.clone()),
             Cause::TimedOut => (CauseRecord::TimedOut, String::new()),
             Cause::Dropped => (CauseRecord::Dropped, String::new()),
+            Cause::Lost => (CauseRecord::Lost, String::new()),
             Cause::NotUpcast { reason } => (CauseRecord::NotUpcast, reason.clone()),
             Cause::ParkingFull => (CauseRecord::ParkingFull, String::new()),
         };
@@ -173,6 +175,7 @@ impl From<FateRecord> for Fate {
             CauseRecord::Panicked => Cause::Panicked { reason },
             CauseRecord::TimedOut => Cause::TimedOut,
             CauseRecord::Dropped => Cause::Dropped,
+            CauseRecord::Lost => Cause::Lost,
             CauseRecord::NotUpcast => Cause::NotUpcast { reason },
             CauseRecord::ParkingFull => Cause::ParkingFull,
         };

@@ -107,6 +107,7 @@ async fn every_cause_survives_the_store() {
         Cause::Panicked { reason: reason.clone() },
         Cause::TimedOut,
         Cause::Dropped,
+        Cause::Lost,
         Cause::NotUpcast { reason },
         Cause::ParkingFull,
     ];

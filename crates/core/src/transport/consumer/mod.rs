@@ -4,6 +4,7 @@ mod inlet;
 mod report;
 mod run;
 mod running;
+mod suspects;
 #[cfg(test)]
 mod tests;
 

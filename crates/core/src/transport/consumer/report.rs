@@ -17,8 +17,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(metrics: HandlingMetrics, released: u64, untold: u64) -> Self {
+    pub(super) fn new(metrics: HandlingMetrics, unattempted: u64, released: u64, untold: u64) -> Self {
         let HandlingMetrics { handled, dead, parked, .. } = metrics;
-        Self { handled, dead, parked, released, untold }
+        Self { handled, dead: dead + unattempted, parked, released, untold }
     }
 }

@@ -11,6 +11,7 @@ use tower::{Service, service_fn};
 use super::Report;
 use super::inlet::ReceiverInlet;
 use super::running::{Run, Runs};
+use super::suspects::Suspects;
 use crate::Event;
 use crate::delivery::{DeadLettersError, Delivery, Dispatcher, Handling, HandlingMetrics, Replay, Replayed};
 use crate::transport::{Error, Receiver, Source, Subscribe};
@@ -51,6 +52,7 @@ pub struct Consumer {
     handling: Handling<Event>,
     drain_max: Duration,
     backoff: Backoff,
+    suspect_after: u32,
     /// Of the runs under way.
     runs: Runs,
     /// It has been said that nobody has chosen where dead letters go.
@@ -65,13 +67,13 @@ impl Consumer {
     /// before it runs. It drains for at most 10 s.
     pub fn new(source: Arc<dyn Source>, subscribe: Subscribe, handling: Handling<Event>) -> Self {
         let handling = Handling { system: source.system(), ..handling };
-        let (drain_max, backoff) = (Duration::from_secs(10), Backoff::default());
         Self {
             source,
             subscribe,
             handling,
-            drain_max,
-            backoff,
+            drain_max: Duration::from_secs(10),
+            backoff: Backoff::default(),
+            suspect_after: 3,
             runs: Runs::default(),
             warned: AtomicBool::new(false),
         }
@@ -89,6 +91,20 @@ impl Consumer {
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
+        self
+    }
+
+    /// Sets after how many times that the transport has handed an event out before, as far as it counts, the event is
+    /// suspected of killing its process; 3 without this, and 0 counts as 1.
+    ///
+    /// A suspect is attempted while nothing else is in hand, with a dead letter kept beforehand that is removed once it
+    /// is handled. If the process dies once more, or the run is dropped, the event stays a dead letter and is not
+    /// attempted again. That takes dead letters that outlive the process, such as
+    /// [`StoredDeadLetters`](crate::delivery::StoredDeadLetters); without them such an event is attempted by one
+    /// process after the other, without end.
+    #[must_use]
+    pub fn suspect_after(mut self, deliveries: u32) -> Self {
+        self.suspect_after = deliveries;
         self
     }
 
@@ -112,12 +128,16 @@ impl Consumer {
         }
         let Some(receiver) = self.open(&cancel).await? else { return Ok(Report::default()) };
         let seed = self.handling.redelivery.seed;
-        let inlet = Arc::new(ReceiverInlet::new(receiver, cancel.clone(), self.backoff, seed));
+        let (destination, group) = (self.source.destination(), &self.subscribe.group);
+        let suspects = Arc::new(Suspects::new(&self.handling, destination, group, self.suspect_after));
+        let handling = Handling { dead_letters: Arc::clone(&suspects) as _, ..self.handling.clone() };
+        let inlet = ReceiverInlet::new(receiver, cancel.clone(), self.backoff, seed, suspects);
+        let inlet = Arc::new(inlet);
         let drained_by = async {
             cancel.cancelled().await;
             Deadline::within(self.drain_max)
         };
-        let (metrics, deadline) = self.dispatch(handler, &inlet, drained_by).await;
+        let (metrics, deadline) = self.dispatch(handler, handling, &inlet, drained_by).await;
 
         let flush = tokio::time::timeout_at(deadline.instant(), inlet.tell_all());
         if flush.await.is_err() {
@@ -128,7 +148,7 @@ impl Consumer {
         }
         match inlet.failure() {
             Some(error) => Err(error),
-            None => Ok(Report::new(metrics, inlet.released(), inlet.untold())),
+            None => Ok(Report::new(metrics, inlet.dead(), inlet.released(), inlet.untold())),
         }
     }
 
@@ -213,6 +233,7 @@ impl Consumer {
     async fn dispatch<S>(
         &self,
         handler: S,
+        handling: Handling<Event>,
         inlet: &Arc<ReceiverInlet>,
         drained_by: impl Future<Output = Deadline>,
     ) -> (HandlingMetrics, Deadline)
@@ -221,7 +242,7 @@ impl Consumer {
         S::Error: Classify + Display,
     {
         let (destination, group) = (self.source.destination(), Arc::clone(&self.subscribe.group));
-        let dispatcher = Dispatcher::new(Arc::clone(inlet), destination, group, self.handling.clone());
+        let dispatcher = Dispatcher::new(Arc::clone(inlet), destination, group, handling);
         let _running = self.runs.begin(dispatcher.clone());
         let deadline = {
             let (mut work, mut drained_by) = (pin!(dispatcher.run(handler)), pin!(drained_by));

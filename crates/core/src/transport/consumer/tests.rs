@@ -8,8 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Consumer, Report};
 use crate::Event;
-use crate::delivery::{Delivery, Handling, MemoryDeadLetters, Order, Redelivery, Replay};
-use crate::store::Durability;
+use crate::delivery::{
+    Cause, DeadLetters, Delivery, Fate, Handling, Letter, MemoryDeadLetters, Order, Redelivery, Replay,
+    Select as Letters, StoredDeadLetters,
+};
+use crate::store::{Durability, EventStore, MemoryStore};
 use crate::transport::memory::{Broker, Config};
 use crate::transport::{Error, Subscribe};
 
@@ -342,4 +345,109 @@ async fn a_run_may_drain_for_ever() {
     };
     let report = consumer.run_fn(handler, cancel.clone()).await.expect("it ran");
     assert_eq!(report, Report { handled: 1, ..Report::default() });
+}
+
+/// What one event does to whoever handles it.
+async fn lives_until_all_is_handled(order: Order) -> (u32, Vec<u32>, Vec<u32>) {
+    const KILLER: u32 = 5;
+    let broker = Broker::new(Config::default());
+    send(&broker, &(0..40).map(|number| event(number % 4, number)).collect::<Vec<_>>()).await;
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+    let (mut lives, killed, handled) = (0, AtomicU64::new(0), Mutex::new(Vec::new()));
+    let open = || StoredDeadLetters::open(Arc::clone(&store), "test", 100, Durability::Accepted);
+    while broker.backlog("topic", "group") != Some(0) {
+        lives += 1;
+        assert!(lives < 10, "{killed:?}, {handled:?}");
+        let letters = Arc::new(open().await.expect("the store is read"));
+        let handling = Handling { order, concurrency: 4, dead_letters: letters, ..Handling::default() };
+        let consumer = consumer(&broker, handling);
+        let (dies, cancel) = (tokio::sync::Notify::new(), CancellationToken::new());
+        let handler = |delivery: Delivery<Event>| {
+            let number = String::from_utf8_lossy(delivery.payload().data()).parse::<u32>().expect("a number");
+            let (dies, killed, handled) = (&dies, &killed, &handled);
+            async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if number == KILLER {
+                    killed.fetch_add(1, Ordering::SeqCst);
+                    dies.notify_one();
+                    std::future::pending::<()>().await;
+                }
+                handled.lock().push(number);
+                Ok::<(), Failed>(())
+            }
+        };
+        let life = consumer.run_fn(handler, cancel.clone());
+        tokio::select! {
+            biased;
+            // All that it had in hand and was not told is gone with it.
+            () = dies.notified() => {}
+            ended = life => assert!(ended.is_ok(), "{ended:?}"),
+            () = async { until_backlog_is(&broker, 0).await; cancel.cancel(); std::future::pending().await } => {}
+        }
+    }
+    let letters =
+        open().await.expect("the store is read").list(&Letters::default()).await.expect("in memory");
+    let dead = letters.iter().filter(|letter| matches!(letter.fate, Fate::Dead { cause: Cause::Lost, .. }));
+    let number = |letter: &Letter<Event>| String::from_utf8_lossy(letter.message.payload().data()).parse();
+    let dead: Vec<u32> = dead.map(|letter| number(letter).expect("a number")).collect();
+    let parked = letters.iter().filter(|letter| letter.fate == Fate::Parked);
+    let parked: Vec<u32> = parked.map(|letter| number(letter).expect("a number")).collect();
+    assert!(killed.load(Ordering::SeqCst) <= 5, "{killed:?}");
+    let mut handled = handled.into_inner();
+    handled.extend(&parked);
+    handled.sort_unstable();
+    handled.dedup();
+    assert_eq!(handled, (0..40).filter(|number| *number != KILLER).collect::<Vec<_>>());
+    (lives, dead, parked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_kills_its_process_becomes_a_dead_letter_and_no_other_does() {
+    for order in [Order::Total, Order::None] {
+        let (lives, dead, parked) = lives_until_all_is_handled(order).await;
+        assert!(lives <= 6, "{lives}");
+        assert_eq!((dead, parked), (vec![5], Vec::new()), "{order:?}");
+    }
+    let (lives, dead, parked) = lives_until_all_is_handled(Order::PerKey).await;
+    assert!(lives <= 6, "{lives}");
+    assert_eq!((dead, parked), (vec![5], (2..10).map(|number| number * 4 + 1).collect()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspect_that_fails_as_others_do_is_a_letter_that_says_so_and_one_that_is_given_back_is_none() {
+    let broker = Broker::new(Config::default());
+    send(&broker, &[event(0, 0), event(1, 1), event(2, 2)]).await;
+    for _ in 0..4 {
+        let receiver = broker.source("topic").open(&Subscribe::new("group")).await.expect("the broker is up");
+        assert_eq!(receiver.receive(10).await.expect("the broker is up").len(), 3);
+    }
+    let letters = Arc::new(MemoryDeadLetters::new(10));
+    let handling = Handling { order: Order::PerKey, dead_letters: letters.clone(), ..Handling::default() };
+    let consumer = consumer(&broker, handling).drain_within(Duration::from_secs(5));
+    let cancel = CancellationToken::new();
+    let seen = Mutex::new(Vec::new());
+    let handler = |delivery: Delivery<Event>| {
+        let key = delivery.payload().subject().unwrap_or_default().to_owned();
+        let (letters, cancel, seen) = (&letters, cancel.clone(), &seen);
+        async move {
+            let kept = letters.list(&Letters::default()).await.expect("in memory").len();
+            seen.lock().push((key.clone(), kept));
+            match &*key {
+                "0" => Ok(()),
+                "1" => Err(Failed(Class::Permanent)),
+                _ => {
+                    cancel.cancel();
+                    std::future::pending().await
+                }
+            }
+        }
+    };
+    let report = consumer.run_fn(handler, cancel.clone()).await.expect("it ran");
+    assert_eq!(report, Report { handled: 1, dead: 1, released: 1, ..Report::default() });
+    let kept = letters.list(&Letters::default()).await.expect("in memory");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(matches!(&kept[0].fate, Fate::Dead { cause: Cause::Failed { .. }, attempts: 1, .. }), "{kept:?}");
+    // Each was accused while it was attempted, alone.
+    assert_eq!(seen.lock().iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["0", "1", "2"]);
+    assert!(seen.lock().iter().all(|(_, letters)| *letters >= 1), "{seen:?}");
 }

@@ -34,8 +34,8 @@ impl Default for Config {
 /// Topics in memory; cloning gives another handle.
 ///
 /// Events are kept for a group from its first [`open`](Source::open) on, also while none of its receivers is open,
-/// until the group is [forgotten](Self::forget). A topic without groups keeps the newest events and holds up
-/// nobody.
+/// until the group is [forgotten](Self::forget). A topic without groups keeps the newest [`Config::capacity`] events
+/// and holds up nobody: older ones are dropped unseen, which is logged once. Open a group before anything is sent.
 #[derive(Debug, Clone)]
 pub struct Broker {
     hub: Arc<Hub>,

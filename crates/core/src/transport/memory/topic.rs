@@ -30,6 +30,8 @@ struct State {
     offset: u64,
     groups: HashMap<Arc<str>, Group>,
     members: MemberId,
+    /// It has been said that events are dropped that no group has seen.
+    warned: bool,
     known: HashSet<EventId>,
     known_by_age: VecDeque<EventId>,
 }
@@ -62,7 +64,7 @@ impl Topic {
                 if state.groups.values().any(|group| group.outstanding() >= self.capacity) {
                     break;
                 }
-                state.push(event.clone(), self.capacity, self.deduplicated_events);
+                state.push(event.clone(), &self.name, self.capacity, self.deduplicated_events);
             }
             taken += 1;
         }
@@ -161,7 +163,7 @@ impl Topic {
 }
 
 impl State {
-    fn push(&mut self, event: Event, capacity: usize, deduplicated_events: usize) {
+    fn push(&mut self, event: Event, topic: &str, capacity: usize, deduplicated_events: usize) {
         if deduplicated_events > 0 {
             if self.known_by_age.len() == deduplicated_events
                 && let Some(oldest) = self.known_by_age.pop_front()
@@ -177,6 +179,9 @@ impl State {
         }
         if self.kept.len() == capacity {
             self.kept.pop_front();
+            if self.groups.is_empty() && !std::mem::replace(&mut self.warned, true) {
+                tracing::warn!(topic, capacity, "no group is open: the oldest events are dropped unseen");
+            }
         }
         self.kept.push_back((self.offset, event));
     }
