@@ -162,7 +162,10 @@ pub(super) async fn handle_all(
     marks: &[Mark],
 ) -> Checked {
     let handled = handle_while(receiver, tally, max, |tally| tally.check_complete(marks).is_err()).await;
-    tally.lock().check_complete(marks).and(handled)?;
+    match (handled, tally.lock().check_complete(marks)) {
+        (Err(problem), Err(missing)) => return Err(format!("{problem}; then {missing}")),
+        (handled, complete) => handled.and(complete)?,
+    }
     close(receiver).await
 }
 
