@@ -19,7 +19,7 @@ use steadfast_core::transport::{self, Consumer, Sink, Source, Subscribe};
 use steadfast_servers::Nats;
 use tokio_util::sync::CancellationToken;
 
-type Failed = Box<dyn Error + Send + std::marker::Sync>;
+type Failed = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failed> {

@@ -14,12 +14,12 @@ pub(super) const SHARDS_MAX: u32 = 1024;
 ///
 /// # Examples
 /// ```
-/// use steadfast_backends::nats::{Config, Sync};
+/// use steadfast_backends::nats::{Config, SyncInterval};
 ///
 /// let config: Config = serde_json::from_str(
 ///     r#"{"address": "nats.internal:4222", "stream": "orders", "token": "hunter2", "sync": "always"}"#,
 /// )?;
-/// assert_eq!(config.sync, Sync::Always);
+/// assert_eq!(config.sync, SyncInterval::Always);
 /// assert!(!format!("{config:?}").contains("hunter2"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -48,7 +48,7 @@ pub struct Config {
     /// What happens when it is full. Used where the stream is made.
     pub when_full: WhenFull,
     /// When the server syncs, which no client can ask.
-    pub sync: Sync,
+    pub sync: SyncInterval,
     /// On how many servers of a cluster the stream is kept, 1 to 5. Used where the stream is made.
     pub replicas: u8,
     /// How long identities of events are remembered, so that sending one again stores it once. Used where the stream
@@ -79,7 +79,7 @@ pub enum WhenFull {
 /// When the server syncs what it has stored: its setting `sync_interval`, by the word of whoever configures it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Sync {
+pub enum SyncInterval {
     /// Now and then, two minutes by default: [`Durability::Written`].
     #[default]
     Lazy,
@@ -99,7 +99,7 @@ impl Default for Config {
             shards: 16,
             length_max: 1_000_000,
             when_full: WhenFull::Wait,
-            sync: Sync::Lazy,
+            sync: SyncInterval::Lazy,
             replicas: 1,
             remember_ids: HumanDuration(Duration::from_secs(120)),
             lease: HumanDuration(Duration::from_secs(10)),
@@ -143,8 +143,8 @@ impl Config {
     pub(super) fn capabilities(&self) -> Capabilities {
         let order = if self.shards == 1 { Ordering::Total } else { Ordering::PerKey };
         let durability = match self.sync {
-            Sync::Lazy => Durability::Written,
-            Sync::Always => Durability::Durable,
+            SyncInterval::Lazy => Durability::Written,
+            SyncInterval::Always => Durability::Durable,
         };
         let capabilities = Capabilities::new(order, durability).seek().resumes().deduplicates();
         if self.shards > 1 { capabilities.groups() } else { capabilities }

@@ -71,7 +71,11 @@ impl Connector {
             match self.get().await {
                 Ok(client) => {
                     let mut link = self.link();
-                    let state = link.wait_for(|link| *link == Link::Up || self.is_over()).await;
+                    let state =
+                        link.wait_for(|link| matches!(link, Link::Up | Link::Closed) || self.is_over()).await;
+                    if self.is_closed() {
+                        return Err(Error::Closed);
+                    }
                     if state.is_ok() && !self.is_over() {
                         return Ok(client);
                     }
@@ -88,10 +92,17 @@ impl Connector {
     }
 
     /// Ends the connection, as far as others see it; it ends with its last user.
-    pub(super) async fn close(&self) {
+    pub(super) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
-        self.slot.lock().await.client = None;
         self.shared.link.send_replace(Link::Closed);
+        // Whoever makes a connection now drops it when it has.
+        if let Ok(mut slot) = self.slot.try_lock() {
+            slot.client = None;
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::SeqCst)
     }
 
     fn is_over(&self) -> bool {
@@ -101,6 +112,10 @@ impl Connector {
     /// Returns the client; makes one, after the back-off that is due, if there is none. One attempt.
     async fn get(&self) -> Result<Client, Error> {
         let mut slot = self.slot.lock().await;
+        if self.is_closed() {
+            slot.client = None;
+            return Err(Error::Closed);
+        }
         if let Some(client) = slot.client.as_ref().filter(|_| !self.is_over()) {
             return Ok(client.clone());
         }
@@ -108,6 +123,7 @@ impl Connector {
         tokio::time::sleep_until(slot.again_at).await;
         self.shared.over.store(false, Ordering::SeqCst);
         match self.connect().await {
+            Ok(_) if self.is_closed() => Err(Error::Closed),
             Ok(client) => {
                 slot.failures = 0;
                 slot.client = Some(client.clone());

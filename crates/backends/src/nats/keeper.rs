@@ -8,16 +8,17 @@ use futures::future::join_all;
 use steadfast_base::{Backoff, Rng, Seed};
 use steadfast_core::transport::{Error, LinkState, Outcome};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connector::Connector;
 use super::place::{self, Place};
 use super::puller::Puller;
-use super::roll::{Roll, Seen};
+use super::roll::Roll;
 use super::shared::Shared;
 use super::{Config, SYSTEM, error};
+use crate::sharded::Seen;
 
 /// How long ending takes at most.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
@@ -29,6 +30,17 @@ const TELL_FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// How many words are told at the same time.
 const TELL_MAX: usize = 256;
 
+/// Lets nobody wait for a task that has ended, whatever ended it.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.state.lock().fault.get_or_insert(Error::Closed);
+        self.0.told.send_modify(|told| told.ended = true);
+        self.0.ready.notify_waiters();
+    }
+}
+
 /// The task of a receiver: it keeps its place in the group, has a puller for each shard that is its own, and tells.
 pub(super) struct Keeper {
     config: Config,
@@ -39,7 +51,9 @@ pub(super) struct Keeper {
     stop: CancellationToken,
     generation: watch::Receiver<u64>,
     pullers: JoinSet<()>,
-    pulling: HashMap<u32, CancellationToken>,
+    pulling: HashMap<u32, Pulling>,
+    /// How many pullers there were ever.
+    pullers_ever: u64,
     /// Which client the pullers stand on.
     clients: u64,
     seen: Seen,
@@ -51,6 +65,13 @@ pub(super) struct Keeper {
     /// The connection by which words were last heard.
     heard: u64,
     rng: Rng,
+}
+
+/// A puller that was started.
+struct Pulling {
+    number: u64,
+    stop: CancellationToken,
+    task: AbortHandle,
 }
 
 impl Keeper {
@@ -75,6 +96,7 @@ impl Keeper {
             stop,
             pullers: JoinSet::new(),
             pulling: HashMap::new(),
+            pullers_ever: 0,
             clients: 0,
             seen: Seen::default(),
             beat: None,
@@ -95,12 +117,12 @@ impl Keeper {
     }
 
     pub(super) async fn run(mut self) -> Result<(), Error> {
+        let _ended = Ended(Arc::clone(&self.shared));
         let stop = self.stop.clone();
         stop.run_until_cancelled(self.work()).await;
         let goodbye = tokio::time::timeout(GOODBYE_WITHIN, self.goodbye()).await;
         self.pullers.shutdown().await;
-        self.connector.close().await;
-        self.shared.told.send_modify(|told| told.ended = true);
+        self.connector.close();
         goodbye.unwrap_or_else(|_| Err(error::unavailable("NATS could not be told in time")))
     }
 
@@ -202,10 +224,10 @@ impl Keeper {
         for _ in 0..CONFLICTS_MAX {
             let now = Instant::now();
             let (before, revision) = read(&bucket, &self.group).await?;
-            let dead = self.seen.dead(&before, self.config.lease.0, now);
+            let dead = self.seen.dead(before.members(self.config.lease.0), now);
             let given = self.shared.state.lock().given();
             let mut roll = before.clone();
-            roll.renew(&self.me, &dead, &given, shards);
+            roll.renew(&self.me, self.config.lease.0, &dead, &given, shards);
             let is_due = self.beat.is_none_or(|beat| now.duration_since(beat) >= self.config.lease.0 / 3);
             if (is_due || roll.differs_from(&before)) && !write(&bucket, &self.group, &roll, revision).await?
             {
@@ -219,8 +241,7 @@ impl Keeper {
             let fair = owned.len() == self.quota;
             let dropped = {
                 let mut state = self.shared.state.lock();
-                let mut dropped = state.own(&owned);
-                state.lease_until = self.beat.unwrap_or(now) + self.config.lease.0;
+                let mut dropped = state.own(&owned, self.beat.unwrap_or(now) + self.config.lease.0);
                 dropped.extend(state.give(self.quota));
                 dropped
             };
@@ -233,32 +254,34 @@ impl Keeper {
         Err(error::unavailable("too many receivers come and go at the same time"))
     }
 
-    /// Has a puller for each shard that is ours, and for no other.
+    /// Has a puller for each shard that is ours, and for no other: a new one where the shard was not ours meanwhile.
     async fn keep_pullers(&mut self, client: &Client) -> Result<(), Error> {
         while self.pullers.try_join_next().is_some() {}
         let clients = self.connector.clients().await;
         if std::mem::replace(&mut self.clients, clients) != clients {
-            self.pulling.drain().for_each(|(_, stop)| stop.cancel());
+            self.pulling.drain().for_each(|(_, pulling)| pulling.stop.cancel());
         }
-        let wanted: Vec<u32> = {
+        let wanted: HashMap<u32, u64> = {
             let state = self.shared.state.lock();
-            state.shards().filter(|(_, shard)| !shard.giving).map(|(name, _)| name).collect()
+            let ours = state.shards().filter(|(_, shard)| !shard.giving);
+            ours.map(|(name, shard)| (name, shard.note.puller)).collect()
         };
-        self.pulling.retain(|shard, stop| {
-            let keep = wanted.contains(shard);
+        self.pulling.retain(|shard, pulling| {
+            let keep = wanted.get(shard) == Some(&pulling.number) && !pulling.task.is_finished();
             if !keep {
-                stop.cancel();
+                pulling.stop.cancel();
             }
             keep
         });
-        for shard in wanted {
+        for shard in wanted.into_keys() {
             if self.pulling.contains_key(&shard) {
                 continue;
             }
-            let stop = CancellationToken::new();
+            self.pullers_ever += 1;
+            let (number, stop) = (self.pullers_ever, CancellationToken::new());
             let place = Place::new(client, &self.config);
             let puller = Puller::new(
-                shard,
+                (shard, number),
                 &self.group,
                 client.clone(),
                 place,
@@ -266,16 +289,20 @@ impl Keeper {
                 self.connector.generation(),
                 stop.clone(),
             );
-            self.pullers.spawn(puller.await?.run());
-            self.pulling.insert(shard, stop);
+            let puller = puller.await?;
+            if let Some(owned) = self.shared.state.lock().shard(shard) {
+                owned.note.puller = number;
+            }
+            let task = self.pullers.spawn(puller.run());
+            self.pulling.insert(shard, Pulling { number, stop, task });
         }
         Ok(())
     }
 
     /// Gives everything back: first what was received, then the shards.
     async fn goodbye(&mut self) -> Result<(), Error> {
-        for stop in self.pulling.values() {
-            stop.cancel();
+        for pulling in self.pulling.values() {
+            pulling.stop.cancel();
         }
         let client = self.connector.up().await?;
         while self.pullers.join_next().await.is_some() {}

@@ -15,17 +15,19 @@
 //! and where a delivery is missing, it hands nothing out until every message that anybody was given is acknowledged or
 //! here. So events of one key are received in order, whatever dies; with one shard, all events.
 //!
-//! A receiver that is closed gives everything back at once; one that dies is waited for for [`Config::lease`].
+//! A receiver that is closed gives everything back at once; one that dies is waited for for [`Config::lease`]. A message
+//! that the server sends in the very moment in which a shard moves is waited for as long.
 //!
 //! # Durability
 //! The server acknowledges when it has written ([`Durability::Written`](steadfast_core::store::Durability::Written)),
 //! or, with `sync_interval: always`, when it has synced
-//! ([`Durability::Durable`](steadfast_core::store::Durability::Durable)): see [`Sync`]. A message that is sent again
+//! ([`Durability::Durable`](steadfast_core::store::Durability::Durable)): see [`SyncInterval`]. A message that is sent again
 //! within [`Config::remember_ids`] is stored once, so sending again after an error makes no duplicates.
 //!
 //! # Back-pressure
 //! The stream holds [`Config::length_max`] events. What every group has handled is deleted when room is needed; where
-//! that frees nothing, sending waits. A stream that no group has subscribed to keeps all that it holds.
+//! that frees nothing, sending waits. A stream that no group has subscribed to keeps all that it holds; one with a group that
+//! nobody receives for any more is full for good, until its consumers `GROUP-0`, `GROUP-1` and so on are deleted.
 //!
 //! Events of one shard are sent one after the other, each when that before it is acknowledged: a lost connection must
 //! not lose one and keep the next. More shards send more at the same time.
@@ -44,7 +46,7 @@ mod sink;
 mod source;
 
 pub use config::Config;
-pub use config::Sync;
+pub use config::SyncInterval;
 pub use config::WhenFull;
 pub use sink::NatsSink;
 pub use source::NatsSource;

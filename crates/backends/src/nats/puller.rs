@@ -12,14 +12,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::place::{self, Place};
-use super::shared::Shared;
+use super::shared::{Messages, Shared};
 use super::{error, message};
+use crate::sharded::State;
 
 /// How long a request for messages stays open.
 const OPEN: Duration = Duration::from_secs(5);
 /// How much longer its end is waited for.
 const SLACK: Duration = Duration::from_secs(1);
 const BATCH_MAX: usize = 256;
+/// How long nothing must come, and how long is waited for that, before a shard is given back.
+const QUIET: Duration = Duration::from_millis(50);
+const COME_WITHIN: Duration = Duration::from_millis(500);
 /// How long to wait between looks for messages that somebody else was given.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
@@ -30,6 +34,9 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::fr
 /// later is handed out until every message that the server has given to anybody is acknowledged or here.
 pub(super) struct Puller {
     shard: u32,
+    /// Which puller this is. An earlier one of the same shard, which has not noticed yet that it is stopped, must not
+    /// take what this one waits for.
+    number: u64,
     consumer: String,
     client: Client,
     place: Place,
@@ -43,6 +50,8 @@ pub(super) struct Puller {
     /// How many messages are asked for and have not come.
     asked: usize,
     asked_until: Instant,
+    /// What has come and waits for what is before it.
+    aside: BTreeMap<u64, Delivered>,
 }
 
 /// A message as it was delivered.
@@ -59,7 +68,7 @@ struct Delivered {
 
 impl Puller {
     pub(super) async fn new(
-        shard: u32,
+        (shard, number): (u32, u64),
         group: &str,
         client: Client,
         place: Place,
@@ -74,6 +83,7 @@ impl Puller {
         let (next, asked, asked_until) = (0, 0, Instant::now());
         Ok(Self {
             shard,
+            number,
             consumer,
             client,
             place,
@@ -85,6 +95,7 @@ impl Puller {
             next,
             asked,
             asked_until,
+            aside: BTreeMap::new(),
         })
     }
 
@@ -189,22 +200,31 @@ impl Puller {
 
     /// Waits until every message that the server has given to anybody is acknowledged or here.
     async fn recover(&mut self, first: Option<Delivered>) -> Result<(), Error> {
-        let mut aside: BTreeMap<u64, Delivered> =
-            first.into_iter().map(|message| (message.id, message)).collect();
+        self.aside.extend(first.map(|message| (message.id, message)));
         let mut wait = LOOK_AGAIN.0;
+        let progress_every = self.place.config.lease.0 / 3;
+        let mut progress_due = Instant::now() + progress_every;
         self.asked = 0;
         loop {
+            if Instant::now() >= progress_due {
+                // What waits here must not be given again because it waits.
+                progress_due = Instant::now() + progress_every;
+                for message in self.aside.values() {
+                    let said = self.client.publish(message.reply.clone(), "+WPI".into()).await;
+                    said.map_err(|error| error::asked("the server", error))?;
+                }
+            }
             // What is settled meanwhile is counted by the server and not here: one look more, never one too few.
             let info = self.place.info(&self.consumer).await?;
             // A server that was killed may have forgotten its last deliveries: it does not count those behind this one.
             let last = info.delivered.stream_sequence;
             let here = {
                 let mut state = self.shared.state.lock();
-                if state.shard(self.shard).is_none_or(|shard| shard.giving) {
-                    return Ok(());
+                if !self.is_ours(&mut state) {
+                    return Err(error::unavailable("the shard is not ours any more"));
                 }
-                aside.retain(|id, message| !state.renew(self.shard, *id, &message.reply));
-                state.unsettled_to(self.shard, last) + aside.range(..=last).count()
+                self.aside.retain(|id, message| !state.renew(self.shard, *id, &message.reply));
+                state.unsettled_to(self.shard, last) + self.aside.range(..=last).count()
             };
             let elsewhere = info.num_ack_pending.saturating_sub(here);
             self.next = info.delivered.consumer_sequence + 1;
@@ -219,7 +239,7 @@ impl Puller {
                 let message = message.ok_or_else(|| error::unavailable("the subscription has ended"))?;
                 if let Some(message) = self.open(message)? {
                     again |= message.redeliveries > 0;
-                    aside.insert(message.id, message);
+                    self.aside.insert(message.id, message);
                 }
             }
             if again {
@@ -230,17 +250,34 @@ impl Puller {
                 wait = (wait * 2).min(LOOK_AGAIN.1);
             }
         }
-        for message in aside.into_values() {
+        while let Some((_, message)) = self.aside.pop_first() {
             self.take(message).await;
         }
         self.shared.ready.notify_waiters();
         Ok(())
     }
 
+    fn is_ours(&self, state: &mut State<Messages>) -> bool {
+        state.shard(self.shard).is_some_and(|shard| !shard.giving && shard.note.puller == self.number)
+    }
+
+    /// Takes a message, or gives it back if the shard is not ours any more.
     async fn take(&self, delivered: Delivered) {
         let Delivered { id, redeliveries, reply, event, message, .. } = delivered;
         match event {
-            Ok(event) => self.shared.state.lock().take(self.shard, id, reply, event, redeliveries),
+            Ok(event) => {
+                let ours = {
+                    let mut state = self.shared.state.lock();
+                    let ours = self.is_ours(&mut state);
+                    if ours {
+                        state.take(self.shard, id, reply.clone(), event, redeliveries);
+                    }
+                    ours
+                };
+                if !ours {
+                    let _ = self.client.publish(reply, "-NAK".into()).await;
+                }
+            }
             Err(problem) => {
                 tracing::warn!(subject = %message.subject, id, problem, "a message is no event: put aside");
                 let subject = self.place.config.refused();
@@ -252,14 +289,26 @@ impl Puller {
         }
     }
 
-    /// Gives back what was on its way here.
+    /// Gives back what was put aside and what was on its way here.
+    ///
+    /// What is still sent here when the server hears that nobody listens any more is waited for by the next owner for a
+    /// lease. So what was asked for comes first, as long as it comes; and nothing is given back before nobody listens,
+    /// for it would come here again.
     async fn give_back(&mut self) {
-        let _ = self.messages.unsubscribe().await;
-        let _ = self.client.flush().await;
+        let mut back: Vec<Subject> = Vec::new();
+        let until = Instant::now() + COME_WITHIN;
+        while let Ok(Some(message)) =
+            tokio::time::timeout_at(until.min(Instant::now() + QUIET), self.messages.next()).await
+        {
+            back.extend(self.open(message).ok().flatten().map(|delivered| delivered.reply));
+        }
+        let _ = self.messages.drain().await;
         while let Some(message) = self.messages.next().await {
-            if let Ok(Some(message)) = self.open(message) {
-                let _ = self.client.publish(message.reply, "-NAK".into()).await;
-            }
+            back.extend(self.open(message).ok().flatten().map(|delivered| delivered.reply));
+        }
+        back.extend(std::mem::take(&mut self.aside).into_values().map(|delivered| delivered.reply));
+        for reply in back {
+            let _ = self.client.publish(reply, "-NAK".into()).await;
         }
         let _ = self.client.flush().await;
     }

@@ -53,7 +53,8 @@ impl NatsReceiver {
             if state.closed {
                 return Err(Error::Closed);
             }
-            if !state.settle(settlements) {
+            // Who asks again about what could not be told waits until it was.
+            if !state.settle(settlements) && !state.has_words() {
                 return Ok(());
             }
             state.words_ever()

@@ -1,11 +1,12 @@
 //! Who of a group is there and who has which shard: one document, changed by compare-and-set. No I/O, and no clock:
 //! a member is alive while its beat changes, as each observer sees for itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+
+use crate::sharded::Member;
 
 /// The document of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -16,19 +17,24 @@ pub(super) struct Roll {
     /// for who it was before.
     #[serde(default)]
     renewals: u64,
+    /// The lease of each member, in milliseconds.
+    #[serde(default)]
+    leases: BTreeMap<String, u64>,
     /// The shards that have an owner.
     owners: BTreeMap<u32, String>,
 }
 
 impl Roll {
-    /// Notes that `me` is there, that those of `dead` are not, and that `me` gives `given` back; then takes shards that
-    /// are free, up to the fair share. Of n shards and m members each gets n / m, those first in order of their names
-    /// one more.
-    pub(super) fn renew(&mut self, me: &str, dead: &[String], given: &[u32], shards: u32) {
-        self.members.retain(|name, _| name == me || !dead.contains(name));
+    /// Notes that `me` is there and has `lease`, that those of `dead` are not, and that `me` gives `given` back; then
+    /// takes shards that are free, up to the fair share. Of n shards and m members each gets n / m, those first in
+    /// order of their names one more.
+    pub(super) fn renew(&mut self, me: &str, lease: Duration, dead: &[Member], given: &[u32], shards: u32) {
+        self.members.retain(|name, _| name == me || !dead.iter().any(|dead| dead.name == *name));
         self.renewals += 1;
         self.members.insert(me.to_owned(), self.renewals);
+        self.leases.insert(me.to_owned(), u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
         let members = &self.members;
+        self.leases.retain(|name, _| members.contains_key(name));
         self.owners.retain(|shard, owner| {
             *shard < shards && members.contains_key(owner) && !(owner == me && given.contains(shard))
         });
@@ -44,6 +50,7 @@ impl Roll {
     /// Takes `me` out.
     pub(super) fn leave(&mut self, me: &str) {
         self.members.remove(me);
+        self.leases.remove(me);
         self.owners.retain(|_, owner| owner != me);
     }
 
@@ -54,61 +61,51 @@ impl Roll {
         shards / members + usize::from(rank < shards % members)
     }
 
+    /// Returns the members; those that did not say theirs have the usual `lease`.
+    pub(super) fn members(&self, lease: Duration) -> Vec<Member> {
+        let lease = |name: &str| self.leases.get(name).map_or(lease, |lease| Duration::from_millis(*lease));
+        let members = self.members.iter();
+        members.map(|(name, beat)| Member { name: name.clone(), beat: *beat, lease: lease(name) }).collect()
+    }
+
     pub(super) fn owned(&self, me: &str) -> Vec<u32> {
         self.owners.iter().filter(|(_, owner)| *owner == me).map(|(shard, _)| *shard).collect()
     }
 
     /// Says whether somebody has come, gone, or taken something since `before`.
     pub(super) fn differs_from(&self, before: &Self) -> bool {
-        self.owners != before.owners || !self.members.keys().eq(before.members.keys())
-    }
-}
-
-/// What one member has seen of the others.
-#[derive(Debug, Default)]
-pub(super) struct Seen(HashMap<String, (u64, Instant)>);
-
-impl Seen {
-    /// Looks at `roll` at `now`; returns those whose beat has not changed for `lease`.
-    pub(super) fn dead(&mut self, roll: &Roll, lease: Duration, now: Instant) -> Vec<String> {
-        self.0.retain(|name, _| roll.members.contains_key(name));
-        let mut dead = Vec::new();
-        for (name, beat) in &roll.members {
-            let seen = self.0.entry(name.clone()).or_insert((*beat, now));
-            if seen.0 != *beat {
-                *seen = (*beat, now);
-            } else if now.duration_since(seen.1) >= lease {
-                dead.push(name.clone());
-            }
-        }
-        dead
+        self.owners != before.owners
+            || self.leases != before.leases
+            || !self.members.keys().eq(before.members.keys())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::sharded::Seen;
 
     const LEASE: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
     async fn whoever_is_silent_for_a_lease_is_dead_and_loses_its_shards() {
         let mut roll = Roll::default();
-        roll.renew("a", &[], &[], 4);
+        roll.renew("a", LEASE, &[], &[], 4);
         assert_eq!(roll.owned("a"), [0, 1, 2, 3]);
         let mut seen = Seen::default();
-        assert!(seen.dead(&roll, LEASE, Instant::now()).is_empty());
+        assert!(seen.dead(roll.members(LEASE), Instant::now()).is_empty());
         tokio::time::advance(LEASE - Duration::from_millis(1)).await;
-        assert!(seen.dead(&roll, LEASE, Instant::now()).is_empty());
+        assert!(seen.dead(roll.members(LEASE), Instant::now()).is_empty());
         tokio::time::advance(Duration::from_millis(1)).await;
-        let dead = seen.dead(&roll, LEASE, Instant::now());
-        assert_eq!(dead, ["a"]);
-        roll.renew("b", &dead, &[], 4);
+        let dead = seen.dead(roll.members(LEASE), Instant::now());
+        assert_eq!(dead.iter().map(|dead| &*dead.name).collect::<Vec<_>>(), ["a"]);
+        roll.renew("b", LEASE, &dead, &[], 4);
         assert_eq!((roll.owned("a").len(), roll.owned("b").len()), (0, 4));
-        roll.renew("a", &[], &[], 4);
-        assert!(!seen.dead(&roll, LEASE, Instant::now()).contains(&"a".to_owned()), "its beat has changed");
+        roll.renew("a", LEASE, &[], &[], 4);
+        assert!(seen.dead(roll.members(LEASE), Instant::now()).is_empty(), "its beat has changed");
     }
 
     proptest! {
@@ -119,15 +116,15 @@ mod tests {
             let names = ["a", "b", "c", "d", "e", "f"];
             let mut roll = Roll::default();
             for (who, what) in steps {
-                if what == 0 { roll.leave(names[who]) } else { roll.renew(names[who], &[], &[], shards) }
+                if what == 0 { roll.leave(names[who]) } else { roll.renew(names[who], LEASE, &[], &[], shards) }
             }
-            roll.renew("a", &[], &[], shards);
+            roll.renew("a", LEASE, &[], &[], shards);
             let members: Vec<String> = roll.members.keys().cloned().collect();
             for _ in 0..2 {
                 for me in &members {
                     let owned = roll.owned(me);
                     let surplus = owned.len().saturating_sub(roll.quota(me, shards));
-                    roll.renew(me, &[], &owned[..surplus], shards);
+                    roll.renew(me, LEASE, &[], &owned[..surplus], shards);
                 }
             }
             let shares: Vec<usize> = members.iter().map(|me| roll.owned(me).len()).collect();

@@ -11,7 +11,14 @@ pub(super) struct Messages;
 impl Kind for Messages {
     type Id = u64;
     type Handle = Subject;
-    type Note = ();
+    type Note = Note;
+}
+
+/// What is noted of a shard.
+#[derive(Default)]
+pub(super) struct Note {
+    /// The puller that may take messages of it; none may, by zero, of a shard that has just become ours.
+    pub(super) puller: u64,
 }
 
 /// What a receiver and its tasks share.

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, RwLock};
 
 use super::connector::Connector;
 use super::place::Place;
-use super::{Config, SYSTEM, Sync, WhenFull, error, message};
+use super::{Config, SYSTEM, SyncInterval, WhenFull, error, message};
 use crate::sharded::shard_of;
 
 /// How long to wait before asking a full stream again.
@@ -119,7 +119,7 @@ impl Sink for NatsSink {
         Box::pin(async move {
             self.0.closed.store(true, Atomic::SeqCst);
             let sending = tokio::time::timeout_at(deadline.instant(), self.0.sending.write()).await;
-            self.0.connector.close().await;
+            self.0.connector.close();
             sending.map(drop).map_err(|_| Error::DeadlineExceeded { system: SYSTEM })
         })
     }
@@ -146,8 +146,8 @@ impl Shared {
         let sent = progress.sent.load(Atomic::SeqCst);
         match sending {
             Ok(sent) => sent.map(|()| match self.config.sync {
-                Sync::Lazy => Durability::Written,
-                Sync::Always => Durability::Durable,
+                SyncInterval::Lazy => Durability::Written,
+                SyncInterval::Always => Durability::Durable,
             }),
             Err(_) if !progress.connected.load(Atomic::SeqCst) => {
                 Err(error::unavailable("no connection could be made in time"))

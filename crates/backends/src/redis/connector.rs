@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -21,6 +22,7 @@ pub(super) struct Connector {
     config: Config,
     answer_within: Duration,
     link: watch::Sender<Link>,
+    closed: AtomicBool,
     slot: Mutex<Slot>,
 }
 
@@ -50,6 +52,7 @@ impl Connector {
             config: config.clone(),
             answer_within: config.answer_within.0 + extra,
             link: link().0,
+            closed: AtomicBool::new(false),
             slot: Mutex::new(Slot {
                 connection: None,
                 generation: 0,
@@ -64,23 +67,44 @@ impl Connector {
         self.link.subscribe()
     }
 
-    pub(super) fn closed(&self) {
+    /// Ends the connection, for good as far as others see it; what is under way on it may end first.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
         self.link.send_replace(Link::Closed);
+        // Whoever makes a connection now drops it when it has.
+        if let Ok(mut slot) = self.slot.try_lock() {
+            slot.connection = None;
+        }
+    }
+
+    fn is(&self, link: Link) {
+        if !self.is_closed() {
+            self.link.send_replace(link);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Returns the connection; makes one, after the back-off that is due, if there is none. One attempt.
     pub(super) async fn get(&self) -> Result<Connection, Error> {
         let mut slot = self.slot.lock().await;
+        if self.is_closed() {
+            slot.connection = None;
+            return Err(Error::Closed);
+        }
         if let Some(commands) = &slot.connection {
             return Ok(Connection { commands: commands.clone(), generation: slot.generation });
         }
         tokio::time::sleep_until(slot.again_at).await;
         match self.connect().await {
+            Ok(_) if self.is_closed() => Err(Error::Closed),
             Ok(commands) => {
                 slot.failures = 0;
                 slot.generation += 1;
                 slot.connection = Some(commands.clone());
-                self.link.send_replace(Link::Up);
+                self.is(Link::Up);
                 Ok(Connection { commands, generation: slot.generation })
             }
             Err(error) => {
@@ -137,7 +161,7 @@ impl Connector {
     fn down(&self, attempts: u32, error: &Error) {
         let reason: Arc<str> = error.to_string().into();
         tracing::debug!(system = SYSTEM, attempts, %reason, "the connection is down");
-        self.link.send_replace(Link::Down { attempts, reason });
+        self.is(Link::Down { attempts, reason });
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, Error> {
@@ -185,7 +209,7 @@ impl Connector {
                         );
                     }
                 }
-                Ok(())
+                check_eviction(connection).await
             }
             Persistence::WaitAof => {
                 // With nothing written it answers at once, or says that it is unknown or that there is no file.
@@ -199,6 +223,17 @@ impl Connector {
             }
         }
     }
+}
+
+/// A server that is full must not make room by deleting streams.
+async fn check_eviction(connection: &mut MultiplexedConnection) -> Result<(), Error> {
+    let policy = setting_of(connection, "maxmemory-policy").await?;
+    if policy.starts_with("allkeys") && setting_of(connection, "maxmemory").await? != "0" {
+        let problem =
+            format!("the server has `maxmemory-policy {policy}`, which deletes events; set `noeviction`");
+        return wrong("persistence", problem);
+    }
+    Ok(())
 }
 
 async fn setting_of(connection: &mut MultiplexedConnection, setting: &str) -> Result<String, Error> {

@@ -14,6 +14,8 @@ use super::SYSTEM;
 
 const PREFIX: &str = "ce_";
 const DATA: &str = "data";
+/// How many names and values an entry may have: Lua hands no more than some 8,000 to one command.
+const TEXTS_MAX: usize = 4_000;
 
 /// The identity of an entry in its stream, which is also its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -58,6 +60,10 @@ pub(super) fn encode(event: &Event) -> Result<Vec<Bytes>, Error> {
     }
     texts.push(Bytes::from_static(DATA.as_bytes()));
     texts.push(event.data().clone());
+    if texts.len() > TEXTS_MAX {
+        let reason = format!("the event has more than {} attributes", TEXTS_MAX / 2 - 1);
+        return Err(Error::Rejected { system: SYSTEM, reason });
+    }
     Ok(texts)
 }
 

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::{RedisError, Value};
 use steadfast_core::Event;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use super::connector::{Connection, Connector};
 use super::entry::{self, EntryId};
 use super::{Config, error, names, script};
-use crate::sharded::{Kind, Word};
+use crate::sharded::{Kind, Member, Word};
 
 /// What one receiver of a group asks Redis.
 pub(super) struct Group {
@@ -17,7 +18,7 @@ pub(super) struct Group {
     /// The receiver's own name, as a member of the group and as a consumer.
     me: String,
     owners: String,
-    members: String,
+    alive: String,
     streams: Vec<String>,
 }
 
@@ -38,6 +39,8 @@ pub(super) struct Lease {
     pub(super) owned: Vec<u32>,
     /// Until when that holds, by our own clock.
     pub(super) until: Instant,
+    /// Who is in the group.
+    pub(super) members: Vec<Member>,
 }
 
 /// What was taken over.
@@ -50,6 +53,9 @@ pub(super) enum Claimed {
 
 /// What was read of one shard; none if it is not ours any more.
 pub(super) type ShardRead = (u32, Option<Vec<Read>>);
+
+/// Name, beat, and lease in milliseconds.
+type MemberFound = (String, u64, u64);
 
 /// What a receiver notes.
 pub(super) struct Entries;
@@ -81,7 +87,7 @@ impl Group {
         let streams = (0..config.shards).map(|shard| names::stream(&config, shard)).collect();
         Self {
             owners: names::owners(&config, name),
-            members: names::members(&config, name),
+            alive: names::alive(&config, name),
             name: Arc::clone(name),
             config,
             me,
@@ -120,29 +126,28 @@ impl Group {
         Ok(())
     }
 
-    /// Says that we are alive, gives `given` back, and asks what we own.
+    /// Says that we are alive and that those of `dead` are not, gives `given` back, and asks what we own.
     pub(super) async fn lease(
         &self,
         connector: &Connector,
         connection: &Connection,
+        dead: &[Member],
         given: &[u32],
     ) -> Result<Lease, RedisError> {
         let until = Instant::now() + self.config.lease.0;
         let mut invocation = script::LEASE.prepare_invoke();
-        invocation.key(&self.owners).key(&self.members);
-        invocation.arg(&self.me).arg(milliseconds(self.config.lease.0)).arg(self.config.shards).arg(given);
-        let answer: Vec<i64> = connector
+        invocation.key(&self.owners).key(&self.alive);
+        invocation.arg(&self.me).arg(milliseconds(self.config.lease.0)).arg(self.config.shards);
+        invocation.arg(dead.len());
+        for member in dead {
+            invocation.arg(&member.name).arg(member.beat);
+        }
+        invocation.arg(given);
+        let (epoch, quota, owned, members): (i64, usize, Vec<u32>, Vec<MemberFound>) = connector
             .run(connection, |mut commands| async move { invocation.invoke_async(&mut commands).await })
             .await?;
-        let mut answer = answer.into_iter();
-        let epoch = answer.next().unwrap_or_default();
-        let quota = answer.next().and_then(|quota| usize::try_from(quota).ok()).unwrap_or_default();
-        Ok(Lease {
-            epoch,
-            quota,
-            owned: answer.filter_map(|shard| u32::try_from(shard).ok()).collect(),
-            until,
-        })
+        let member = |(name, beat, lease)| Member { name, beat, lease: Duration::from_millis(lease) };
+        Ok(Lease { epoch, quota, owned, until, members: members.into_iter().map(member).collect() })
     }
 
     /// Gives everything back.
@@ -152,7 +157,7 @@ impl Group {
         connection: &Connection,
     ) -> Result<(), RedisError> {
         let mut invocation = script::LEAVE.prepare_invoke();
-        invocation.key(&self.owners).key(&self.members);
+        invocation.key(&self.owners).key(&self.alive);
         for stream in &self.streams {
             invocation.key(stream);
         }
@@ -172,7 +177,7 @@ impl Group {
         count: usize,
     ) -> Result<Claimed, RedisError> {
         let mut invocation = script::CLAIM.prepare_invoke();
-        invocation.key(&self.owners).key(&self.members).key(self.stream(shard));
+        invocation.key(&self.owners).key(&self.alive).key(self.stream(shard));
         invocation.arg(&self.me).arg(&*self.name).arg(shard).arg(after.to_string()).arg(count);
         let answer: Vec<Value> = connector
             .run(connection, |mut commands| async move { invocation.invoke_async(&mut commands).await })
@@ -302,6 +307,6 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-fn milliseconds(duration: std::time::Duration) -> u64 {
+fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,9 +14,9 @@ pub(super) fn owners(config: &Config, group: &str) -> String {
     format!("{}:owners:{group}", config.stream)
 }
 
-/// The receivers of a group by the time at which they are taken for dead: a sorted set.
-pub(super) fn members(config: &Config, group: &str) -> String {
-    format!("{}:members:{group}", config.stream)
+/// The receivers of a group, with the last sign of life of each: a hash.
+pub(super) fn alive(config: &Config, group: &str) -> String {
+    format!("{}:alive:{group}", config.stream)
 }
 
 /// Where entries go that are no events: a stream.

@@ -14,12 +14,17 @@ use super::connector::{Connection, Connector};
 use super::entry::{self, EntryId};
 use super::error;
 use super::group::{Claimed, Entries, Group, Note, Read};
-use crate::sharded::State;
+use crate::sharded::{Member, Seen, State};
 
 /// How long one wait for new entries blocks a connection.
 pub(super) const BLOCK: Duration = Duration::from_secs(1);
+/// How many entries are asked for at once: Redis does nothing else meanwhile, and Lua hands no more than some 8,000
+/// texts to one command.
+const READ_MAX: usize = 1_000;
 /// How long ending takes at most where nobody waits for it.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+/// How often is looked for entries where waiting for them is refused.
+const REFUSED_WAIT: Duration = Duration::from_millis(100);
 /// How soon a receiver looks again that has fewer or more shards than its share.
 const SHARE_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
@@ -42,6 +47,17 @@ pub(super) struct Told {
     pub(super) ended: bool,
 }
 
+/// Lets nobody wait for a task that has ended, whatever ended it.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.state.lock().fault.get_or_insert(Error::Closed);
+        self.0.told.send_modify(|told| told.ended = true);
+        self.0.ready.notify_waiters();
+    }
+}
+
 /// The task of a receiver: it keeps the lease, reads, and tells.
 pub(super) struct Reader {
     group: Arc<Group>,
@@ -54,6 +70,9 @@ pub(super) struct Reader {
     epoch: i64,
     quota: usize,
     lease_due: Instant,
+    /// What was seen of the others, and who of them gives no sign of life.
+    seen: Seen,
+    dead: Vec<Member>,
     turn: usize,
     rng: Rng,
 }
@@ -85,6 +104,8 @@ impl Reader {
             epoch: 0,
             quota: usize::MAX,
             lease_due: Instant::now(),
+            seen: Seen::default(),
+            dead: Vec::new(),
             turn: 0,
             rng: seed.stream("redis reader"),
         }
@@ -99,11 +120,12 @@ impl Reader {
     }
 
     pub(super) async fn run(mut self) -> Result<(), Error> {
+        let _ended = Ended(Arc::clone(&self.shared));
         let stop = self.stop.clone();
         stop.run_until_cancelled(self.work()).await;
         let goodbye = tokio::time::timeout(GOODBYE_WITHIN, self.goodbye()).await;
-        self.commands.closed();
-        self.shared.told.send_modify(|told| told.ended = true);
+        self.commands.close();
+        self.blocking.close();
         goodbye.unwrap_or_else(|_| Err(error::unavailable("Redis could not be told in time")))
     }
 
@@ -165,13 +187,16 @@ impl Reader {
         let connection = self.commands.get().await?;
         let result = self.step_on(&connection).await;
         match result {
+            Ok(read) => {
+                self.shared.state.lock().fault = None;
+                Ok(read)
+            }
             // The stream was deleted, or the server has lost it: begin with what there is, for that may be unhandled.
             Err(error) if error.to_string().contains("NOGROUP") => {
                 self.group.create(&self.commands, &connection, true).await?;
                 Ok(true)
             }
             Err(error) => Err(error::map(&error)),
-            Ok(read) => Ok(read),
         }
     }
 
@@ -179,9 +204,7 @@ impl Reader {
         if connection.generation != self.generation {
             self.generation = connection.generation;
             self.lease_due = Instant::now();
-            let mut state = self.shared.state.lock();
-            state.begin_again();
-            state.fault = None;
+            self.shared.state.lock().begin_again();
         }
         self.tell(connection).await?;
         if Instant::now() >= self.lease_due {
@@ -207,14 +230,15 @@ impl Reader {
 
     async fn lease(&mut self, connection: &Connection) -> Result<(), RedisError> {
         let given = self.shared.state.lock().given();
-        let lease = self.group.lease(&self.commands, connection, &given).await?;
+        let lease = self.group.lease(&self.commands, connection, &self.dead, &given).await?;
         self.epoch = lease.epoch;
         self.quota = lease.quota;
-        let fair = lease.owned.len() == lease.quota;
+        // Told with the next renewal, at once.
+        self.dead = self.seen.dead(lease.members, Instant::now());
+        let fair = lease.owned.len() == lease.quota && self.dead.is_empty();
         {
             let mut state = self.shared.state.lock();
-            state.own(&lease.owned);
-            state.lease_until = lease.until;
+            state.own(&lease.owned, lease.until);
             // What is dropped stays pending, and is claimed by the next owner.
             state.give(lease.quota);
         }
@@ -241,7 +265,8 @@ impl Reader {
             if room == 0 {
                 return Ok(any);
             }
-            match self.group.claim(&self.commands, connection, shard, after, room).await? {
+            let count = room.min(READ_MAX);
+            match self.group.claim(&self.commands, connection, shard, after, count).await? {
                 Claimed::Lost => self.lost(shard),
                 Claimed::Some { entries, after, done, delivered } => {
                     any |= !entries.is_empty();
@@ -257,7 +282,7 @@ impl Reader {
     async fn read(&mut self, connection: &Connection) -> Result<bool, RedisError> {
         let (mut shards, room) = {
             let state = self.shared.state.lock();
-            (readable(&state).map(|(name, _)| name).collect::<Vec<_>>(), state.room())
+            (readable(&state).map(|(name, _)| name).collect::<Vec<_>>(), state.room().min(READ_MAX))
         };
         if shards.is_empty() || room == 0 {
             return Ok(false);
@@ -307,7 +332,13 @@ impl Reader {
                     tracing::warn!(
                         stream = self.group.stream(shard), id = %read.id, problem, "an entry is no event: put aside"
                     );
-                    self.group.refuse(&self.commands, connection, shard, &read).await?;
+                    // Where it cannot be put aside, for want of memory or permission, it stays pending and blocks
+                    // nothing: it is tried again with the next connection or owner of the shard.
+                    match self.group.refuse(&self.commands, connection, shard, &read).await {
+                        Err(error) if error::is_connection_lost(&error) => return Err(error),
+                        Err(error) => tracing::warn!(id = %read.id, %error, "it could not be put aside"),
+                        Ok(()) => {}
+                    }
                 }
             }
         }
@@ -352,7 +383,14 @@ impl Reader {
             let found = |shard: u32, read: &Value| Some((shard, last_of(read, group.stream(shard))?));
             match read {
                 Ok(read) => shards.iter().filter_map(|(shard, _)| found(*shard, &read)).collect(),
-                Err(_) => Vec::new(),
+                Err(error) => {
+                    // One that is refused is refused at once, and must not be asked again at once.
+                    if !error::is_connection_lost(&error) {
+                        tracing::debug!(%error, "waiting for entries is refused");
+                        tokio::time::sleep(REFUSED_WAIT).await;
+                    }
+                    Vec::new()
+                }
             }
         }))
     }

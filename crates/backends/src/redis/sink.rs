@@ -89,7 +89,7 @@ impl Sink for RedisSink {
         Box::pin(async move {
             self.0.closed.store(true, Atomic::SeqCst);
             let sending = tokio::time::timeout_at(deadline.instant(), self.0.sending.write()).await;
-            self.0.connector.closed();
+            self.0.connector.close();
             sending.map(drop).map_err(|_| Error::DeadlineExceeded { system: SYSTEM })
         })
     }

@@ -2,9 +2,13 @@
 //! time.
 
 mod key;
+mod seen;
 mod state;
+#[cfg(all(test, feature = "nats"))]
+mod tests;
 
 pub(crate) use key::shard_of;
+pub(crate) use seen::{Member, Seen};
 #[cfg(feature = "redis")]
 pub(crate) use state::Word;
 pub(crate) use state::{Kind, State};

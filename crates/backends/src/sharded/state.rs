@@ -34,7 +34,7 @@ pub(crate) struct State<K: Kind> {
     /// The shard to hand out from next.
     turn: u32,
     /// Until when the shards are ours, by our own clock.
-    pub(crate) lease_until: Instant,
+    lease_until: Instant,
     /// What waiting cannot mend.
     pub(crate) fault: Option<Error>,
     pub(crate) closed: bool,
@@ -61,6 +61,8 @@ struct Held<K: Kind> {
     event: Event,
     redeliveries: u32,
     handle: K::Handle,
+    /// The shard was not ours meanwhile: another may have been given it too, and may have handled it.
+    stale: bool,
 }
 
 /// What is to be told about an entry.
@@ -130,11 +132,13 @@ impl<K: Kind> State<K> {
         ready + self.held.values().filter(|held| held.shard == shard).count()
     }
 
-    /// Returns how many entries of a shard are ready or held, not counting those behind `last`.
+    /// Returns how many entries of a shard are ready or held, not counting those behind `last`, nor those that may be
+    /// settled by another.
     #[cfg(feature = "nats")]
     pub(crate) fn unsettled_to(&self, shard: u32, last: K::Id) -> usize {
         let ready = self.shards.get(&shard).map_or(0, |owned| owned.ready.range(..=last).count());
-        ready + self.held.values().filter(|held| held.shard == shard && held.id <= last).count()
+        let counts = |held: &&Held<K>| held.shard == shard && held.id <= last && !held.stale;
+        ready + self.held.values().filter(counts).count()
     }
 
     /// Returns by what to tell that entries are ready or held.
@@ -144,10 +148,13 @@ impl<K: Kind> State<K> {
         ready.chain(self.held.values().map(|held| &held.handle)).cloned().collect()
     }
 
-    /// Notes what is ours now. What was read of a shard that is not is for its next owner; returns by what to tell
-    /// so.
-    pub(crate) fn own(&mut self, owned: &[u32]) -> Vec<K::Handle> {
-        let lost: Vec<u32> = self.shards.keys().copied().filter(|shard| !owned.contains(shard)).collect();
+    /// Notes what is ours now, until `lease_until`. What was read of a shard that is not is for its next owner; returns
+    /// by what to tell so. Where the lease had run out that is every shard, for it may have had another owner since.
+    pub(crate) fn own(&mut self, owned: &[u32], lease_until: Instant) -> Vec<K::Handle> {
+        let lapsed = Instant::now() >= self.lease_until;
+        self.lease_until = lease_until;
+        let lost: Vec<u32> =
+            self.shards.keys().copied().filter(|shard| lapsed || !owned.contains(shard)).collect();
         let dropped = lost.into_iter().flat_map(|shard| self.lose(shard)).collect();
         for &shard in owned {
             self.shards.entry(shard).or_insert_with(Shard::new);
@@ -157,6 +164,9 @@ impl<K: Kind> State<K> {
 
     /// Drops a shard that is not ours any more. What is held of it stays known, in case it becomes ours again.
     pub(crate) fn lose(&mut self, shard: u32) -> Vec<K::Handle> {
+        for held in self.held.values_mut().filter(|held| held.shard == shard) {
+            held.stale = true;
+        }
         let ready = self.shards.remove(&shard).map(|owned| owned.ready).unwrap_or_default();
         let drop = |(id, ready): (K::Id, Ready<K>)| {
             self.known.remove(&(shard, id));
@@ -222,6 +232,7 @@ impl<K: Kind> State<K> {
             ready.handle = handle.clone();
         } else if let Some(held) = self.held.values_mut().find(|held| held.shard == shard && held.id == id) {
             held.handle = handle.clone();
+            held.stale = false;
         } else if let Some(word) = self.words.iter_mut().find(|word| word.shard == shard && word.id == id) {
             word.handle = handle.clone();
         }
@@ -245,7 +256,7 @@ impl<K: Kind> State<K> {
                 let token = self.next_token;
                 self.next_token += 1;
                 out.push(Received::new(event.clone(), Token(token), redeliveries));
-                self.held.insert(token, Held { shard, id, event, redeliveries, handle });
+                self.held.insert(token, Held { shard, id, event, redeliveries, handle, stale: false });
                 self.turn = shard + 1;
             }
         }
@@ -253,18 +264,19 @@ impl<K: Kind> State<K> {
     }
 
     /// Notes what became of events; says whether that is news. What is released is ready again at once, in its place,
-    /// if the shard is ours.
+    /// if the shard is ours and was all the time.
     pub(crate) fn settle(&mut self, settlements: &[Settlement]) -> bool {
         let before = self.words_ever;
         for Settlement { token, outcome } in settlements {
-            let Some(Held { shard, id, event, redeliveries, handle }) = self.held.remove(&token.0) else {
+            let Some(Held { shard, id, event, redeliveries, handle, stale }) = self.held.remove(&token.0)
+            else {
                 continue;
             };
             let deliveries = redeliveries.saturating_add(1);
             let mut kept = false;
             if *outcome == Outcome::Released {
                 match self.shards.get_mut(&shard) {
-                    Some(owned) if !owned.giving => {
+                    Some(owned) if !owned.giving && !stale => {
                         let handle = handle.clone();
                         owned.ready.insert(id, Ready { event, redeliveries: deliveries, handle });
                         kept = true;
@@ -278,6 +290,11 @@ impl<K: Kind> State<K> {
             self.words_ever += 1;
         }
         self.words_ever > before
+    }
+
+    /// Says whether there is anything to be told.
+    pub(crate) fn has_words(&self) -> bool {
+        !self.words.is_empty()
     }
 
     /// Returns how many words there were ever.

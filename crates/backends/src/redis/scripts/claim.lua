@@ -1,5 +1,5 @@
 -- Takes over what was delivered and not acknowledged, in order, if the shard is the receiver's own.
--- KEYS: owners, members, stream. ARGV: who, group, shard, after which id, how many.
+-- KEYS: owners, alive, stream. ARGV: who, group, shard, after which id, how many.
 -- Returns: state ('lost', 'more' or 'done'), the last id looked at, the group's last delivered id, then for each
 -- entry: id, deliveries, names and values.
 local me, group, shard = ARGV[1], ARGV[2], ARGV[3]
@@ -32,7 +32,7 @@ if state == 'done' then
   for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', key, group)) do
     local consumer = {}
     for i = 1, #found, 2 do consumer[found[i]] = found[i + 1] end
-    local gone = not redis.call('ZSCORE', KEYS[2], consumer['name'])
+    local gone = not redis.call('HGET', KEYS[2], consumer['name'])
     if gone and consumer['pending'] == 0 then
       redis.call('XGROUP', 'DELCONSUMER', key, group, consumer['name'])
     end

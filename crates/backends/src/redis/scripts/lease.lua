@@ -1,29 +1,41 @@
 -- Says that a receiver is alive, and which shards are its own. Fair: of n shards and m receivers each gets n / m, those
--- first in order of their names one more.
--- KEYS: owners, members. ARGV: who, lease in ms, number of shards, then the shards to give back.
--- Returns: epoch, quota, then the shards owned.
-local owners, members = KEYS[1], KEYS[2]
-local me, lease, shards = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- first in order of their names one more. No clock is asked: each receiver sees by its own who gives no sign of life.
+-- KEYS: owners, alive. ARGV: who, lease in ms, number of shards, number of the dead, then name and beat of each, then
+-- the shards to give back.
+-- Returns: epoch, quota, the shards owned, and name, beat and lease of each receiver.
+local owners, alive = KEYS[1], KEYS[2]
+local me, lease, shards = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local next = 5 + 2 * tonumber(ARGV[4])
 local changed = false
-for i = 4, #ARGV do
+for i = next, #ARGV do
   if redis.call('HGET', owners, ARGV[i]) == me then
     redis.call('HDEL', owners, ARGV[i])
     changed = true
   end
 end
-if redis.call('ZADD', members, string.format('%.0f', now + lease), me) == 1 then changed = true end
-if redis.call('ZREMRANGEBYSCORE', members, '-inf', string.format('%.0f', now)) > 0 then changed = true end
-
-local alive, rank = {}, 0
-local names = redis.call('ZRANGE', members, 0, -1)
-for _, name in ipairs(names) do
-  alive[name] = true
-  if name < me then rank = rank + 1 end
+for i = 5, next - 1, 2 do
+  -- One that has given a sign of life since it was looked at is not dead.
+  local found = redis.call('HGET', alive, ARGV[i])
+  if found and string.match(found, '^%d+') == ARGV[i + 1] and ARGV[i] ~= me then
+    redis.call('HDEL', alive, ARGV[i])
+    changed = true
+  end
 end
-local quota = math.floor(shards / #names)
-if rank < shards % #names then quota = quota + 1 end
+-- Of all receivers, so that one that was taken out and comes back is never mistaken for who it was before.
+local beat = string.format('%.0f', redis.call('HINCRBY', owners, 'beats', 1))
+if redis.call('HSET', alive, me, beat .. ' ' .. lease) == 1 then changed = true end
+
+local there, count, rank, answer = {}, 0, 0, {}
+local all = redis.call('HGETALL', alive)
+for i = 1, #all, 2 do
+  there[all[i]] = true
+  count = count + 1
+  if all[i] < me then rank = rank + 1 end
+  local its_beat, its_lease = string.match(all[i + 1], '^(%d+) (%d+)$')
+  answer[#answer + 1] = {all[i], its_beat, its_lease}
+end
+local quota = math.floor(shards / count)
+if rank < shards % count then quota = quota + 1 end
 
 local mine, free = {}, {}
 for shard = 0, shards - 1 do
@@ -31,7 +43,7 @@ for shard = 0, shards - 1 do
   local owner = redis.call('HGET', owners, name)
   if owner == me then
     mine[#mine + 1] = shard
-  elseif not owner or not alive[owner] then
+  elseif not owner or not there[owner] then
     free[#free + 1] = shard
   end
 end
@@ -42,6 +54,4 @@ for _, shard in ipairs(free) do
   changed = true
 end
 if changed then redis.call('HINCRBY', owners, 'epoch', 1) end
-local answer = {tonumber(redis.call('HGET', owners, 'epoch')), quota}
-for _, shard in ipairs(mine) do answer[#answer + 1] = shard end
-return answer
+return {tonumber(redis.call('HGET', owners, 'epoch')), quota, mine, answer}

@@ -1,11 +1,11 @@
 -- Gives everything back that a receiver owns.
--- KEYS: owners, members, then streams. ARGV: who, group.
+-- KEYS: owners, alive, then streams. ARGV: who, group.
 local me, group = ARGV[1], ARGV[2]
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  if all[i] ~= 'epoch' and all[i + 1] == me then redis.call('HDEL', KEYS[1], all[i]) end
+  if all[i + 1] == me then redis.call('HDEL', KEYS[1], all[i]) end
 end
-redis.call('ZREM', KEYS[2], me)
+redis.call('HDEL', KEYS[2], me)
 redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 -- A consumer with pending entries stays until they are claimed: deleting it would lose them.
 for i = 3, #KEYS do

@@ -43,12 +43,17 @@ while i <= #ARGV do
     end
     if lengths[shard] >= length_max then return taken end
   end
-  if remember == 0 or redis.call('SET', prefix .. id, 1, 'NX', 'PX', remember) then
+  if remember > 0 and redis.call('EXISTS', prefix .. id) == 1 then
+    -- A write, so that a WAITAOF of this connection waits for those before it, also of a connection that was lost.
+    redis.call('PEXPIRE', prefix .. id, remember)
+  else
     local add = {key}
     if forget then add = {key, 'MAXLEN', '~', length_max} end
     add[#add + 1] = '*'
     for text = i + 3, i + 2 + texts do add[#add + 1] = ARGV[text] end
     redis.call('XADD', unpack(add))
+    -- Remembered after it was added, for what was done before an error stays.
+    if remember > 0 then redis.call('SET', prefix .. id, 1, 'PX', remember) end
     if not forget then lengths[shard] = lengths[shard] + 1 end
   end
   taken = taken + 1

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use steadfast_backends::nats::{Config, NatsSink, NatsSource, Sync};
+use steadfast_backends::nats::{Config, NatsSink, NatsSource, SyncInterval};
 use steadfast_servers::{Nats, NatsSettings};
 
 use super::support::{config, started, started_durable};
@@ -28,6 +28,6 @@ async fn killed_in_mid_stream_it_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_without_syncing_it_loses_nothing() {
     let nats = started(NatsSettings::default()).await;
-    let config = Config { sync: Sync::Lazy, ..config(&nats) };
+    let config = Config { sync: SyncInterval::Lazy, ..config(&nats) };
     killed(nats, config).await;
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use steadfast_backends::nats::{Config, Sync};
+use steadfast_backends::nats::{Config, SyncInterval};
 use steadfast_base::units::HumanDuration;
 use steadfast_servers::{Nats, NatsSettings};
 
@@ -19,7 +19,7 @@ pub(super) async fn started_durable() -> Nats {
 pub(super) fn config(nats: &Nats) -> Config {
     Config {
         address: nats.address().to_string(),
-        sync: Sync::Always,
+        sync: SyncInterval::Always,
         lease: HumanDuration(Duration::from_secs(2)),
         seed: Some(1),
         ..Config::default()

@@ -1,0 +1,235 @@
+//! What goes wrong beside a server that dies.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use steadfast_backends::Secret;
+use steadfast_backends::redis::{Config, RedisSink, RedisSource};
+use steadfast_base::Deadline;
+use steadfast_base::units::HumanDuration;
+use steadfast_core::Event;
+use steadfast_core::store::Durability;
+use steadfast_core::transport::{Error, Outcome, Received, Receiver, Settlement, Sink, Source, Subscribe};
+use steadfast_servers::Redis;
+
+use super::support::{config, started};
+
+fn soon() -> Deadline {
+    Deadline::within(Duration::from_secs(10))
+}
+
+fn event(number: usize) -> Event {
+    Event::new("/test", "test.sent").subject("key").data("text/plain", number.to_string())
+}
+
+async fn commands(redis: &Redis) -> MultiplexedConnection {
+    let client = redis::Client::open(redis.url()).expect("the address is right");
+    client.get_multiplexed_async_connection().await.expect("it connects")
+}
+
+async fn ask<T: redis::FromRedisValue>(connection: &mut MultiplexedConnection, command: &str) -> T {
+    let mut words = command.split(' ');
+    let mut command = redis::cmd(words.next().expect("a command"));
+    words.for_each(|word| {
+        command.arg(word);
+    });
+    command.query_async(connection).await.expect("it answers")
+}
+
+async fn send(config: &Config, events: &[Event]) -> Result<Durability, Error> {
+    let sink = RedisSink::new(config.clone())?;
+    let sent = sink.send(events, Durability::Durable, soon()).await;
+    sink.close(soon()).await.expect("it closes");
+    sent
+}
+
+async fn open(config: &Config, in_flight_max: usize) -> Box<dyn Receiver> {
+    let source = RedisSource::new(config.clone()).expect("the configuration is right");
+    source.open(&Subscribe { in_flight_max, ..Subscribe::new("g") }).await.expect("it opens")
+}
+
+async fn receive(receiver: &dyn Receiver, max: usize) -> Vec<Received> {
+    let received = tokio::time::timeout(Duration::from_secs(20), receiver.receive(max)).await;
+    received.expect("in time").expect("it receives")
+}
+
+fn handled(received: &[Received]) -> Vec<Settlement> {
+    let settlement = |one: &Received| Settlement { token: one.token, outcome: Outcome::Handled };
+    received.iter().map(settlement).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_takes_over_however_much_was_left() {
+    const COUNT: usize = 9_000;
+    let redis = started(&[("appendfsync", "everysec")]).await;
+    let config =
+        Config { shards: 1, persistence: steadfast_backends::redis::Persistence::Unknown, ..config(&redis) };
+    let events: Vec<Event> = (0..COUNT).map(event).collect();
+    let sink = RedisSink::new(config.clone()).expect("the configuration is right");
+    sink.send(&events, Durability::Accepted, soon()).await.expect("it is sent");
+    for _ in 0..2 {
+        let receiver = open(&config, 2 * COUNT).await;
+        let mut numbers = Vec::new();
+        while numbers.len() < COUNT {
+            let received = receive(&*receiver, COUNT).await;
+            numbers.extend(received.iter().map(|one| String::from_utf8_lossy(one.event.data()).into_owned()));
+        }
+        let all: Vec<String> = (0..COUNT).map(|number| number.to_string()).collect();
+        assert!(numbers == all, "each once and in order");
+        receiver.close(soon()).await.expect("it closes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_put_aside_blocks_nothing_and_is_not_lost() {
+    let redis = started(&[]).await;
+    let mut admin = commands(&redis).await;
+    let config = Config { shards: 1, ..config(&redis) };
+    send(&config, &[event(0)]).await.expect("it is sent");
+    let _: String = ask(&mut admin, "XADD events * note by-hand").await;
+    send(&config, &[event(1), event(2)]).await.expect("it is sent");
+    let keys = "~events ~events:owners* ~events:alive* ~events:shards";
+    let _: String = ask(&mut admin, &format!("ACL SETUSER shop on >hunter2 +@all {keys}")).await;
+    let shop = Config {
+        username: Some("shop".to_owned()),
+        password: Some(Secret::new("hunter2")),
+        ..config.clone()
+    };
+
+    let receiver = open(&shop, 10).await;
+    let mut subjects = Vec::new();
+    while subjects.len() < 3 {
+        let received = receive(&*receiver, 10).await;
+        subjects.extend(received.iter().map(|one| String::from_utf8_lossy(one.event.data()).into_owned()));
+        receiver.settle(&handled(&received)).await.expect("it is told");
+    }
+    assert_eq!(subjects, ["0", "1", "2"]);
+    receiver.close(soon()).await.expect("it closes");
+    assert_eq!(ask::<u32>(&mut admin, "XLEN events:refused").await, 0);
+
+    let _: String = ask(&mut admin, "ACL SETUSER shop allkeys").await;
+    let receiver = open(&shop, 10).await;
+    for _ in 0..100 {
+        if ask::<u32>(&mut admin, "XLEN events:refused").await == 1 {
+            receiver.close(soon()).await.expect("it closes");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it was not put aside once that was allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_is_refused_is_not_repeated_at_once() {
+    let redis = started(&[]).await;
+    let mut admin = commands(&redis).await;
+    let _: String = ask(&mut admin, "ACL SETUSER shop on >hunter2 +@all -xread allkeys").await;
+    let shop = Config {
+        shards: 1,
+        username: Some("shop".to_owned()),
+        password: Some(Secret::new("hunter2")),
+        ..config(&redis)
+    };
+    let receiver = open(&shop, 10).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let _: String = ask(&mut admin, "CONFIG RESETSTAT").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let stats: String = ask(&mut admin, "INFO commandstats").await;
+    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0");
+    let calls: u32 = calls.split(',').next().expect("a number").parse().expect("a number");
+    assert!(calls < 60, "{calls} scripts in a second");
+
+    send(&shop, &[event(0)]).await.expect("it is sent");
+    assert_eq!(receive(&*receiver, 10).await.len(), 1, "events come all the same");
+    receiver.close(soon()).await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_told_is_not_said_to_be_told() {
+    let mut redis = started(&[]).await;
+    let config = Config { shards: 1, ..config(&redis) };
+    send(&config, &[event(0)]).await.expect("it is sent");
+    let receiver = open(&config, 10).await;
+    let received = receive(&*receiver, 10).await;
+    tokio::task::block_in_place(|| redis.kill());
+    for attempt in ["first", "second"] {
+        let told = receiver.settle(&handled(&received)).await;
+        assert!(matches!(told, Err(Error::Unavailable { .. })), "{attempt}: {told:?}");
+    }
+    tokio::task::block_in_place(|| redis.restart()).expect("it starts again");
+    let telling = async {
+        while receiver.settle(&handled(&received)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), telling).await.expect("in time");
+    let mut admin = commands(&redis).await;
+    let pending: (u32, redis::Value, redis::Value, redis::Value) = ask(&mut admin, "XPENDING events g").await;
+    assert_eq!(pending.0, 0);
+    receiver.close(soon()).await.expect("it closes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_closed_is_disconnected() {
+    let redis = started(&[]).await;
+    let mut admin = commands(&redis).await;
+    let sink = RedisSink::new(config(&redis)).expect("the configuration is right");
+    sink.send(&[event(0)], Durability::Durable, soon()).await.expect("it is sent");
+    let receiver = open(&config(&redis), 10).await;
+    receive(&*receiver, 1).await;
+    sink.close(soon()).await.expect("it closes");
+    receiver.close(soon()).await.expect("it closes");
+    for _ in 0..100 {
+        let clients: String = ask(&mut admin, "CLIENT LIST").await;
+        if clients.lines().count() == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("connections are left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_takes_no_longer_than_its_deadline_while_nobody_is_there() {
+    // Port 1 of the loopback: nobody listens there.
+    let config = Config { address: "127.0.0.1:1".to_owned(), ..Config::default() };
+    let sink = std::sync::Arc::new(RedisSink::new(config).expect("the configuration is right"));
+    let sending = tokio::spawn({
+        let sink = std::sync::Arc::clone(&sink);
+        async move { sink.send(&[event(0)], Durability::Accepted, soon()).await }
+    });
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let closing = sink.close(Deadline::within(Duration::from_millis(50)));
+    let closed = tokio::time::timeout(Duration::from_millis(500), closing).await.expect("by its deadline");
+    assert!(matches!(closed, Err(Error::DeadlineExceeded { .. })), "{closed:?}");
+    let sent = tokio::time::timeout(Duration::from_secs(5), sending).await.expect("it ends soon");
+    assert!(matches!(sent.expect("no panic"), Err(Error::Closed)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_not_stored_is_not_remembered() {
+    let redis = started(&[]).await;
+    let mut admin = commands(&redis).await;
+    let remember_ids = HumanDuration(Duration::from_secs(60));
+    let config = Config { shards: 1, remember_ids, ..config(&redis) };
+    let _: String = ask(&mut admin, "SET events no-stream").await;
+    let once = [event(0)];
+    let error = send(&config, &once).await.expect_err("it is no stream");
+    assert!(matches!(error, Error::Rejected { .. }), "{error}");
+    let _: u32 = ask(&mut admin, "DEL events").await;
+    for _ in 0..2 {
+        send(&config, &once).await.expect("it is sent");
+        assert_eq!(ask::<u32>(&mut admin, "XLEN events").await, 1);
+    }
+    let many = Event::new("/test", "test.sent");
+    let many = (0..3_000).fold(many, |event, number| event.extension(format!("x{number}"), "1"));
+    let error = send(&config, &[many.build()]).await.expect_err("they are too many");
+    assert!(matches!(error, Error::Rejected { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_deletes_streams_to_make_room_is_refused() {
+    let redis = started(&[("maxmemory", "100mb"), ("maxmemory-policy", "allkeys-lru")]).await;
+    let error = send(&config(&redis), &[event(0)]).await.expect_err("events may be deleted");
+    assert!(error.to_string().contains("set `noeviction`"), "{error}");
+}
