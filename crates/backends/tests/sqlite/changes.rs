@@ -1,6 +1,10 @@
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use steadfast_backends::change::Operation;
 use steadfast_backends::sqlite::changes::{Changes, Config};
+use steadfast_base::Seed;
+use steadfast_base::units::HumanDuration;
 use steadfast_core::transport::{Error, Link, Outcome, Source, Start, Subscribe};
 
 use crate::support::{SOON, close, database, expect_nothing_before, handle, open, receive, settle};
@@ -167,5 +171,24 @@ async fn without_triggers_nothing_is_told() {
     let receiver = open(&changes, "a").await;
     let change = handle(&*receiver, 1).await.remove(0);
     assert_eq!((change.operation, json!(change.before)), (Operation::Delete, json!({"id": 1})));
+    close(&*receiver).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_noticed_at_whatever_moment_it_is_made() {
+    let database = database("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    let config = Config { poll: HumanDuration(Duration::from_millis(1)), ..database.config(&["t"]) };
+    let changes = Changes::new(config).expect("it is right");
+    let receiver = open(&changes, "a").await;
+    let mut rng = Seed::new(1).rng();
+    for id in 0..1000 {
+        let until = Instant::now() + Duration::from_micros(rng.below(1500));
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        // Each is the last one for as long as it is not noticed.
+        database.run(&format!("INSERT INTO t VALUES ({id})"));
+        handle(&*receiver, 1).await;
+    }
     close(&*receiver).await;
 }

@@ -49,11 +49,12 @@ impl Worker {
 
     fn work(&self) {
         let mut rng = Seed::random().rng();
-        let mut failures = 0;
+        let (mut failures, mut unnoted) = (0, None);
         let Some(_lock) = self.become_active(&mut rng) else { return };
-        while let Err(error) = self.session(&mut failures) {
+        while let Err(error) = self.session(&mut failures, &mut unnoted) {
             if error.classify() == Class::Permanent {
                 self.feed.fail(error);
+                self.note_the_rest(unnoted);
                 return;
             }
             failures += 1;
@@ -61,6 +62,28 @@ impl Worker {
             self.feed.down(failures, &error.to_string());
             let asked = self.inbox.wait(Backoff::default().delay(failures, &mut rng));
             refuse(asked.waiters, &error);
+            unnoted = unnoted.max(asked.position);
+            if asked.close {
+                return;
+            }
+        }
+    }
+
+    /// Notes what is still handled of what was handed out before reading failed for good, until it is asked to close.
+    fn note_the_rest(&self, mut unnoted: Option<i64>) {
+        loop {
+            let asked = self.inbox.wait(Duration::from_secs(1));
+            unnoted = unnoted.max(asked.position);
+            let noted = unnoted.map_or(Ok(()), |position| {
+                let connection = install::connect(&self.config.path, self.config.busy_timeout.0)?;
+                store::confirm(&connection, &self.group, position).map_err(|error| of(&error))
+            });
+            if noted.is_ok() {
+                unnoted = None;
+            }
+            for waiter in asked.waiters {
+                let _ = waiter.send(noted.clone());
+            }
             if asked.close {
                 return;
             }
@@ -92,11 +115,14 @@ impl Worker {
     }
 
     /// Reads with one connection until it is closed, or the connection fails.
-    fn session(&self, failures: &mut u32) -> Result<(), Error> {
+    fn session(&self, failures: &mut u32, unnoted: &mut Option<i64>) -> Result<(), Error> {
         let mut session = self.open()?;
+        session.position = unnoted.take();
         let result = self.read(&mut session, failures);
         let answer = result.as_ref().err().cloned().unwrap_or(Error::Closed);
         refuse(session.waiters, &answer);
+        // What could not be noted is noted by the next connection, though nobody waits for it any more.
+        *unnoted = session.position;
         result
     }
 
@@ -146,28 +172,35 @@ impl Worker {
                 hurried = Duration::MAX;
             }
             more |= versions != session.versions;
-            session.versions = store::versions(&session.connection).map_err(told)?;
+            // IMPORTANT: those from before reading; of a change that is made at this moment nobody would tell again.
+            session.versions = versions;
             if more {
-                more = self.draw(session).map_err(told)?;
+                more = self.draw(session)?;
                 *failures = 0;
             }
         }
     }
 
     /// Reads what there is room for; says whether there may be more.
-    fn draw(&self, session: &mut Session) -> rusqlite::Result<bool> {
+    fn draw(&self, session: &mut Session) -> Result<bool, Error> {
+        let told = |error: rusqlite::Error| of(&error);
         let room = self.feed.room().min(READ_AT_ONCE);
         if room == 0 {
             return Ok(true);
         }
-        let changes = store::read(&session.connection, session.cursor, room)?;
+        let changes = store::read(&session.connection, session.cursor, room).map_err(told)?;
+        // Asked after reading: a group is given up before the first change that it has not handled is deleted.
+        if store::is_lost(&session.connection, &self.group).map_err(told)? {
+            return Err(given_up(&self.group));
+        }
         for change in &changes {
-            session.cursor = change.seq;
-            let watched = self.config.tables.contains(&change.table);
-            match event::of(change, &session.source, &session.origin).filter(|_| watched) {
-                Some(event) => self.feed.push(change.seq, event),
-                None => session.position = self.feed.pass(change.seq).max(session.position),
+            if self.config.tables.contains(&change.table) {
+                let event = event::of(change, &session.source, &session.origin);
+                self.feed.push(change.seq, event.ok_or_else(|| broken(change.seq))?);
+            } else {
+                session.position = self.feed.pass(change.seq).max(session.position);
             }
+            session.cursor = change.seq;
         }
         Ok(changes.len() == room)
     }
@@ -198,6 +231,14 @@ fn refuse(waiters: Vec<Waiter>, error: &Error) {
     for waiter in waiters {
         let _ = waiter.send(Err(error.clone()));
     }
+}
+
+fn broken(seq: i64) -> Error {
+    let reason = format!(
+        "the change {seq} in steadfast_changes cannot be read: mend it, or delete it to go on without it, and subscribe \
+         again"
+    );
+    Error::Rejected { system: SYSTEM, reason }
 }
 
 fn given_up(group: &str) -> Error {
