@@ -29,7 +29,12 @@
 //! - When a column is added, the triggers are made anew as soon as a receiver notices, at the next poll; rows changed
 //!   before that lack the column. A column cannot be dropped while triggers name it: call [`Changes::uninstall`] first,
 //!   and [`Changes::install`] after.
-//! - Where no group exists nothing is ever handled: install when the first group subscribes, or soon before.
+//! - Changes are deleted once all groups have handled them, by whichever receiver is open. A group that is gone for good
+//!   keeps them until [`Changes::forget_group`], or until [`Config::backlog_max`] if another group has a receiver: watch
+//!   [`Changes::backlog`]. Where no group exists nothing is ever handled: install when the first group subscribes, or
+//!   soon before.
+//! - All sources of a group should watch the same tables: what one of them passes over is handled for the group. When a
+//!   table is added, close the receivers that do not know it before it is written to.
 //! - The database must be a file on a local disk.
 
 mod config;

@@ -12,6 +12,7 @@ use steadfast_core::transport::{Capabilities, Error, Ordering, Receiver, Source,
 
 use super::error::{SYSTEM, of, unavailable};
 use super::inbox::Inbox;
+use super::lock::{self, GroupLock};
 use super::worker::Worker;
 use super::{Config, install, store};
 use crate::change::feed::{Driver, Feed, FeedReceiver, Handled};
@@ -71,17 +72,27 @@ impl Changes {
         self.with_connection(move |connection| install::uninstall(connection, &tables)).await
     }
 
-    /// Removes a group, so that no change waits for it any more; when it subscribes again it begins anew.
+    /// Removes a group, so that no change waits for it any more; when it subscribes again it begins anew. What only it
+    /// was waited for is deleted by the next receiver of another group; without any, it stays for the next group to
+    /// begin with [`Start::Oldest`](steadfast_core::transport::Start::Oldest).
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Denied`].
+    /// [`Error::Unavailable`], also while a receiver of the group is open; [`Error::Denied`].
     ///
     /// # Cancel safety
     /// It is done or not done.
     pub async fn forget_group(&self, group: &str) -> Result<(), Error> {
         let group = group.to_owned();
-        let forget =
-            move |connection: &mut Connection| store::forget(connection, &group).map_err(|error| of(&error));
+        let lock = lock::path(&self.config.path, &group);
+        let forget = move |connection: &mut Connection| {
+            // Nobody would note what such a receiver handles, nor keep what it has not.
+            let Some(_lock) = GroupLock::take(&lock)? else {
+                return Err(unavailable(format!(
+                    "a receiver of the group `{group}` is open: close it first"
+                )));
+            };
+            store::forget(connection, &group).map_err(|error| of(&error))
+        };
         self.with_connection(forget).await
     }
 

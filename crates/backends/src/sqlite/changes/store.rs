@@ -45,6 +45,12 @@ fn find(connection: &Connection, group: &str) -> rusqlite::Result<Option<Group>>
         .optional()
 }
 
+/// Says whether the group was given up. One that was forgotten was not.
+pub(super) fn is_lost(connection: &Connection, group: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT lost FROM steadfast_groups WHERE name = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([group], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
 /// Counts the changes that the group has not handled, of all watched tables; `None` if there is no such group.
 pub(super) fn backlog(connection: &Connection, group: &str) -> rusqlite::Result<Option<u64>> {
     let Some(Group { position, .. }) = find(connection, group)? else { return Ok(None) };
