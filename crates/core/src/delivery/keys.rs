@@ -31,7 +31,7 @@ pub(super) trait Links {
 impl Keys {
     /// Makes an index for `entries_max` entries.
     pub(super) fn new(entries_max: usize) -> Self {
-        let buckets = (entries_max.min(1 << 24) * 2).next_power_of_two().max(16);
+        let buckets = (entries_max.min(1 << 19) * 2).next_power_of_two().max(16);
         Self { buckets: vec![NONE; buckets].into(), hasher: RandomState::new() }
     }
 

@@ -11,7 +11,7 @@ use tower::{Service, service_fn};
 use super::Report;
 use super::inlet::ReceiverInlet;
 use super::running::{Run, Runs};
-use super::suspects::Suspects;
+use super::suspects::{Accusations, Suspects};
 use crate::Event;
 use crate::delivery::{DeadLettersError, Delivery, Dispatcher, Handling, HandlingMetrics, Replay, Replayed};
 use crate::transport::{Error, Receiver, Source, Subscribe};
@@ -53,6 +53,7 @@ pub struct Consumer {
     drain_max: Duration,
     backoff: Backoff,
     suspect_after: u32,
+    accused: Accusations,
     /// Of the runs under way.
     runs: Runs,
     /// It has been said that nobody has chosen where dead letters go.
@@ -74,6 +75,7 @@ impl Consumer {
             drain_max: Duration::from_secs(10),
             backoff: Backoff::default(),
             suspect_after: 3,
+            accused: Accusations::default(),
             runs: Runs::default(),
             warned: AtomicBool::new(false),
         }
@@ -129,7 +131,8 @@ impl Consumer {
         let Some(receiver) = self.open(&cancel).await? else { return Ok(Report::default()) };
         let seed = self.handling.redelivery.seed;
         let (destination, group) = (self.source.destination(), &self.subscribe.group);
-        let suspects = Arc::new(Suspects::new(&self.handling, destination, group, self.suspect_after));
+        let suspects =
+            Arc::new(Suspects::new(&self.handling, destination, group, self.suspect_after, &self.accused));
         let handling = Handling { dead_letters: Arc::clone(&suspects) as _, ..self.handling.clone() };
         let inlet = ReceiverInlet::new(receiver, cancel.clone(), self.backoff, seed, suspects);
         let inlet = Arc::new(inlet);

@@ -5,6 +5,7 @@
 //! back, the letter is removed before the transport is told. If the process dies, the letter is found when the event
 //! comes again, and it is not attempted any more.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -25,7 +26,11 @@ pub(super) struct Suspects {
     /// After how many times that an event was handed out it is a suspect.
     after: u32,
     accusations: Mutex<Vec<Accusation>>,
+    accused: Accusations,
 }
+
+/// The letters that stand as accusations, of all runs of a consumer: none of them is to be replayed.
+pub(super) type Accusations = Arc<Mutex<HashSet<LetterId>>>;
 
 /// A letter that stands as long as its event is in hand.
 struct Accusation {
@@ -43,6 +48,7 @@ impl Suspects {
         destination: &str,
         subscriber: &Arc<str>,
         after: u32,
+        accused: &Accusations,
     ) -> Self {
         Self {
             letters: Arc::clone(&handling.dead_letters),
@@ -51,6 +57,7 @@ impl Suspects {
             clock: Arc::clone(&handling.clock),
             after: after.max(1),
             accusations: Mutex::default(),
+            accused: Arc::clone(accused),
         }
     }
 
@@ -95,12 +102,13 @@ impl Suspects {
         };
         match self.letters.put(&letter).await {
             Ok(id) => {
+                self.accused.lock().insert(id);
                 self.change(token, |accusation| accusation.kept = Some(id));
                 Ok(Accused::Now)
             }
             // It is attempted without, as it would be where nothing keeps letters.
             Err(DeadLettersError::Full { .. }) => {
-                self.accusations.lock().retain(|accusation| accusation.token != token);
+                self.drop_accusation(token);
                 Ok(Accused::Not)
             }
             Err(error) => Err(error),
@@ -145,7 +153,7 @@ impl Suspects {
     pub(super) fn ended(&self, settlement: Settlement, is_letter: bool) -> bool {
         if is_letter {
             // The accusation has become the letter itself.
-            self.accusations.lock().retain(|accusation| accusation.token != settlement.token);
+            self.drop_accusation(settlement.token);
             return true;
         }
         !self.change(settlement.token, |accusation| accusation.settlement = Some(settlement))
@@ -168,7 +176,7 @@ impl Suspects {
             None => self.letters.put(&letter).await?,
         };
         self.letters.take(id).await?;
-        self.accusations.lock().retain(|accusation| accusation.token != settlement.token);
+        self.drop_accusation(settlement.token);
         Ok(Some(settlement))
     }
 
@@ -182,8 +190,20 @@ impl Suspects {
         accusations.iter_mut().find(|accusation| accusation.token == token).map(change).is_some()
     }
 
-    fn accusations(&self) -> Vec<LetterId> {
-        self.accusations.lock().iter().filter_map(|accusation| accusation.kept).collect()
+    fn drop_accusation(&self, token: Token) {
+        let is_meant = |accusation: &mut Accusation| accusation.token == token;
+        for kept in self.accusations.lock().extract_if(.., is_meant).filter_map(|dropped| dropped.kept) {
+            self.accused.lock().remove(&kept);
+        }
+    }
+}
+
+impl Drop for Suspects {
+    fn drop(&mut self) {
+        let mut accused = self.accused.lock();
+        for kept in self.accusations.get_mut().iter().filter_map(|accusation| accusation.kept) {
+            accused.remove(&kept);
+        }
     }
 }
 
@@ -225,7 +245,7 @@ impl DeadLetters<Event> for Suspects {
     fn put<'a>(&'a self, letter: &'a Letter<Event>) -> BoxFuture<'a, Result<LetterId, DeadLettersError>> {
         Box::pin(async move {
             let id = self.letters.put(letter).await?;
-            if self.accusations().contains(&id) {
+            if self.accused.lock().contains(&id) {
                 self.letters.amend(id, &letter.fate).await?;
             }
             Ok(id)
@@ -234,7 +254,7 @@ impl DeadLetters<Event> for Suspects {
 
     fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<Event>>, DeadLettersError>> {
         Box::pin(async move {
-            let hidden = self.accusations();
+            let hidden = self.accused.lock().clone();
             let limit = if select.limit == 0 { 0 } else { select.limit + hidden.len() };
             let mut letters = self.letters.list(&Select { limit, ..select.clone() }).await?;
             letters.retain(|letter| !hidden.contains(&letter.id));
