@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::cause::Failed;
 use super::item::{Item, Origin};
-use super::letters::{Fate, LetterId, Select};
+use super::letters::{Fate, LetterId, LetterQuery};
 use super::shared::{FAR, Shared};
 use super::table::{Call, Chore, End, Entry, Table};
 use super::{Cause, Inlet, Order, Settled};
@@ -182,11 +182,11 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
 
     async fn list_parked(&self) {
         const PAGE: usize = 256;
-        let mut select = Select {
+        let mut select = LetterQuery {
             destination: Some(Arc::clone(&self.destination)),
             subscriber: Some(Arc::clone(&self.subscriber)),
             limit: PAGE,
-            ..Select::default()
+            ..LetterQuery::default()
         };
         loop {
             let letters = self.list(&select).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::Inlet;
-use super::letters::{Error, Fate, Letter, LetterId, Select};
+use super::letters::{Error, Fate, Letter, LetterId, LetterQuery};
 use super::shared::Shared;
 
 impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
@@ -21,7 +21,7 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         self.insist("a letter waits to be removed", || self.handling.dead_letters.take(id)).await;
     }
 
-    pub(super) async fn list(&self, select: &Select) -> Vec<Letter<T>> {
+    pub(super) async fn list(&self, select: &LetterQuery) -> Vec<Letter<T>> {
         self.insist("nothing is drawn before it is known what is parked", || {
             self.handling.dead_letters.list(select)
         })

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::item::{self, Item, Origin};
-use super::letters::{Error, Fate, Letter, Select};
+use super::letters::{Error, Fate, Letter, LetterQuery};
 use super::shared::Shared;
 use super::{Cause, Inlet, Order};
 
@@ -118,12 +118,12 @@ impl<T: Clone + Send + Sync + 'static, I: Inlet<T>> Shared<T, I> {
         }
     }
 
-    fn select(&self, partition_key: Option<Arc<str>>) -> Select {
-        Select {
+    fn select(&self, partition_key: Option<Arc<str>>) -> LetterQuery {
+        LetterQuery {
             destination: Some(Arc::clone(&self.destination)),
             subscriber: Some(Arc::clone(&self.subscriber)),
             partition_key,
-            ..Select::default()
+            ..LetterQuery::default()
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use steadfast_core::bus::{Message, Subscription};
 use steadfast_core::delivery::{
-    DeadLetters, Delivery, Handling, MemoryDeadLetters, Order, Parking, Replay, Select, WhenFull,
+    DeadLetters, Delivery, Handling, LetterQuery, MemoryDeadLetters, Order, Parking, Replay, WhenFull,
 };
 use tokio::task::JoinSet;
 
@@ -122,7 +122,8 @@ impl Keyed {
             metrics.dead,
             metrics.parked,
         );
-        let letters = self.letters.list(&Select::default()).await.expect("letters in memory can be listed");
+        let letters =
+            self.letters.list(&LetterQuery::default()).await.expect("letters in memory can be listed");
         soak.assert(letters.is_empty(), || format!("keyed: {} letters are left", letters.len()));
         soak.assert(published == handled, || format!("keyed: {handled} of {published}"));
         soak.assert(metrics.dead + metrics.parked == metrics.replayed, || format!("keyed: {metrics:?}"));

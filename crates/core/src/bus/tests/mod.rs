@@ -17,7 +17,7 @@ use tower::service_fn;
 
 use super::{Bus, Delivery, Drained, Error, Message, Subscription};
 use crate::Event;
-use crate::delivery::{DeadLetters, Fate, Handling, MemoryDeadLetters, Redelivery, Select};
+use crate::delivery::{DeadLetters, Fate, Handling, LetterQuery, MemoryDeadLetters, Redelivery};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -150,7 +150,7 @@ async fn handle(outcome: fn(u32) -> Result<(), Class>) -> (u32, Vec<(u32, String
     topic(&bus).publish(1).await.expect("the bus is open");
     let drained = bus.close(Deadline::within(Duration::from_secs(60))).await;
     runner.await.expect("the runner does not panic");
-    let kept = letters.list(&Select::default()).await.expect("they are in memory");
+    let kept = letters.list(&LetterQuery::default()).await.expect("they are in memory");
     let fates = kept.into_iter().map(|letter| letter.fate);
     let dead: Vec<_> = fates
         .filter_map(|fate| match fate {

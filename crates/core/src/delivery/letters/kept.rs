@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Fate, Letter, LetterId, Select};
+use super::{Fate, Letter, LetterId, LetterQuery};
 
 /// Letters in memory, in order, found by the key of their message too.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl<T: Clone> Kept<T> {
         self.letters.insert(id, letter);
     }
 
-    pub(super) fn select(&self, select: &Select) -> Vec<Letter<T>> {
+    pub(super) fn select(&self, select: &LetterQuery) -> Vec<Letter<T>> {
         use std::ops::Bound::{Excluded, Unbounded};
         let after = (Excluded(select.after), Unbounded);
         let limit = if select.limit == 0 { usize::MAX } else { select.limit };

@@ -40,7 +40,7 @@ pub enum Fate {
 
 /// Which letters are meant.
 #[derive(Debug, Clone, Default)]
-pub struct Select {
+pub struct LetterQuery {
     /// Only those of this destination; none means of any.
     pub destination: Option<Arc<str>>,
     /// Only those of this subscriber; none means of any.
@@ -53,7 +53,7 @@ pub struct Select {
     pub limit: usize,
 }
 
-impl Select {
+impl LetterQuery {
     /// Says whether `letter` is meant, the limit aside.
     pub fn matches<T>(&self, letter: &Letter<T>) -> bool {
         let is = |wanted: &Option<Arc<str>>, is: Option<&Arc<str>>| {

@@ -1,6 +1,6 @@
 use futures::future::{BoxFuture, ready};
 
-use super::{DeadLetters, Error, Fate, Letter, LetterId, Select};
+use super::{DeadLetters, Error, Fate, Letter, LetterId, LetterQuery};
 
 /// Writes dead letters to the log and forgets them: they are lost, and no key is parked.
 ///
@@ -22,7 +22,7 @@ impl<T: Send + Sync + 'static> DeadLetters<T> for LoggedDeadLetters {
         Box::pin(ready(Ok(LetterId::default())))
     }
 
-    fn list<'a>(&'a self, _: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
+    fn list<'a>(&'a self, _: &'a LetterQuery) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
         Box::pin(ready(Ok(Vec::new())))
     }
 
@@ -52,7 +52,7 @@ impl<T: Send + Sync + 'static> DeadLetters<T> for Unchosen {
         LoggedDeadLetters.put(letter)
     }
 
-    fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
+    fn list<'a>(&'a self, select: &'a LetterQuery) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
         LoggedDeadLetters.list(select)
     }
 

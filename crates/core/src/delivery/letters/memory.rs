@@ -2,7 +2,7 @@ use futures::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 
 use super::kept::Kept;
-use super::{DeadLetters, Error, Fate, Letter, LetterId, Select};
+use super::{DeadLetters, Error, Fate, Letter, LetterId, LetterQuery};
 
 /// Keeps dead letters of any payload in memory; they are lost with the process.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl<T: Clone + Send + Sync + 'static> DeadLetters<T> for MemoryDeadLetters<T> {
         Box::pin(ready(put))
     }
 
-    fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
+    fn list<'a>(&'a self, select: &'a LetterQuery) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>> {
         Box::pin(ready(Ok(self.kept.lock().select(select))))
     }
 

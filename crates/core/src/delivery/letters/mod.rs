@@ -16,7 +16,7 @@ pub use error::Error;
 pub use letter::Fate;
 pub use letter::Letter;
 pub use letter::LetterId;
-pub use letter::Select;
+pub use letter::LetterQuery;
 pub use logged::LoggedDeadLetters;
 pub(super) use logged::Unchosen;
 pub use memory::MemoryDeadLetters;
@@ -69,7 +69,7 @@ pub trait DeadLetters<T>: Send + Sync {
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
-    fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>>;
+    fn list<'a>(&'a self, select: &'a LetterQuery) -> BoxFuture<'a, Result<Vec<Letter<T>>, Error>>;
 
     /// Replaces what is said of a letter that failed again; a letter that is not there is left alone.
     ///

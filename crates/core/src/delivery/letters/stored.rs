@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::kept::Kept;
 use super::record::{self, Record};
-use super::{DeadLetters, Error, Fate, Letter, LetterId, Select};
+use super::{DeadLetters, Error, Fate, Letter, LetterId, LetterQuery};
 use crate::store::{self, Appended, Batch, Condition, Durability, EventStore, Query, Revision};
 use crate::{Event, EventId};
 
@@ -120,7 +120,7 @@ impl DeadLetters<Event> for StoredDeadLetters {
         Box::pin(self.put(letter))
     }
 
-    fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<Event>>, Error>> {
+    fn list<'a>(&'a self, select: &'a LetterQuery) -> BoxFuture<'a, Result<Vec<Letter<Event>>, Error>> {
         Box::pin(async { Ok(self.kept.lock().select(select)) })
     }
 

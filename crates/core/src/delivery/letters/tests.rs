@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use steadfast_base::TraceContext;
 
-use super::{DeadLetters, Error, Fate, Letter, LetterId, MemoryDeadLetters, Select, StoredDeadLetters};
+use super::{DeadLetters, Error, Fate, Letter, LetterId, LetterQuery, MemoryDeadLetters, StoredDeadLetters};
 use crate::Event;
 use crate::delivery::{Cause, Message};
 use crate::store::{
@@ -34,7 +34,7 @@ fn text(letter: &Letter<Event>) -> String {
     format!("{letter:?}")
 }
 
-async fn list(letters: &dyn DeadLetters<Event>, select: Select) -> Vec<Letter<Event>> {
+async fn list(letters: &dyn DeadLetters<Event>, select: LetterQuery) -> Vec<Letter<Event>> {
     letters.list(&select).await.expect("it answers")
 }
 
@@ -47,16 +47,16 @@ async fn check(letters: &dyn DeadLetters<Event>) {
         ids.push(letters.put(&letter(number, key, fate)).await.expect("there is room"));
     }
     assert!(ids.is_sorted_by(|a, b| a < b) && ids[0] > LetterId::default());
-    let all = list(letters, Select::default()).await;
+    let all = list(letters, LetterQuery::default()).await;
     assert_eq!(all.iter().map(|letter| letter.id).collect::<Vec<_>>(), ids);
     let kinds = |letters: &[Letter<Event>]| -> Vec<String> {
         letters.iter().map(|letter| letter.message.payload().kind().to_owned()).collect()
     };
-    let odd = Select { partition_key: Some("odd".into()), ..Select::default() };
+    let odd = LetterQuery { partition_key: Some("odd".into()), ..LetterQuery::default() };
     assert_eq!(kinds(&list(letters, odd.clone()).await), ["kind-1", "kind-3", "kind-5"]);
-    let second = Select { after: ids[1], limit: 1, ..odd };
+    let second = LetterQuery { after: ids[1], limit: 1, ..odd };
     assert_eq!(kinds(&list(letters, second).await), ["kind-3"]);
-    let other = Select { subscriber: Some("other".into()), ..Select::default() };
+    let other = LetterQuery { subscriber: Some("other".into()), ..LetterQuery::default() };
     assert!(list(letters, other).await.is_empty());
 
     // The same message again is the same letter, but another one for another subscriber.
@@ -72,7 +72,7 @@ async fn check(letters: &dyn DeadLetters<Event>) {
     let taken = letters.take(ids[0]).await.expect("it answers").expect("it is there");
     assert_eq!(text(&taken), text(&all[0]));
     assert!(letters.take(ids[0]).await.expect("it answers").is_none());
-    let left = list(letters, Select { limit: 2, ..Select::default() }).await;
+    let left = list(letters, LetterQuery { limit: 2, ..LetterQuery::default() }).await;
     assert_eq!(kinds(&left), ["kind-1", "kind-2"]);
     assert_eq!(left[1].fate, dead(5));
     letters.put(&letter(9, "odd", Fate::Parked)).await.expect("there is room again");
@@ -90,7 +90,8 @@ async fn letters_are_kept_in_a_store_and_read_back_as_they_were() {
     let letters = open().await.expect("an empty store is read");
     check(&letters).await;
     let again = open().await.expect("the store is read");
-    let (before, after) = (list(&letters, Select::default()).await, list(&again, Select::default()).await);
+    let (before, after) =
+        (list(&letters, LetterQuery::default()).await, list(&again, LetterQuery::default()).await);
     assert_eq!(before.len(), 7);
     assert_eq!(before.iter().map(text).collect::<Vec<_>>(), after.iter().map(text).collect::<Vec<_>>());
     // A new letter stands behind all others, also those that were taken.
@@ -118,7 +119,7 @@ async fn every_cause_survives_the_store() {
         let fate = Fate::Dead { cause: cause.clone(), attempts: 1, first_failed: SystemTime::UNIX_EPOCH };
         letters.put(&letter(number as u64, "a", fate)).await.expect("there is room");
     }
-    let kept = list(&open().await.expect("the store is read"), Select::default()).await;
+    let kept = list(&open().await.expect("the store is read"), LetterQuery::default()).await;
     let kept: Vec<_> = kept
         .into_iter()
         .filter_map(|letter| match letter.fate {
@@ -189,8 +190,8 @@ async fn a_letter_whose_append_was_said_to_fail_is_kept_once() {
     let letter = letter(1, "a", Fate::Parked);
     assert!(letters.put(&letter).await.is_err());
     letters.put(&letter).await.expect("the second append is recognised");
-    assert_eq!(list(&letters, Select::default()).await.len(), 1);
-    assert_eq!(list(&open().await.expect("the store is read"), Select::default()).await.len(), 1);
+    assert_eq!(list(&letters, LetterQuery::default()).await.len(), 1);
+    assert_eq!(list(&open().await.expect("the store is read"), LetterQuery::default()).await.len(), 1);
 }
 
 #[tokio::test]
@@ -204,7 +205,7 @@ async fn one_event_that_dies_at_two_subscribers_at_once_makes_two_letters() {
     let (first, second) = tokio::join!(letters.put(&mail), letters.put(&stock));
     assert_ne!(first.expect("there is room"), second.expect("there is room"));
     for letters in [&letters, &open().await.expect("the store is read")] {
-        let kept = list(letters, Select::default()).await;
+        let kept = list(letters, LetterQuery::default()).await;
         let mut subscribers: Vec<_> = kept.iter().map(|letter| &*letter.subscriber).collect();
         subscribers.sort_unstable();
         assert_eq!(subscribers, ["mail", "stock"]);

@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use super::feed::Feed;
 use super::{Failure, PATIENCE, handling};
 use crate::delivery::{
-    Cause, DeadLetters, Delivery, Dispatcher, Fate, Handling, MemoryDeadLetters, Message, Order, Parking,
-    Replay, Select, Settled, StoredDeadLetters, WhenFull,
+    Cause, DeadLetters, Delivery, Dispatcher, Fate, Handling, LetterQuery, MemoryDeadLetters, Message, Order,
+    Parking, Replay, Settled, StoredDeadLetters, WhenFull,
 };
 use crate::store::{Durability, MemoryStore};
 use crate::{Event, NotUpcast, Upcast};
@@ -92,7 +92,8 @@ async fn a_dead_letter_parks_its_key_alone_and_replay_brings_it_back_in_order() 
     bench.push([31]);
     bench.settle().await;
     assert!(bench.seen().is_empty());
-    let first = letters.list(&Select { limit: 1, ..Select::default() }).await.expect("memory answers");
+    let first =
+        letters.list(&LetterQuery { limit: 1, ..LetterQuery::default() }).await.expect("memory answers");
     assert!(matches!(first[0].fate, Fate::Dead { attempts: 2, .. }), "{:?}", first[0].fate);
 
     bench.refuse.store(false, Ordering::SeqCst);
@@ -238,7 +239,7 @@ async fn keys_stay_parked_over_a_restart_and_letters_are_replayed_in_the_form_of
             replayed
         };
         let (replayed, ()) = tokio::join!(work, dispatcher.run_fn(handler));
-        (replayed, feed.fates(), letters.list(&Select::default()).await.expect("memory answers"))
+        (replayed, feed.fates(), letters.list(&LetterQuery::default()).await.expect("memory answers"))
     };
     let (_, fates, _) =
         run(vec![event("bad", "a"), event("good", "a"), event("lost", "b")], true, false).await;
@@ -278,7 +279,7 @@ async fn a_letter_that_cannot_be_upcast_stays_and_says_why() {
         feed.end();
     };
     tokio::join!(work, dispatcher.run_fn(handler));
-    let kept = letters.list(&Select::default()).await.expect("memory answers");
+    let kept = letters.list(&LetterQuery::default()).await.expect("memory answers");
     assert!(
         matches!(&kept[0].fate, Fate::Dead { cause: Cause::NotUpcast { .. }, attempts: 1, .. }),
         "{kept:?}"
@@ -294,7 +295,7 @@ async fn a_message_waits_until_its_dead_letter_is_kept() {
     // There is room for one: the second is neither settled nor forgotten.
     assert_eq!(bench.feed.settled(), [(1, Settled::Dead)]);
     assert_eq!(bench.dispatcher.metrics().in_hand, 1);
-    let id = letters.list(&Select::default()).await.expect("memory answers")[0].id;
+    let id = letters.list(&LetterQuery::default()).await.expect("memory answers")[0].id;
     assert!(letters.take(id).await.expect("memory answers").is_some());
     bench.settle().await;
     assert_eq!(bench.feed.with(Settled::Parked), [11]);

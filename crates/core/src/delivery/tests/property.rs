@@ -15,8 +15,8 @@ use tower::service_fn;
 use super::feed::Feed;
 use super::{Failure, PATIENCE};
 use crate::delivery::{
-    DeadLetters, DeadLettersError, Delivery, Dispatcher, Fate, Handling, Letter, LetterId, MemoryDeadLetters,
-    Message, Order, Redelivery, Replay, Select, Settled,
+    DeadLetters, DeadLettersError, Delivery, Dispatcher, Fate, Handling, Letter, LetterId, LetterQuery,
+    MemoryDeadLetters, Message, Order, Redelivery, Replay, Settled,
 };
 
 const ATTEMPTS_MAX: u32 = 3;
@@ -91,7 +91,10 @@ impl DeadLetters<u64> for Slow {
         })
     }
 
-    fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<u64>>, DeadLettersError>> {
+    fn list<'a>(
+        &'a self,
+        select: &'a LetterQuery,
+    ) -> BoxFuture<'a, Result<Vec<Letter<u64>>, DeadLettersError>> {
         self.letters.list(select)
     }
 
@@ -317,7 +320,7 @@ async fn check_replay(
     feed: &Arc<Feed>,
     letters: &Slow,
 ) {
-    let kept = letters.list(&Select::default()).await.expect("memory answers");
+    let kept = letters.list(&LetterQuery::default()).await.expect("memory answers");
     let expected: Vec<u64> = sorted(kept.iter().map(|letter| *letter.message.payload()).collect());
     let mut unhandled = feed.with(Settled::Dead);
     unhandled.extend(feed.with(Settled::Parked));
@@ -353,7 +356,7 @@ async fn check_replay(
         panic!(
             "the replay comes to an end: {:?}, {:?}",
             dispatcher.metrics(),
-            letters.list(&Select::default()).await
+            letters.list(&LetterQuery::default()).await
         );
     };
     let replayed = replayed.expect("memory answers");
@@ -362,7 +365,7 @@ async fn check_replay(
     assert!(replayed.handled >= expected.len() as u64, "{replayed:?}");
     fresh.end();
     tokio::time::timeout(PATIENCE, run).await.expect("it ends").expect("it does not panic");
-    let left = letters.list(&Select::default()).await.expect("memory answers");
+    let left = letters.list(&LetterQuery::default()).await.expect("memory answers");
     assert!(left.is_empty(), "{left:?}");
     let seen = seen.lock().clone();
     let all: Vec<u64> = expected.into_iter().chain(total..total + 30).collect();

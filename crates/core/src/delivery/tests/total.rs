@@ -9,7 +9,7 @@ use tower::service_fn;
 use super::feed::Feed;
 use super::{Failure, handling, numbers};
 use crate::delivery::{
-    Cause, DeadLetters, Delivery, Dispatcher, Fate, Handling, MemoryDeadLetters, Order, Select, Settled,
+    Cause, DeadLetters, Delivery, Dispatcher, Fate, Handling, LetterQuery, MemoryDeadLetters, Order, Settled,
 };
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn every_way_to_fail_ends_as_a_dead_letter_that_says_so() {
         .await;
     assert_eq!(feed.with(Settled::Handled), [4]);
     assert_eq!(feed.with(Settled::Dead), [0, 1, 2, 3]);
-    let kept = letters.list(&Select::default()).await.expect("memory answers");
+    let kept = letters.list(&LetterQuery::default()).await.expect("memory answers");
     let fates: Vec<_> = kept
         .into_iter()
         .map(|letter| match letter.fate {

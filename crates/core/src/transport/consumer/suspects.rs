@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::Event;
 use crate::delivery::{
-    Cause, DeadLetters, DeadLettersError, Fate, Handling, Letter, LetterId, Message, Select,
+    Cause, DeadLetters, DeadLettersError, Fate, Handling, Letter, LetterId, LetterQuery, Message,
 };
 use crate::transport::{Outcome, Received, Settlement, Token};
 
@@ -129,12 +129,12 @@ impl Suspects {
     /// Says whether a letter of this message is kept.
     async fn is_kept(&self, message: &Message<Event>) -> Result<bool, DeadLettersError> {
         const PAGE: usize = 256;
-        let mut select = Select {
+        let mut select = LetterQuery {
             destination: Some(Arc::clone(&self.destination)),
             subscriber: Some(Arc::clone(&self.subscriber)),
             partition_key: message.about().partition_key.clone(),
             limit: PAGE,
-            ..Select::default()
+            ..LetterQuery::default()
         };
         loop {
             let letters = self.letters.list(&select).await?;
@@ -252,11 +252,14 @@ impl DeadLetters<Event> for Suspects {
         })
     }
 
-    fn list<'a>(&'a self, select: &'a Select) -> BoxFuture<'a, Result<Vec<Letter<Event>>, DeadLettersError>> {
+    fn list<'a>(
+        &'a self,
+        select: &'a LetterQuery,
+    ) -> BoxFuture<'a, Result<Vec<Letter<Event>>, DeadLettersError>> {
         Box::pin(async move {
             let hidden = self.accused.lock().clone();
             let limit = if select.limit == 0 { 0 } else { select.limit + hidden.len() };
-            let mut letters = self.letters.list(&Select { limit, ..select.clone() }).await?;
+            let mut letters = self.letters.list(&LetterQuery { limit, ..select.clone() }).await?;
             letters.retain(|letter| !hidden.contains(&letter.id));
             letters.truncate(if select.limit == 0 { usize::MAX } else { select.limit });
             Ok(letters)

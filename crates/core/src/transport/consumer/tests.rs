@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Consumer, Report};
 use crate::Event;
 use crate::delivery::{
-    Cause, DeadLetters, Delivery, Fate, Handling, Letter, MemoryDeadLetters, Order, Redelivery, Replay,
-    Select as Letters, StoredDeadLetters,
+    Cause, DeadLetters, Delivery, Fate, Handling, Letter, LetterQuery, MemoryDeadLetters, Order, Redelivery,
+    Replay, StoredDeadLetters,
 };
 use crate::store::{Durability, EventStore, MemoryStore};
 use crate::transport::memory::{Broker, Config};
@@ -386,7 +386,7 @@ async fn lives_until_all_is_handled(order: Order) -> (u32, Vec<u32>, Vec<u32>) {
         }
     }
     let letters =
-        open().await.expect("the store is read").list(&Letters::default()).await.expect("in memory");
+        open().await.expect("the store is read").list(&LetterQuery::default()).await.expect("in memory");
     let dead = letters.iter().filter(|letter| matches!(letter.fate, Fate::Dead { cause: Cause::Lost, .. }));
     let number = |letter: &Letter<Event>| String::from_utf8_lossy(letter.message.payload().data()).parse();
     let dead: Vec<u32> = dead.map(|letter| number(letter).expect("a number")).collect();
@@ -430,7 +430,7 @@ async fn a_suspect_that_fails_as_others_do_is_a_letter_that_says_so_and_one_that
         let key = delivery.payload().subject().unwrap_or_default().to_owned();
         let (letters, cancel, seen) = (&letters, cancel.clone(), &seen);
         async move {
-            let kept = letters.list(&Letters::default()).await.expect("in memory").len();
+            let kept = letters.list(&LetterQuery::default()).await.expect("in memory").len();
             seen.lock().push((key.clone(), kept));
             match &*key {
                 "0" => Ok(()),
@@ -444,7 +444,7 @@ async fn a_suspect_that_fails_as_others_do_is_a_letter_that_says_so_and_one_that
     };
     let report = consumer.run_fn(handler, cancel.clone()).await.expect("it ran");
     assert_eq!(report, Report { handled: 1, dead: 1, released: 1, ..Report::default() });
-    let kept = letters.list(&Letters::default()).await.expect("in memory");
+    let kept = letters.list(&LetterQuery::default()).await.expect("in memory");
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert!(matches!(&kept[0].fate, Fate::Dead { cause: Cause::Failed { .. }, attempts: 1, .. }), "{kept:?}");
     // Each was accused while it was attempted, alone.
