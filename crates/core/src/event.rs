@@ -148,6 +148,11 @@ impl Event {
     pub fn data(&self) -> &Bytes {
         &self.data
     }
+
+    /// Goes on making the event, such as to add an attribute; [`EventBuilder::build`] leaves its data as they are.
+    pub fn edit(self) -> EventBuilder {
+        EventBuilder(self)
+    }
 }
 
 /// An event in the making; see [`Event::new`].
@@ -225,7 +230,7 @@ impl EventBuilder {
         Ok(self.data("application/json", serde_json::to_vec(data)?))
     }
 
-    /// Finishes the event without data.
+    /// Finishes the event without data, or with what [`Event::edit`] found.
     pub fn build(self) -> Event {
         self.0
     }

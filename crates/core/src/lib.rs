@@ -11,7 +11,9 @@ mod event;
 pub mod inbox;
 pub mod outbox;
 pub mod process;
+pub mod repository;
 pub mod schedule;
+pub mod snapshot;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
