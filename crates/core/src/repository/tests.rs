@@ -120,6 +120,18 @@ async fn a_repeated_command_is_recognised_everywhere_and_its_key_serves_no_other
 }
 
 #[tokio::test]
+async fn a_refusal_rests_on_what_the_store_holds() {
+    let store = Arc::new(MemoryStore::new());
+    let [here, there] = [(); 2].map(|()| sums(&store, settings()));
+    here.execute("a", &vec![60], &Cause::unknown()).await.expect("within the limit");
+    there.execute("a", &vec![30], &Cause::key("k").fingerprint("add 30")).await.expect("within the limit");
+    // By what is known here it would be too much; the truth is that the key belongs to another command.
+    let other = here.execute("a", &vec![41], &Cause::key("k").fingerprint("add 41")).await;
+    assert!(matches!(other, Err(Error::KeyReused { .. })), "{other:?}");
+    assert_eq!(total(&here, "a").await, 90);
+}
+
+#[tokio::test]
 async fn only_the_newest_keys_are_kept() {
     let store = Arc::new(MemoryStore::new());
     let sums = sums(&store, Settings { keys_max: 2, ..settings() });
