@@ -1,9 +1,15 @@
 //! What tests of crates that build on this one share; behind the feature `testing`.
 
 mod aggregate;
+mod machine;
 pub mod store;
 pub mod transport;
 
 pub use aggregate::Given;
 pub use aggregate::When;
 pub use aggregate::given;
+pub use machine::assert_aggregate;
+pub use machine::assert_diagram;
+pub use machine::assert_every_pair;
+pub use machine::assert_sound;
+pub use machine::assert_table;

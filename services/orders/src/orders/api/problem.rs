@@ -1,6 +1,7 @@
 //! Each error as the client sees it.
 
 use axum::http::StatusCode;
+use steadfast::core::machine::Illegal;
 use steadfast::core::store;
 use steadfast::problem::Problem;
 
@@ -38,11 +39,11 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(Refused::NotFound) => no_such_order(),
-            Error::Refused(refused @ Refused::Illegal { from, command }) => {
+            Error::Refused(refused @ Refused::Illegal(Illegal { from, command })) => {
                 problem(StatusCode::CONFLICT, "illegal-transition", "the order does not allow it")
                     .with_detail(refused.to_string())
                     .with("state", from.to_string())
-                    .with("command", command)
+                    .with("command", command.as_str())
             }
             Error::KeyReused => problem(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use futures::{FutureExt, TryStreamExt};
 use steadfast::core::bus::Bus;
+use steadfast::core::machine::Illegal;
 use steadfast::core::store::{Batch, Condition, Durability, EventStore, MemoryStore, Query};
 
 use super::{Answer, Book, Error, Orders, Settings, Started};
@@ -88,7 +89,7 @@ async fn what_was_answered_is_answered_again_from_the_log() {
     let other = again.create(details(), &cause("k1", "/other")).await;
     assert!(matches!(other, Err(Error::KeyReused)), "{other:?}");
     let refused = again.execute(first.id, &Command::Ship, &cause("s1", "/ship")).await;
-    assert!(matches!(refused, Err(Error::Refused(Refused::Illegal { from: State::Cancelled, .. }))));
+    assert!(matches!(refused, Err(Error::Refused(Refused::Illegal(Illegal { from: State::Cancelled, .. })))));
     assert_eq!(kinds(&store).await.len(), 4, "none of it wrote anything");
 }
 

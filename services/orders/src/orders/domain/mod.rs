@@ -10,6 +10,7 @@ pub use order::Line;
 pub use order::Order;
 pub use order::Refused;
 pub use order::State;
+pub use order::Verb;
 pub use values::Currency;
 pub use values::CustomerId;
 pub use values::Invalid;

@@ -1,8 +1,8 @@
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use steadfast::core::Aggregate;
+use steadfast::core::machine::Illegal;
 
 use super::{CustomerId, Money, Quantity, Sku};
 
@@ -29,32 +29,38 @@ pub enum Order {
     },
 }
 
-/// How far an order is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It is known and binds nobody yet.
-    Created,
-    /// Its stock is reserved and its price charged.
-    Confirmed,
-    /// It is on its way.
-    Shipped,
-    /// It came back; the end.
-    Returned,
-    /// It was given up before it was confirmed; the end.
-    Cancelled,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Created => "created",
-            Self::Confirmed => "confirmed",
-            Self::Shipped => "shipped",
-            Self::Returned => "returned",
-            Self::Cancelled => "cancelled",
-        })
+steadfast::core::machine! {
+    /// How far an order is.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum State {
+        /// It is known and binds nobody yet.
+        Created => { Confirm => Confirmed, Cancel => Cancelled },
+        /// Its stock is reserved and its price charged.
+        Confirmed => { Ship => Shipped },
+        /// It is on its way.
+        Shipped => { Return => Returned },
+        /// It came back; the end.
+        Returned,
+        /// It was given up before it was confirmed; the end.
+        Cancelled,
     }
+
+    /// What a [`Command`] asks; its name is that in the path of the request.
+    pub enum Verb {
+        /// Make it.
+        Create,
+        /// Bind both sides.
+        Confirm,
+        /// Send it.
+        Ship,
+        /// Take it back.
+        Return,
+        /// Give it up.
+        Cancel,
+    }
+
+    start: Created on Create
 }
 
 /// What was ordered, by whom, and what it costs.
@@ -95,14 +101,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// Returns the verb, as in the path of the request.
-    pub fn name(&self) -> &'static str {
+    /// Returns what is asked, without the details.
+    pub fn verb(&self) -> Verb {
         match self {
-            Self::Create(_) => "create",
-            Self::Confirm => "confirm",
-            Self::Ship => "ship",
-            Self::Return => "return",
-            Self::Cancel => "cancel",
+            Self::Create(_) => Verb::Create,
+            Self::Confirm => Verb::Confirm,
+            Self::Ship => Verb::Ship,
+            Self::Return => Verb::Return,
+            Self::Cancel => Verb::Cancel,
         }
     }
 }
@@ -143,13 +149,8 @@ pub enum Refused {
     #[error("there is no such order")]
     NotFound,
     /// The order is in a state in which this cannot be done.
-    #[error("an order that is {from} cannot be asked to {command}")]
-    Illegal {
-        /// The state that the order is in.
-        from: State,
-        /// What was asked.
-        command: &'static str,
-    },
+    #[error("an order that is {} cannot be asked to {}", .0.from, .0.command)]
+    Illegal(Illegal<State>),
 }
 
 impl Order {
@@ -176,17 +177,18 @@ impl Aggregate for Order {
     type Error = Refused;
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refused> {
-        use State::{Confirmed, Created, Shipped};
-        let event = match (self.state(), command) {
-            (None, Command::Create(details)) => Event::Created(Arc::clone(details)),
-            (None, _) => return Err(Refused::NotFound),
-            (Some(Created), Command::Confirm) => Event::Confirmed,
-            (Some(Created), Command::Cancel) => Event::Cancelled,
-            (Some(Confirmed), Command::Ship) => Event::Shipped,
-            (Some(Shipped), Command::Return) => Event::Returned,
-            (Some(from), command) => return Err(Refused::Illegal { from, command: command.name() }),
-        };
-        Ok(vec![event])
+        if let Some(state) = self.state() {
+            state.next(command.verb()).map_err(Refused::Illegal)?;
+        } else if command.verb() != Verb::Create {
+            return Err(Refused::NotFound);
+        }
+        Ok(vec![match command {
+            Command::Create(details) => Event::Created(Arc::clone(details)),
+            Command::Confirm => Event::Confirmed,
+            Command::Ship => Event::Shipped,
+            Command::Return => Event::Returned,
+            Command::Cancel => Event::Cancelled,
+        }])
     }
 
     fn evolve(&mut self, event: &Event) {
@@ -203,6 +205,8 @@ impl Aggregate for Order {
 
 #[cfg(test)]
 mod tests {
+    use steadfast_core::testing::{assert_aggregate, assert_diagram, assert_sound, assert_table, given};
+
     use super::*;
 
     fn details() -> Arc<Details> {
@@ -218,57 +222,53 @@ mod tests {
         })
     }
 
-    /// The events that lead to each state.
-    fn histories() -> Vec<(Option<State>, Vec<Event>)> {
-        let created = || Event::Created(details());
-        vec![
-            (None, vec![]),
-            (Some(State::Created), vec![created()]),
-            (Some(State::Confirmed), vec![created(), Event::Confirmed]),
-            (Some(State::Shipped), vec![created(), Event::Confirmed, Event::Shipped]),
-            (Some(State::Returned), vec![created(), Event::Confirmed, Event::Shipped, Event::Returned]),
-            (Some(State::Cancelled), vec![created(), Event::Cancelled]),
-        ]
+    fn command(verb: Verb) -> Command {
+        match verb {
+            Verb::Create => Command::Create(details()),
+            Verb::Confirm => Command::Confirm,
+            Verb::Ship => Command::Ship,
+            Verb::Return => Command::Return,
+            Verb::Cancel => Command::Cancel,
+        }
     }
 
     #[test]
     fn every_pair_of_state_and_command() {
         use State::{Cancelled, Confirmed, Created, Returned, Shipped};
-        let commands =
-            [Command::Create(details()), Command::Confirm, Command::Ship, Command::Return, Command::Cancel];
-        let allowed = [
-            (None, "create", Created),
-            (Some(Created), "confirm", Confirmed),
-            (Some(Created), "cancel", Cancelled),
-            (Some(Confirmed), "ship", Shipped),
-            (Some(Shipped), "return", Returned),
+        let table = [
+            (Created, Verb::Confirm, Confirmed),
+            (Created, Verb::Cancel, Cancelled),
+            (Confirmed, Verb::Ship, Shipped),
+            (Shipped, Verb::Return, Returned),
         ];
-        let mut pairs = 0;
-        for (state, history) in histories() {
-            let mut order = Order::default();
-            history.iter().for_each(|event| order.evolve(event));
-            assert_eq!(order.state(), state);
-            for command in &commands {
-                pairs += 1;
-                let next = allowed.iter().find(|(from, name, _)| *from == state && *name == command.name());
-                match (next, order.decide(command)) {
-                    (Some((_, _, to)), Ok(events)) => {
-                        let mut after = order.clone();
-                        events.iter().for_each(|event| after.evolve(event));
-                        assert_eq!(after.state(), Some(*to), "{state:?} {}", command.name());
-                        assert_eq!(after.details(), Some(&details()));
-                    }
-                    (None, Err(refused)) => {
-                        let expected = state.map_or(Refused::NotFound, |from| Refused::Illegal {
-                            from,
-                            command: command.name(),
-                        });
-                        assert_eq!(refused, expected);
-                    }
-                    (next, decided) => panic!("{state:?} {}: {next:?}, {decided:?}", command.name()),
-                }
-            }
+        assert_eq!(assert_table(table), 5 * 5);
+        assert_eq!(assert_aggregate(Order::state, command), 6 * 5);
+    }
+
+    #[test]
+    fn the_life_cycle_is_sound_and_drawn() {
+        assert_sound::<State>();
+        assert_diagram::<State>(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/diagrams/order.mmd"));
+    }
+
+    #[test]
+    fn what_was_ordered_never_changes() {
+        let past = [Event::Created(details()), Event::Confirmed, Event::Shipped, Event::Returned];
+        given::<Order>(past).then_state(|order| assert_eq!(order.details(), Some(&details())));
+    }
+
+    #[test]
+    fn a_refusal_says_what_clients_have_always_read() {
+        for verb in Verb::ALL.iter().copied().filter(|verb| *verb != Verb::Create) {
+            given::<Order>([]).when(command(verb)).then_error(Refused::NotFound);
         }
-        assert_eq!(pairs, 6 * 5);
+        let illegal = Refused::Illegal(Illegal { from: State::Cancelled, command: Verb::Confirm });
+        given::<Order>([Event::Created(details()), Event::Cancelled])
+            .when(Command::Confirm)
+            .then_error(illegal);
+        assert_eq!(illegal.to_string(), "an order that is cancelled cannot be asked to confirm");
+        for state in State::ALL {
+            assert_eq!(serde_json::to_value(state).expect("a name"), state.as_str());
+        }
     }
 }
