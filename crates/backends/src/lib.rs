@@ -25,7 +25,7 @@ pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod secret;
-#[cfg(any(feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "http", feature = "nats", feature = "redis"))]
 mod sharded;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

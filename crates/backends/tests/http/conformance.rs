@@ -11,7 +11,17 @@ use crate::support::Served;
 
 const CAPACITY: usize = 500;
 
-struct Http(Mode, Option<Served>);
+struct Http {
+    mode: Mode,
+    requests_max: u32,
+    served: Option<Served>,
+}
+
+impl Http {
+    fn new(mode: Mode, requests_max: u32) -> Self {
+        Self { mode, requests_max, served: None }
+    }
+}
 
 impl TransportFactory for Http {
     fn open(&mut self) -> BoxFuture<'_, Opened> {
@@ -19,8 +29,9 @@ impl TransportFactory for Http {
             let queue = memory::Config { capacity: CAPACITY, ..memory::Config::default() };
             let source = HttpSource::new("posted", Config::default(), queue).expect("valid");
             let served = Served::start(source.router()).await;
-            let config = SinkConfig { url: served.url(), mode: self.0, ..SinkConfig::default() };
-            self.1 = Some(served);
+            let (mode, requests_max) = (self.mode, self.requests_max);
+            let config = SinkConfig { url: served.url(), mode, requests_max, ..SinkConfig::default() };
+            self.served = Some(served);
             Opened::new(Arc::new(source), Arc::new(HttpSink::new(&config).expect("valid")))
         })
     }
@@ -41,15 +52,20 @@ impl TransportFactory for Http {
 
 mod binary {
     use super::*;
-    steadfast_core::transport_conformance!(Http(Mode::Binary, None));
+    steadfast_core::transport_conformance!(Http::new(Mode::Binary, 1));
 }
 
 mod structured {
     use super::*;
-    steadfast_core::transport_conformance!(Http(Mode::Structured, None));
+    steadfast_core::transport_conformance!(Http::new(Mode::Structured, 1));
 }
 
 mod batched {
     use super::*;
-    steadfast_core::transport_conformance!(Http(Mode::Batched, None));
+    steadfast_core::transport_conformance!(Http::new(Mode::Batched, 1));
+}
+
+mod several_requests {
+    use super::*;
+    steadfast_core::transport_conformance!(Http::new(Mode::Binary, 8));
 }

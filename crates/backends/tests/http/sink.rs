@@ -144,3 +144,80 @@ async fn a_wrong_configuration_is_named() {
         assert!(error.contains("url") && error.contains(problem) && !error.contains("hunter2"), "{error}");
     }
 }
+
+/// What a server has seen: the data of events in order, and how many requests there were at the same time at most.
+#[derive(Default)]
+struct Log {
+    events: Mutex<Vec<(String, u32)>>,
+    now: AtomicU32,
+    most: AtomicU32,
+}
+
+#[tokio::test]
+async fn several_requests_keep_the_order_of_each_key_and_end_when_one_is_refused() {
+    let log = Arc::new(Log::default());
+    let keep = Arc::clone(&log);
+    let take = move |headers: http::HeaderMap, body: String| {
+        let log = Arc::clone(&keep);
+        async move {
+            log.most.fetch_max(log.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            log.now.fetch_sub(1, Ordering::SeqCst);
+            let key = headers["ce-subject"].to_str().expect("ASCII").to_owned();
+            if body == "wrong" {
+                return http::StatusCode::UNPROCESSABLE_ENTITY;
+            }
+            log.events.lock().push((key, body.parse().expect("a number")));
+            http::StatusCode::ACCEPTED
+        }
+    };
+    let served = Served::start(Router::new().route("/", post(take))).await;
+    let config = SinkConfig { url: served.url(), requests_max: 4, ..SinkConfig::default() };
+    let sink = HttpSink::new(&config).expect("valid");
+    let event =
+        |key: u32, data: String| Event::new("/s", "t").subject(format!("key-{key}")).data("text/plain", data);
+    let events: Vec<Event> = (0..5)
+        .flat_map(|n| (0..16).map(move |key| (key, n)))
+        .map(|(key, n)| event(key, n.to_string()))
+        .collect();
+    sink.send(&events, Durability::Accepted, soon()).await.expect("sent");
+    let most = log.most.load(Ordering::SeqCst);
+    assert!((2..=4).contains(&most), "{most} at the same time");
+    for key in 0..16 {
+        let events = log.events.lock();
+        let numbers = events.iter().filter(|(of, _)| *of == format!("key-{key}")).map(|(_, number)| *number);
+        assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 2, 3, 4], "key {key}");
+    }
+
+    log.events.lock().clear();
+    let mut events: Vec<Event> = (0..160).map(|n| event(n % 16, (n / 16).to_string())).collect();
+    events[0] = event(0, "wrong".to_owned());
+    let error = sink.send(&events, Durability::Accepted, soon()).await.expect_err("one is wrong");
+    assert!(matches!(error, Error::Rejected { .. }), "{error}");
+    let taken = log.events.lock().clone();
+    assert!(taken.len() < 8, "the other lanes end too: {taken:?}");
+    sink.close(soon()).await.expect("closed");
+    let none = HttpSink::new(&SinkConfig { requests_max: 0, ..config }).expect_err("none at all");
+    assert!(none.to_string().contains("requestsMax"), "{none}");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_long_is_posted_in_parts() {
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let see = Arc::clone(&sizes);
+    let take = move |body: bytes::Bytes| {
+        let size = serde_json::from_slice::<Vec<serde_json::Value>>(&body).expect("a batch").len();
+        see.lock().push(size);
+        async move { if size > 3 { http::StatusCode::PAYLOAD_TOO_LARGE } else { http::StatusCode::ACCEPTED } }
+    };
+    let served = Served::start(Router::new().route("/", post(take))).await;
+    let config = SinkConfig {
+        url: served.url(),
+        mode: steadfast_backends::http::Mode::Batched,
+        ..SinkConfig::default()
+    };
+    let sink = HttpSink::new(&config).expect("valid");
+    let events: Vec<Event> = (0..10).map(|_| event()).collect();
+    sink.send(&events, Durability::Accepted, soon()).await.expect("sent");
+    assert_eq!(*sizes.lock(), [10, 5, 2, 2, 2, 2, 2]);
+}

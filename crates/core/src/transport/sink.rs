@@ -21,7 +21,7 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// See [`Error`]. After [`Error::Unavailable`] and [`Error::DeadlineExceeded`] each event may have arrived or
     /// not, in order: if one has not, none after it with the same key has. After any other error none of those
-    /// that follow the one at fault has arrived.
+    /// that follow the one at fault with the same key has arrived.
     ///
     /// # Cancel safety
     /// Dropping the future leaves it open which events arrive, as [`Error::Unavailable`] does.

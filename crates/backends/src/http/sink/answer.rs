@@ -15,15 +15,30 @@ const BODY_MAX: usize = 16 << 10;
 /// How much of it an error tells.
 const DETAIL_MAX: usize = 200;
 
+/// Why a request was not taken.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) error: Error,
+    /// It was too long, so that a part of it may be taken.
+    pub(super) too_long: bool,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { error, too_long: false }
+    }
+}
+
 /// Reads an answer: the durability that it states, `assumed` if it states none.
-pub(super) async fn read(response: Response<Incoming>, assumed: Durability) -> Result<Durability, Error> {
+pub(super) async fn read(response: Response<Incoming>, assumed: Durability) -> Result<Durability, Refused> {
     let (parts, body) = response.into_parts();
     // Reading to the end lets the connection be used again; what is longer costs the connection.
     let body = Limited::new(body, BODY_MAX).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     if parts.status.is_success() {
         return Ok(stated(&parts.headers).unwrap_or(assumed));
     }
-    Err(refused(parts.status, &parts.headers, &body))
+    let too_long = parts.status == StatusCode::PAYLOAD_TOO_LARGE;
+    Err(Refused { error: refused(parts.status, &parts.headers, &body), too_long })
 }
 
 fn stated(headers: &HeaderMap) -> Option<Durability> {

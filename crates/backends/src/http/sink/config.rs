@@ -27,8 +27,11 @@ pub struct SinkConfig {
     pub url: String,
     /// How requests carry events.
     pub mode: Mode,
-    /// The most events of a request in batched mode, at least 1.
+    /// The most events of a request in batched mode, at least 1. A batch that is answered 413 is posted in parts.
     pub batch_max: usize,
+    /// How many requests may be on their way at the same time, 1 to 1024. With 1 all events arrive in the order in which
+    /// they were sent; with more those of one key do, and those without a key: the keys are spread over so many lanes.
+    pub requests_max: u32,
     /// What the other side is known to achieve before it answers with 2xx, if it does not say so itself by the header
     /// [`DURABILITY_HEADER`](super::super::DURABILITY_HEADER).
     pub durability: Durability,
@@ -48,13 +51,14 @@ pub struct SinkConfig {
 }
 
 impl Default for SinkConfig {
-    /// Binary mode, [`Durability::Accepted`], connects within 2 s, waits 10 s for an answer, keeps connections for
+    /// Binary mode, one request at a time, [`Durability::Accepted`], connects within 2 s, waits 10 s for an answer, keeps connections for
     /// 10 s. The URL is to be set.
     fn default() -> Self {
         Self {
             url: String::new(),
             mode: Mode::Binary,
             batch_max: 100,
+            requests_max: 1,
             durability: Durability::Accepted,
             authorization: None,
             signature: None,

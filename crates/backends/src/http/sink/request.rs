@@ -34,6 +34,9 @@ impl Form {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(wrong("url", "holds credentials: set `authorization` instead"));
         }
+        if !(1..=1024).contains(&config.requests_max) {
+            return Err(wrong("requestsMax", "choose 1 to 1024"));
+        }
         let secret = |text: &str| {
             let mut value = HeaderValue::from_str(text)
                 .map_err(|_| wrong("authorization", "holds what a header must not hold"))?;
