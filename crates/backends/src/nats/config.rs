@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -34,6 +35,11 @@ pub struct Config {
     pub password: Option<Secret>,
     /// A token instead of a user.
     pub token: Option<Secret>,
+    /// The seed of an NKEY instead of a user, which begins with `SU`: it signs what the server asks, and stays here.
+    pub nkey: Option<Secret>,
+    /// A file of credentials instead of a user, as `nsc` writes it: a JWT and its NKEY. It is read when the first
+    /// connection is made.
+    pub credentials: Option<PathBuf>,
     /// TLS; none is a connection in the clear, unless the server wants it.
     pub tls: Option<Tls>,
     /// The name of the stream and the first word of its subjects: letters, digits, `-` and `_`. It is made if it is not
@@ -94,6 +100,8 @@ impl Default for Config {
             username: None,
             password: None,
             token: None,
+            nkey: None,
+            credentials: None,
             tls: None,
             stream: "events".to_owned(),
             shards: 16,

@@ -159,14 +159,7 @@ impl Connector {
                 }
                 if attempts <= 1 { Duration::ZERO } else { delays.wait(failed) }
             });
-        options = match (&config.username, &config.password, &config.token) {
-            (None, None, None) => options,
-            (None, None, Some(token)) => options.token(token.reveal().to_owned()),
-            (Some(user), Some(password), None) => {
-                options.user_and_password(user.clone(), password.reveal().to_owned())
-            }
-            _ => return Err(error::configuration("token", "give a user with its password, or a token")),
-        };
+        options = authenticate(options, config)?;
         if let Some(tls) = &config.tls {
             options = options.require_tls(true);
             if let Some(authority) = &tls.authority {
@@ -187,6 +180,33 @@ impl Connector {
         let client = connecting.await.map_err(|_| error::unavailable("connecting took too long"))?;
         client.map_err(|error| error::of_connect(&error))
     }
+}
+
+/// Says who we are, in the one way that is configured.
+fn authenticate(options: ConnectOptions, config: &Config) -> Result<ConnectOptions, Error> {
+    let Config { username, password, token, nkey, credentials, .. } = config;
+    Ok(match (username, password, token, nkey, credentials) {
+        (None, None, None, None, None) => options,
+        (Some(user), Some(password), None, None, None) => {
+            options.user_and_password(user.clone(), password.reveal().to_owned())
+        }
+        (None, None, Some(token), None, None) => options.token(token.reveal().to_owned()),
+        (None, None, None, Some(seed), None) => options.nkey(seed.reveal().to_owned()),
+        (None, None, None, None, Some(path)) => {
+            // What stands in the file is not said.
+            let unreadable = |problem: &dyn std::fmt::Display| {
+                error::configuration("credentials", format!("`{}`: {problem}", path.display()))
+            };
+            let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+            options
+                .credentials(&text)
+                .map_err(|_| unreadable(&"holds no JWT and NKEY as `nsc` writes them"))?
+        }
+        _ => {
+            let problem = "give one of: `username` with `password`, `token`, `nkey`, `credentials`";
+            return Err(error::configuration("username", problem));
+        }
+    })
 }
 
 impl Shared {

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nkeys::KeyPair;
 use steadfast_backends::Secret;
 use steadfast_backends::nats::{Config, NatsSink, NatsSource};
 use steadfast_base::Deadline;
@@ -7,6 +10,7 @@ use steadfast_core::Event;
 use steadfast_core::store::Durability;
 use steadfast_core::transport::{Error, Sink, Source, Subscribe};
 use steadfast_servers::NatsSettings;
+use tempfile::NamedTempFile;
 
 use super::support::{config, started, started_durable};
 
@@ -59,4 +63,84 @@ async fn tls_trusts_the_authority_that_is_configured_and_no_other() {
     let hurry = Deadline::within(Duration::from_secs(1));
     let error = strict.send(&[event()], Durability::Durable, hurry).await;
     assert!(matches!(error, Err(Error::Unavailable { .. })), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_nkey_signs_and_is_never_printed() {
+    let (right, wrong) = (KeyPair::new_user(), KeyPair::new_user());
+    let further = format!("authorization {{ users: [ {{ nkey: {} }} ] }}", right.public_key());
+    let nats = started(NatsSettings { sync_always: true, further }).await;
+    let with =
+        |key: &KeyPair| Config { nkey: Some(Secret::new(key.seed().expect("it has one"))), ..config(&nats) };
+    send(with(&right), event()).await.expect("it is let in");
+    let malformed = Config { nkey: Some(Secret::new("SUhunter2")), ..config(&nats) };
+    for refused in [with(&wrong), malformed, config(&nats)] {
+        let error = send(refused.clone(), event()).await.expect_err("it is not let in");
+        assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+        let shown = format!("{error} {error:?} {refused:?}");
+        assert!(!shown.contains("SU") && !shown.contains("hunter"), "{shown}");
+    }
+    let both = Config { token: Some(Secret::new("hunter2")), ..with(&right) };
+    let error = send(both, event()).await.expect_err("two ways");
+    assert!(error.to_string().contains("give one of"), "{error}");
+}
+
+/// A JWT as NATS has it: signed by an NKEY.
+fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: &serde_json::Value) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    let claims = serde_json::json!({
+        "iat": 1, "iss": issuer.public_key(), "name": "test", "sub": subject.public_key(), "nats": nats,
+    });
+    let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signature = issuer.sign(text.as_bytes()).expect("it can sign");
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn credentials(jwt: &str, key: &KeyPair) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a temporary file");
+    let seed = key.seed().expect("it has one");
+    let text = format!(
+        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    );
+    std::fs::write(file.path(), text).expect("it is ours");
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_credentials_is_used_and_never_printed() {
+    let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
+    let limits = serde_json::json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
+        "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
+    });
+    let of_operator = jwt(&operator, &operator, &serde_json::json!({"type": "operator", "version": 2}));
+    let account_of = |key: &KeyPair, limits: &serde_json::Value| {
+        jwt(&operator, key, &serde_json::json!({"type": "account", "version": 2, "limits": limits}))
+    };
+    let of_account = account_of(&account, &limits);
+    // The server wants an account of its own, without JetStream.
+    let system = KeyPair::new_account();
+    let of_system =
+        account_of(&system, &serde_json::json!({"subs": -1, "conn": -1, "data": -1, "payload": -1}));
+    let of_user = serde_json::json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1, "pub": {}, "sub": {}});
+    let of_user = jwt(&account, &user, &of_user);
+    let further = format!(
+        "operator: {of_operator}\nsystem_account: {system}\nresolver: MEMORY\n\
+         resolver_preload: {{ {}: {of_account}, {system}: {of_system} }}",
+        account.public_key(),
+        system = system.public_key(),
+    );
+    let nats = started(NatsSettings { sync_always: true, further }).await;
+    let with = |file: &NamedTempFile| Config { credentials: Some(file.path().to_owned()), ..config(&nats) };
+    send(with(&credentials(&of_user, &user)), event()).await.expect("it is let in");
+    let stolen = credentials(&of_user, &KeyPair::new_user());
+    let error = send(with(&stolen), event()).await.expect_err("the key is not its own");
+    assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+    let empty = NamedTempFile::new().expect("a temporary file");
+    let absent = Config { credentials: Some("/nowhere.creds".into()), ..config(&nats) };
+    for wrong in [with(&empty), absent] {
+        let error = send(wrong, event()).await.expect_err("there is nothing");
+        assert!(matches!(error, Error::Configuration { field: "credentials", .. }), "{error:?}");
+    }
 }
