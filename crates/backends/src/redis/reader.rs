@@ -18,8 +18,7 @@ use crate::sharded::{Member, Seen, State};
 
 /// How long one wait for new entries blocks a connection.
 pub(super) const BLOCK: Duration = Duration::from_secs(1);
-/// How many entries are asked for at once: Redis does nothing else meanwhile, and Lua hands no more than some 8,000
-/// texts to one command.
+/// How many entries are asked for at once: Redis does nothing else meanwhile.
 const READ_MAX: usize = 1_000;
 /// How long ending takes at most where nobody waits for it.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);

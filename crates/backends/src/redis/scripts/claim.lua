@@ -8,19 +8,16 @@ local key = KEYS[3]
 if redis.call('HGET', KEYS[1], shard) ~= me then return {'lost'} end
 
 local pending = redis.call('XPENDING', key, group, '(' .. after, '+', count)
-local claim, deliveries = {'XCLAIM', key, group, me, 0}, {}
-for _, entry in ipairs(pending) do
-  claim[#claim + 1] = entry[1]
-  deliveries[entry[1]] = entry[4]
-  after = entry[1]
-end
 local state = #pending < count and 'done' or 'more'
 local answer = {state, after, '0-0'}
-if #pending > 0 then
-  for _, entry in ipairs(redis.call(unpack(claim))) do
-    -- An entry that was deleted meanwhile has nothing to claim.
-    if entry and entry[2] then answer[#answer + 1] = {entry[1], deliveries[entry[1]], entry[2]} end
-  end
+for _, entry in ipairs(pending) do
+  local id, deliveries = entry[1], entry[4]
+  answer[2] = id
+  -- One that is the receiver's own already comes again because a connection was lost: it is not handed out once more.
+  if entry[2] == me then deliveries = math.max(deliveries - 1, 0) end
+  local claimed = redis.call('XCLAIM', key, group, me, 0, id, 'RETRYCOUNT', deliveries + 1)[1]
+  -- An entry that was deleted meanwhile has nothing to claim.
+  if claimed and claimed[2] then answer[#answer + 1] = {id, deliveries, claimed[2]} end
 end
 for _, found in ipairs(redis.call('XINFO', 'GROUPS', key)) do
   local fields = {}

@@ -9,7 +9,9 @@ use steadfast_base::Deadline;
 use steadfast_base::units::HumanDuration;
 use steadfast_core::Event;
 use steadfast_core::store::Durability;
-use steadfast_core::transport::{Error, Outcome, Received, Receiver, Settlement, Sink, Source, Subscribe};
+use steadfast_core::transport::{
+    Error, Link, Outcome, Received, Receiver, Settlement, Sink, Source, Subscribe,
+};
 use steadfast_servers::Redis;
 
 use super::support::{config, started};
@@ -232,4 +234,31 @@ async fn a_server_that_deletes_streams_to_make_room_is_refused() {
     let redis = started(&[("maxmemory", "100mb"), ("maxmemory-policy", "allkeys-lru")]).await;
     let error = send(&config(&redis), &[event(0)]).await.expect_err("events may be deleted");
     assert!(error.to_string().contains("set `noeviction`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_not_counted_as_a_delivery() {
+    let redis = started(&[]).await;
+    let mut admin = commands(&redis).await;
+    let config = Config { shards: 1, ..config(&redis) };
+    send(&config, &[event(0), event(1)]).await.expect("it is sent");
+    let receiver = open(&config, 10).await;
+    let held = receive(&*receiver, 1).await;
+    for _ in 0..3 {
+        let _: u32 = ask(&mut admin, "CLIENT KILL TYPE normal SKIPME yes").await;
+        let telling = async {
+            while receiver.settle(&[]).await.is_err() || *receiver.link().borrow() != Link::Up {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), telling).await.expect("in time");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(receive(&*receiver, 1).await[0].redeliveries, 0);
+    drop(receiver);
+    let successor = open(&config, 10).await;
+    let again = receive(&*successor, 10).await;
+    assert_eq!(again[0].event.id(), held[0].event.id());
+    assert_eq!(again[0].redeliveries, 1, "one receiver had it before");
+    successor.close(soon()).await.expect("it closes");
 }
