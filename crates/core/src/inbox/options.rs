@@ -8,7 +8,7 @@ pub struct InboxOptions {
     /// The name that its streams are kept by: one for each consumer with effects of its own.
     pub name: Arc<str>,
     /// How many events of each partition are recognised when they come again, at least 1. It should exceed what all
-    /// receivers of a group can have in flight.
+    /// receivers of a group can have in flight, and be handed again when one of them dies.
     pub window: usize,
     /// Over how many partitions events are spread by their key, at least 1; events of different partitions are
     /// applied at the same time. An inbox with another number remembers nothing of what this one did.

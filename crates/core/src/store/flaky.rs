@@ -19,8 +19,18 @@ pub(crate) struct Flaky {
     pub(crate) appends: AtomicU32,
     /// Appends that are made and said to have failed.
     pub(crate) answers: AtomicU32,
+    /// How often others get their turn before an append is made, and after it.
+    pub(crate) pauses: AtomicU32,
     /// Subscriptions that end with an error instead of their next event.
     pub(crate) subscriptions: AtomicU32,
+}
+
+impl Flaky {
+    async fn pause(&self) {
+        for _ in 0..self.pauses.load(Ordering::SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
 }
 
 fn happens(failures: &AtomicU32) -> bool {
@@ -46,7 +56,9 @@ impl EventStore for Flaky {
             if happens(&self.appends) {
                 return Err(failure("refusing", Outcome::NotAppended));
             }
+            self.pause().await;
             let appended = self.inner.append(batch, condition, durability).await;
+            self.pause().await;
             if happens(&self.answers) {
                 return Err(failure("answering", Outcome::Unknown));
             }

@@ -16,7 +16,8 @@ use crate::{Event, EventId};
 ///
 /// They are in memory too, which `capacity` bounds; so one process at a time should keep letters under one name. A
 /// letter that another one puts there is seen once this is opened again. Taking a letter leaves its record in the
-/// stream.
+/// stream, which [`open`](Self::open) reads whole: where many letters come and go, keep them in a store of their own,
+/// and begin a new one when no letter is left.
 ///
 /// # Examples
 /// ```

@@ -7,6 +7,8 @@ mod running;
 mod suspects;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble;
 
 pub use report::Report;
 pub use run::Consumer;
