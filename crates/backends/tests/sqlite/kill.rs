@@ -56,6 +56,8 @@ async fn reader() {
     let mut file = std::fs::File::options().create(true).append(true).open(path).expect("it opens");
     loop {
         let received = receiver.receive(64).await.expect("it receives");
+        // Handling takes a while, so that most kills come between reading and settling.
+        tokio::time::sleep(Duration::from_millis(2)).await;
         let mut lines = String::new();
         for one in &received {
             let change = Change::of(&one.event).expect("a change");

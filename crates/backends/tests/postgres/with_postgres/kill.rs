@@ -7,7 +7,7 @@ use steadfast_core::EventId;
 use steadfast_core::transport::{Outcome, Receiver, Settlement};
 use steadfast_servers::Postgres;
 
-use super::support::{client, close, config, hold_server, open};
+use super::support::{client, close, config, hold_server, open, receive};
 
 const KEYS: i32 = 50;
 const CHANGES: usize = 10_000;
@@ -93,7 +93,7 @@ async fn a_server_killed_in_mid_stream_loses_nothing() {
     let mut seen = Seen { next: HashMap::new(), ids: HashSet::new(), duplicates: 0 };
     let (since, mut server) = (Instant::now(), Some(server));
     let mut kills = 0;
-    let mut killing = None;
+    let (mut killing, mut dies) = (None, true);
     while seen.total() < CHANGES || !writer.is_finished() {
         assert!(
             since.elapsed() < Duration::from_secs(120),
@@ -116,6 +116,13 @@ async fn a_server_killed_in_mid_stream_loses_nothing() {
                     open(&changes, "group").await
                 }));
             }
+        }
+        if dies && seen.total() > CHANGES / 8 {
+            // Once the receiver dies alone, with what it holds and what it has read beyond meanwhile.
+            dies = false;
+            receive(&*receiver, 1).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(std::mem::replace(&mut receiver, open(&changes, "group").await));
         }
         seen.some(&*receiver).await;
         if let Some(restarting) = killing.take_if(|killing| killing.is_finished()) {
