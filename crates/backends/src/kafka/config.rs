@@ -10,6 +10,9 @@ use steadfast_core::transport::{Capabilities, Error, Ordering};
 use super::SYSTEM;
 use crate::{Secret, Tls};
 
+/// The longest that a receiver may keep a partition; two such waits are less than `max.poll.interval.ms`, 5 min.
+const HAND_OVER_MAX: Duration = Duration::from_secs(120);
+
 /// Where the brokers are and which topic events lie in.
 ///
 /// # Examples
@@ -51,7 +54,8 @@ pub struct Config {
     pub answer_within: HumanDuration,
     /// How long opening a receiver waits for its first connection.
     pub connect_within: HumanDuration,
-    /// How long a partition that moves to another receiver waits for its events to be settled.
+    /// How long a partition that moves to another receiver waits for its events to be settled; at most two minutes, for
+    /// brokers take a receiver that looks after nothing else for dead.
     pub hand_over_within: HumanDuration,
     /// What the jitter of reconnecting is drawn from; none draws it from the operating system.
     pub seed: Option<u64>,
@@ -131,6 +135,9 @@ impl Config {
         }
         if self.answer_within.0 < Duration::from_millis(100) {
             return wrong("answerWithin", "choose at least 100ms");
+        }
+        if self.hand_over_within.0 > HAND_OVER_MAX {
+            return wrong("handOverWithin", "choose at most 2m");
         }
         match &self.tls {
             Some(tls) if tls.certificate.is_some() != tls.key.is_some() => {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::error::{map, unavailable};
+use super::error::{map, rejected, unavailable};
 use super::receiver::Shared;
 use super::record::decode;
 use super::watch::watch;
@@ -44,6 +44,10 @@ struct End<'d> {
 impl Drop for End<'_> {
     fn drop(&mut self) {
         self.link.send_replace(Link::Closed);
+        if std::thread::panicking() {
+            let bug = "receiving has panicked, which is a bug: open another receiver";
+            *self.shared.failure.lock() = Some(rejected(bug));
+        }
         self.shared.end(self.farewell.clone());
     }
 }

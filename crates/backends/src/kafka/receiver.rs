@@ -123,11 +123,11 @@ impl KafkaReceiver {
             let ready = shared.ready.notified();
             tokio::pin!(ready);
             ready.as_mut().enable();
-            if shared.is_closing() {
-                return Ok(Vec::new());
-            }
             if let Some(error) = shared.failure.lock().take() {
                 return Err(error);
+            }
+            if shared.is_closing() {
+                return Ok(Vec::new());
             }
             let events = shared.holdings.lock().hand_out(max.max(1));
             if !events.is_empty() {
@@ -169,6 +169,8 @@ impl KafkaReceiver {
 
     async fn close(&self, deadline: Deadline) -> Result<(), Error> {
         self.shared.closing.cancel();
+        // Once it is closed a receive ends without an error.
+        self.shared.failure.lock().take();
         let ended = timeout_at(deadline.instant(), self.shared.ended.cancelled()).await;
         ended.map_err(|_| Error::DeadlineExceeded { system: SYSTEM })?;
         self.shared.farewell.lock().clone()

@@ -35,6 +35,12 @@ impl<P: Position> Feed<P> {
         })
     }
 
+    /// Makes receiving fail if whoever reads the source panics while it holds what this returns: nobody would be told
+    /// else.
+    pub(crate) fn guard(self: &Arc<Self>) -> Guard<P> {
+        Guard(Arc::clone(self))
+    }
+
     /// Is cancelled once the receiver is closed or dropped.
     #[cfg(feature = "postgres")]
     pub(crate) fn closed(&self) -> &CancellationToken {
@@ -147,5 +153,35 @@ impl<P: Position> Feed<P> {
         self.closed.cancel();
         self.link.send_replace(Link::Closed);
         self.filled.notify_waiters();
+    }
+}
+
+/// Held by whoever reads the source; see [`Feed::guard`].
+pub(crate) struct Guard<P: Position>(Arc<Feed<P>>);
+
+impl<P: Position> Drop for Guard<P> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "reading has panicked, which is a bug: open another receiver".to_owned();
+            self.0.fail(Error::Rejected { system: "the source", reason });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_panics_does_not_leave_the_receiver_waiting() {
+        let feed = Feed::<u64>::new(1);
+        let guard = feed.guard();
+        let reader = std::thread::spawn(move || {
+            let _guard = guard;
+            panic!("in a test");
+        });
+        let error = feed.take(1).await.expect_err("it will never be read again");
+        assert!(error.to_string().contains("panicked"), "{error}");
+        reader.join().expect_err("it has panicked");
     }
 }

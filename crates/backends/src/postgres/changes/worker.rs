@@ -86,6 +86,7 @@ impl Worker {
     /// Reads until the receiver is closed.
     pub(super) async fn run(mut self) {
         let _ended = self.progress.ended.clone().drop_guard();
+        let _guard = self.feed.guard();
         self.work().await;
     }
 

@@ -58,6 +58,7 @@ impl Worker {
 
     /// Drains until the receiver is closed.
     pub(super) async fn run(mut self) {
+        let _guard = self.feed.guard();
         let mut rng = Seed::random().rng();
         let mut failures = 0;
         let closed = self.feed.closed().clone();

@@ -43,8 +43,9 @@ struct Session {
 impl Worker {
     /// Reads until it is asked to close.
     pub(super) fn run(self) {
+        let _guard = self.feed.guard();
+        let _end = End(&self.inbox);
         self.work();
-        self.inbox.end();
     }
 
     fn work(&self) {
@@ -224,6 +225,15 @@ impl Worker {
             }
         }
         Ok(())
+    }
+}
+
+/// Tells whoever waits that nothing more is done, also after a panic.
+struct End<'i>(&'i Inbox);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 use steadfast_backends::change::{Change, Operation};
 use steadfast_backends::postgres::changes::{Changes, Settings};
-use steadfast_core::transport::Outcome;
+use steadfast_core::transport::{Outcome, Source, Subscribe};
 
 use super::support::{Database, close, handle, open, receive, settle, until};
 
@@ -126,6 +126,30 @@ async fn a_transaction_is_confirmed_as_a_whole_and_a_group_goes_on_where_it_was(
     database.run("INSERT INTO t VALUES (5)").await;
     assert_eq!(json!(handle(&*other, 1).await[0].key), json!({"id": 5}));
     close(&*other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_larger_than_what_may_be_in_flight_comes_whole() {
+    const ROWS: i64 = 5_000;
+    let database = Database::new("CREATE TABLE t (id int PRIMARY KEY)").await;
+    let changes = database.changes(&["t"]);
+    let receiver =
+        changes.open(&Subscribe { in_flight_max: 16, ..Subscribe::new("a") }).await.expect("it opens");
+    database.run(&format!("INSERT INTO t SELECT generate_series(1, {ROWS})")).await;
+    let first = receive(&*receiver, 1).await;
+    let mut next = 2;
+    while next <= ROWS {
+        for change in handle(&*receiver, 1).await {
+            assert_eq!(json!(change.key), json!({"id": next}));
+            next += 1;
+        }
+    }
+    // Nothing of it is confirmed before the first is handled.
+    let lag = async || changes.status("a").await.expect("it answers").expect("there is a slot").lag_bytes;
+    assert!(lag().await > 10_000);
+    settle(&*receiver, &first, Outcome::Handled).await;
+    until(async || lag().await < 10_000).await;
+    close(&*receiver).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
