@@ -125,3 +125,12 @@ pub struct Appended {
     /// The batch had been appended before; nothing was written now.
     pub duplicate: bool,
 }
+
+/// What deleting a stream has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many events were deleted.
+    pub events: u64,
+    /// The level at which they are gone, at least the one asked for.
+    pub achieved: Durability,
+}

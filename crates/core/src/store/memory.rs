@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
-    Appended, Batch, Capabilities, Condition, Direction, Durability, Error, EventStore, Expected, Filter,
-    Position, Query, Revision, StoredEvent,
+    Appended, Batch, Capabilities, Condition, Deleted, Direction, Durability, Error, EventStore, Expected,
+    Filter, Position, Query, Revision, StoredEvent,
 };
 use crate::EventId;
 
@@ -18,7 +18,7 @@ use crate::EventId;
 ///
 /// The highest durability is [`Durability::Accepted`]: a caller who asks for more is refused rather than
 /// deceived. It appends to several streams at once and recognises every batch that it holds. Memory grows with
-/// each event and is freed with the store; a read looks at every event, also when it asks for one stream.
+/// each event, and is freed when its stream is deleted but for a few bytes; a read looks at every event, also when it asks for one stream.
 ///
 /// # Examples
 /// ```
@@ -44,12 +44,27 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Log {
-    events: Vec<StoredEvent>,
-    /// For each stream, where its events stand in `events`.
-    streams: HashMap<Arc<str>, Vec<usize>>,
+    /// All that was ever appended; what was deleted has left its place.
+    events: Vec<Slot>,
+    streams: HashMap<Arc<str>, Stream>,
     /// For each event, the bounds of its batch in `events`.
     batches: HashMap<EventId, (usize, usize)>,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    id: EventId,
+    revision: Revision,
+    stored: Option<StoredEvent>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    /// Where its events stand.
+    places: Vec<usize>,
+    /// The revision of its next event: what was deleted keeps its number.
+    next: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -111,7 +126,8 @@ impl MemoryStore {
                 (middle..range.end, range.start..middle)
             }
         };
-        let passing = log.events[taken].iter().filter(|stored| filter.matches(&stored.stream, &stored.event));
+        let left = log.events[taken].iter().filter_map(|slot| slot.stored.as_ref());
+        let passing = left.filter(|stored| filter.matches(&stored.stream, &stored.event));
         let events = match direction {
             Direction::Forward => passing.cloned().collect(),
             Direction::Backward => passing.rev().cloned().collect(),
@@ -128,7 +144,28 @@ impl Default for MemoryStore {
 
 impl EventStore for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(Durability::Accepted, true, u64::MAX)
+        Capabilities::new(Durability::Accepted, true, u64::MAX).deletes()
+    }
+
+    fn delete<'a>(
+        &'a self,
+        stream: &'a str,
+        expected: Option<Expected>,
+        durability: Durability,
+    ) -> BoxFuture<'a, Result<Deleted, Error>> {
+        Box::pin(async move {
+            let mut log = self.log.lock();
+            if log.closed {
+                return Err(Error::Closed);
+            }
+            if durability > Durability::Accepted {
+                return Err(Error::unsupported_durability(durability));
+            }
+            if let Some(expected) = expected {
+                log.check_stream(stream, expected)?;
+            }
+            Ok(Deleted { events: log.delete(stream), achieved: Durability::Accepted })
+        })
     }
 
     fn append(
@@ -199,7 +236,7 @@ impl EventStore for MemoryStore {
             if log.closed {
                 return Err(Error::Closed);
             }
-            Ok(log.events.last().map_or(Position::START, |last| last.position))
+            Ok(Position::from_parts(log.events.len() as u64, 0))
         })
     }
 
@@ -228,7 +265,7 @@ impl Log {
         else {
             return Ok(None);
         };
-        let ids = self.events[start..end].iter().map(|stored| stored.event.id());
+        let ids = self.events[start..end].iter().map(|slot| slot.id);
         if !ids.eq(batch.events.iter().map(|new| new.event.id())) {
             let reason = "the batch repeats an event of another batch".to_owned();
             return Err(Error::Invalid { reason });
@@ -239,18 +276,12 @@ impl Log {
     fn check(&self, condition: &Condition) -> Result<(), Error> {
         match condition {
             Condition::Any => Ok(()),
-            Condition::Streams(conditions) => conditions.iter().try_for_each(|condition| {
-                let actual = self.revision(&condition.stream);
-                let holds = match condition.expected {
-                    Expected::NoStream => actual.is_none(),
-                    Expected::Exists => actual.is_some(),
-                    Expected::Revision(revision) => actual == Some(revision),
-                };
-                let stream = Arc::clone(&condition.stream);
-                if holds { Ok(()) } else { Err(Error::Conflict { stream, actual }) }
-            }),
+            Condition::Streams(conditions) => conditions
+                .iter()
+                .try_for_each(|condition| self.check_stream(&condition.stream, condition.expected)),
             Condition::NoneMatching { filter, after } => {
-                let mut later = self.events[self.count_up_to(*after)..].iter();
+                let later = self.events[self.count_up_to(*after)..].iter();
+                let mut later = later.filter_map(|slot| slot.stored.as_ref());
                 if later.any(|stored| filter.matches(&stored.stream, &stored.event)) {
                     return Err(Error::Conflict { stream: Arc::from(""), actual: None });
                 }
@@ -259,40 +290,60 @@ impl Log {
         }
     }
 
+    fn check_stream(&self, stream: &str, expected: Expected) -> Result<(), Error> {
+        let actual = self.revision(stream);
+        let holds = match expected {
+            Expected::NoStream => actual.is_none(),
+            Expected::Exists => actual.is_some(),
+            Expected::Revision(revision) => actual == Some(revision),
+        };
+        if holds { Ok(()) } else { Err(Error::Conflict { stream: stream.into(), actual }) }
+    }
+
+    /// Takes the events of a stream out of their places, and returns how many they were.
+    fn delete(&mut self, stream: &str) -> u64 {
+        let Some(stream) = self.streams.get_mut(stream) else { return 0 };
+        let places = std::mem::take(&mut stream.places);
+        places.iter().for_each(|place| self.events[*place].stored = None);
+        places.len() as u64
+    }
+
     fn push(&mut self, batch: Batch) -> Appended {
         let start = self.events.len();
         let bounds = (start, start + batch.events.len());
         for new in batch.events {
             let index = self.events.len();
-            let places = self.streams.entry(Arc::clone(&new.stream)).or_default();
-            self.batches.insert(new.event.id(), bounds);
-            self.events.push(StoredEvent {
-                position: Position::from_parts(index as u64 + 1, 0),
-                stream: new.stream,
-                revision: Revision(places.len() as u64),
-                event: new.event,
-            });
-            places.push(index);
+            let stream = self.streams.entry(Arc::clone(&new.stream)).or_default();
+            let (id, revision) = (new.event.id(), Revision(stream.next));
+            self.batches.insert(id, bounds);
+            let position = Position::from_parts(index as u64 + 1, 0);
+            let stored = Some(StoredEvent { position, stream: new.stream, revision, event: new.event });
+            self.events.push(Slot { id, revision, stored });
+            stream.places.push(index);
+            stream.next += 1;
         }
         self.place(bounds.1 - 1)
     }
 
     fn place(&self, index: usize) -> Appended {
-        let StoredEvent { position, revision, .. } = self.events[index];
+        let position = Position::from_parts(index as u64 + 1, 0);
+        let revision = self.events[index].revision;
         Appended { position, revision, achieved: Durability::Accepted, duplicate: false }
     }
 
     fn revision(&self, stream: &str) -> Option<Revision> {
-        let places = self.streams.get(stream)?;
+        let places = &self.streams.get(stream)?.places;
         Some(self.events[*places.last()?].revision)
     }
 
     fn count_up_to(&self, position: Position) -> usize {
-        self.events.partition_point(|stored| stored.position <= position)
+        let (major, _) = position.parts();
+        usize::try_from(major).unwrap_or(usize::MAX).min(self.events.len())
     }
 
     fn count_before(&self, position: Position) -> usize {
-        self.events.partition_point(|stored| stored.position < position)
+        let (major, minor) = position.parts();
+        self.count_up_to(Position::from_parts(if minor > 0 { major } else { major.saturating_sub(1) }, 0))
     }
 }
 

@@ -26,6 +26,7 @@ use futures::stream::BoxStream;
 pub use append::Appended;
 pub use append::Batch;
 pub use append::Condition;
+pub use append::Deleted;
 pub use append::Expected;
 pub use append::NewEvent;
 pub use append::STREAM_NAME_BYTES_MAX;
@@ -53,13 +54,21 @@ pub struct Capabilities {
     pub multi_stream: bool,
     /// How many of the newest event ids are remembered to recognise a batch that is appended again.
     pub deduplicated_events: u64,
+    /// Streams can be [deleted](EventStore::delete).
+    pub deletes: bool,
 }
 
 impl Capabilities {
     /// Declares a store that can do `durability_max`, batches over several streams if `multi_stream`, and
     /// recognises the newest `deduplicated_events` events.
     pub const fn new(durability_max: Durability, multi_stream: bool, deduplicated_events: u64) -> Self {
-        Self { durability_max, multi_stream, deduplicated_events }
+        Self { durability_max, multi_stream, deduplicated_events, deletes: false }
+    }
+
+    /// Declares that streams can be deleted.
+    #[must_use]
+    pub const fn deletes(self) -> Self {
+        Self { deletes: true, ..self }
     }
 }
 
@@ -111,6 +120,33 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Closed`] or [`Error::Io`].
     fn revision<'a>(&'a self, stream: &'a str) -> BoxFuture<'a, Result<Option<Revision>, Error>>;
+
+    /// Deletes the events of `stream` if it is as `expected`, and returns once that is as safe as `durability` says.
+    ///
+    /// From then on nobody reads them any more, [`revision`](Self::revision) is none and [`Expected::NoStream`] holds.
+    /// Nothing else changes: positions stay as they are, and the next event of the stream gets the revision after the
+    /// last one that was deleted, so that no (stream, revision) ever names two events. A batch of deleted events that
+    /// is appended again is still recognised. Readers that run may or may not have seen the events, and nobody is told:
+    /// whoever must know of it gets an event in another stream.
+    ///
+    /// Copies elsewhere (backups, archives, other systems) are not touched. Where somebody's data must be forgotten
+    /// everywhere, encrypt them with a key of their own and delete that.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the stream is not as expected; [`Error::Unsupported`] where
+    /// [`Capabilities::deletes`] is false; as for [`append`](Self::append).
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it open whether the stream is deleted; deleting it again is allowed.
+    fn delete<'a>(
+        &'a self,
+        stream: &'a str,
+        expected: Option<Expected>,
+        durability: Durability,
+    ) -> BoxFuture<'a, Result<Deleted, Error>> {
+        let _ = (stream, expected, durability);
+        Box::pin(async { Err(Error::Unsupported { what: "deleting a stream".to_owned() }) })
+    }
 
     /// Finishes what was accepted, makes it as durable as was asked for, and closes the store. Later calls
     /// return [`Error::Closed`]. Closing twice is allowed.

@@ -26,6 +26,7 @@
 mod append;
 mod condition;
 mod crash;
+mod delete;
 mod factory;
 mod lifecycle;
 mod order;
@@ -54,6 +55,8 @@ pub use crash::duplicates_are_raised_to_the_durability_asked_for;
 pub use crash::durable_batches_survive_the_loss_of_power;
 pub use crash::events_seen_survive_the_death_of_the_process;
 pub use crash::written_batches_survive_the_death_of_the_process;
+pub use delete::a_deleted_stream_is_empty_and_goes_on;
+pub use delete::deleted_events_do_not_come_back;
 pub use factory::Crash;
 pub use factory::StoreFactory;
 pub use lifecycle::a_closed_store_refuses;
@@ -78,6 +81,7 @@ macro_rules! store_conformance {
         $crate::store_conformance! { @cases $factory =>
             a_closed_store_refuses
             a_conflict_leaves_nothing_behind
+            a_deleted_stream_is_empty_and_goes_on
             a_reader_never_passes_a_later_event
             a_reopened_store_goes_on_where_it_stopped
             achieved_durability_is_at_least_what_was_asked
@@ -86,6 +90,7 @@ macro_rules! store_conformance {
             attributes_survive_the_round_trip
             batches_appended_twice_at_once_stand_once
             batches_over_several_streams_are_atomic_or_refused
+            deleted_events_do_not_come_back
             dropped_appends_are_whole_or_absent
             duplicate_batches_return_their_place
             duplicates_are_raised_to_the_durability_asked_for

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use super::{Crash, StoreFactory};
 use crate::store::{
-    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, MemoryStore, Position,
-    Query, Revision, StoredEvent,
+    Appended, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected, Filter,
+    MemoryStore, Position, Query, Revision, StoredEvent,
 };
 
 /// What is wrong with a store on purpose.
@@ -29,12 +29,21 @@ enum Defect {
     ShowsSomeEventsLate,
     LowersDurability,
     StaysOpen,
+    ForgetsDeletions,
+    OnlySaysThatItDeletes,
 }
 
-/// The batches that the operating system has, and how many of them the medium has.
+/// What was done to a store.
+#[derive(Debug)]
+enum Record {
+    Append(Batch),
+    Delete(String),
+}
+
+/// The records that the operating system has, and how many of them the medium has.
 #[derive(Debug, Default)]
 struct Medium {
-    written: Vec<Batch>,
+    written: Vec<Record>,
     synced: usize,
     /// Which store may write: one that crashed may not.
     owner: u64,
@@ -67,7 +76,7 @@ impl Store {
         let late = self.has(Defect::WritesLate)
             || self.has(Defect::ShowsWhatIsNotWritten) && asked == Durability::Accepted;
         if !appended.duplicate && !late {
-            medium.written.push(batch.clone());
+            medium.written.push(Record::Append(batch.clone()));
         }
         let ignored = appended.duplicate && self.has(Defect::IgnoresDuplicates);
         if asked >= Durability::Durable && !self.has(Defect::SkipsSync) && !ignored {
@@ -81,7 +90,29 @@ impl Store {
 
 impl EventStore for Store {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(Durability::Durable, true, u64::MAX)
+        Capabilities::new(Durability::Durable, true, u64::MAX).deletes()
+    }
+
+    fn delete<'a>(
+        &'a self,
+        stream: &'a str,
+        expected: Option<Expected>,
+        durability: Durability,
+    ) -> BoxFuture<'a, Result<Deleted, Error>> {
+        Box::pin(async move {
+            if self.has(Defect::OnlySaysThatItDeletes) {
+                return Ok(Deleted { events: 3, achieved: durability });
+            }
+            let mut medium = self.medium.lock();
+            let expected = expected.filter(|_| !self.has(Defect::IgnoresConditions));
+            let deleted = self.memory.delete(stream, expected, Durability::Accepted);
+            let deleted = deleted.now_or_never().expect("memory never waits")?;
+            if !self.has(Defect::ForgetsDeletions) {
+                medium.written.push(Record::Delete(stream.to_owned()));
+                medium.synced = medium.written.len();
+            }
+            Ok(Deleted { achieved: durability, ..deleted })
+        })
     }
 
     fn append(
@@ -164,9 +195,18 @@ impl Factory {
         let mut medium = self.medium.lock();
         medium.owner += 1;
         let memory = MemoryStore::new();
-        for batch in &medium.written {
-            let append = memory.append(batch.clone(), Condition::Any, Durability::Accepted);
-            append.now_or_never().expect("memory never waits").expect("the batch was appended before");
+        for record in &medium.written {
+            let done = match record {
+                Record::Append(batch) => {
+                    let append = memory.append(batch.clone(), Condition::Any, Durability::Accepted);
+                    append.now_or_never().map(|appended| appended.map(drop))
+                }
+                Record::Delete(stream) => {
+                    let delete = memory.delete(stream, None, Durability::Accepted);
+                    delete.now_or_never().map(|deleted| deleted.map(drop))
+                }
+            };
+            done.expect("memory never waits").expect("it was done before");
         }
         let (medium, number) = (Arc::clone(&self.medium), medium.owner);
         Arc::new(Store { memory, medium, number, defect: self.defect })
@@ -191,7 +231,11 @@ impl StoreFactory for Factory {
                 medium.written.truncate(synced);
             }
             if self.defect == Some(Defect::TearsTheLastBatch) {
-                let torn = medium.written.iter_mut().rev().find(|batch| batch.events.len() > 1);
+                let batches = medium.written.iter_mut().rev().filter_map(|record| match record {
+                    Record::Append(batch) => Some(batch),
+                    Record::Delete(_) => None,
+                });
+                let torn = batches.into_iter().find(|batch| batch.events.len() > 1);
                 torn.expect("batches of several events were appended").events.pop();
             }
         }
@@ -235,5 +279,8 @@ caught! {
     catches_ignored_limits: IgnoresLimits by queries_honour_direction_from_and_limit
     catches_events_behind_a_reader: ShowsSomeEventsLate by a_reader_never_passes_a_later_event
     catches_lowered_durability: LowersDurability by unsupported_durability_is_refused
+    catches_deletions_that_are_forgotten: ForgetsDeletions by a_deleted_stream_is_empty_and_goes_on
+    catches_deletions_that_are_only_said: OnlySaysThatItDeletes by deleted_events_do_not_come_back
+    catches_deletions_without_condition: IgnoresConditions by a_deleted_stream_is_empty_and_goes_on
     catches_a_store_that_stays_open: StaysOpen by a_closed_store_refuses
 }
