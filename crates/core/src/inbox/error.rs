@@ -20,12 +20,9 @@ impl<E: Classify> Classify for Error<E> {
     fn classify(&self) -> Class {
         match self {
             Self::Effect(error) => error.classify(),
-            Self::Store(
-                store::Error::Invalid { .. }
-                | store::Error::Unsupported { .. }
-                | store::Error::Damaged { .. },
-            ) => Class::Permanent,
-            // The event is not at fault: it is to come again when the store is well.
+            Self::Store(store::Error::Invalid { .. } | store::Error::Unsupported { .. }) => Class::Permanent,
+            // The event is not at fault, not even where the store is damaged: it is to come again when the store is
+            // well.
             Self::Store(_) => Class::Transient,
         }
     }

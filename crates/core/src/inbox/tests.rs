@@ -304,3 +304,15 @@ impl steadfast_base::Classify for Never {
         match *self {}
     }
 }
+
+#[test]
+fn a_store_that_is_ill_is_no_fault_of_the_event() {
+    use crate::store;
+    use steadfast_base::{Class, Classify};
+    let damaged = store::Error::Damaged { place: "here".to_owned(), problem: "gone".to_owned() };
+    for error in [damaged, store::Error::Poisoned, store::Error::Full, store::Error::Overloaded] {
+        assert_eq!(super::Error::<Never>::Store(error).classify(), Class::Transient);
+    }
+    let invalid = store::Error::Invalid { reason: "too long".to_owned() };
+    assert_eq!(super::Error::<Never>::Store(invalid).classify(), Class::Permanent);
+}

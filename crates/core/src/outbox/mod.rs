@@ -1,7 +1,7 @@
 //! The outbox: what a store has committed is published to a [`Sink`](crate::transport::Sink), at least once and in
 //! order.
 //!
-//! A service appends events to its store and is done: there is no second write that could fail. An [`Outbox`] reads
+//! A service appends events to its store and is done: there is no second write that could fail. An [`OutboxRelay`] reads
 //! the store behind it, sends, and moves its [`Checkpoint`](crate::store::Checkpoint) after the sink has taken the
 //! events. When it dies in between, the next one sends what follows the checkpoint again: receivers recognise
 //! that by the event's id.
@@ -19,5 +19,5 @@ mod tests;
 pub use error::Error;
 pub use options::OnRejected;
 pub use options::OutboxOptions;
-pub use publish::Outbox;
 pub use publish::OutboxMetrics;
+pub use publish::OutboxRelay;

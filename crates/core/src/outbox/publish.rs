@@ -28,7 +28,7 @@ pub struct OutboxMetrics {
 /// ```
 /// use std::sync::Arc;
 /// use steadfast_core::Event;
-/// use steadfast_core::outbox::{Outbox, OutboxOptions};
+/// use steadfast_core::outbox::{OutboxRelay, OutboxOptions};
 /// use steadfast_core::store::{Batch, Condition, Durability, EventStore, MemoryStore};
 /// use steadfast_core::transport::Sink;
 /// use tokio_util::sync::CancellationToken;
@@ -38,12 +38,12 @@ pub struct OutboxMetrics {
 /// let batch = Batch::to_stream("order-1", [Event::new("/orders", "order.created").build()]);
 /// store.append(batch, Condition::Any, Durability::Accepted).await?;
 ///
-/// let outbox = Outbox::new(store, sink, OutboxOptions::new("notices"));
+/// let outbox = OutboxRelay::new(store, sink, OutboxOptions::new("notices"));
 /// let stop = CancellationToken::new();
 /// outbox.run(stop).await?;
 /// # Ok(()) }
 /// ```
-pub struct Outbox {
+pub struct OutboxRelay {
     store: Arc<dyn EventStore>,
     sink: Arc<dyn Sink>,
     options: OutboxOptions,
@@ -52,7 +52,7 @@ pub struct Outbox {
     rejected: AtomicU64,
 }
 
-impl Outbox {
+impl OutboxRelay {
     /// Makes an outbox from `store` to `sink`; nothing is published before [`run`](Self::run).
     pub fn new(store: Arc<dyn EventStore>, sink: Arc<dyn Sink>, options: OutboxOptions) -> Self {
         let [published, retried, rejected] = [0; 3].map(AtomicU64::new);
@@ -226,8 +226,11 @@ fn may_pass(error: &store::Error) -> bool {
     matches!(error, store::Error::Io { .. } | store::Error::Overloaded | store::Error::Full)
 }
 
-impl std::fmt::Debug for Outbox {
+impl std::fmt::Debug for OutboxRelay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbox").field("options", &self.options).field("metrics", &self.metrics()).finish()
+        f.debug_struct("OutboxRelay")
+            .field("options", &self.options)
+            .field("metrics", &self.metrics())
+            .finish()
     }
 }

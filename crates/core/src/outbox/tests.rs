@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use steadfast_base::{Deadline, Seed};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, OnRejected, Outbox, OutboxOptions};
+use super::{Error, OnRejected, OutboxOptions, OutboxRelay};
 use crate::Event;
 use crate::store::flaky::Flaky;
 use crate::store::{self, Batch, Checkpoint, Condition, Durability, EventStore, MemoryStore};
@@ -105,7 +105,7 @@ fn options() -> OutboxOptions {
 }
 
 /// Runs the outbox until `enough`, at most for a virtual day.
-async fn run_until(outbox: &Outbox, enough: impl Fn() -> bool) -> Result<(), Error> {
+async fn run_until(outbox: &OutboxRelay, enough: impl Fn() -> bool) -> Result<(), Error> {
     let cancel = CancellationToken::new();
     let watch = async {
         while !enough() {
@@ -122,7 +122,7 @@ async fn a_sink_that_asks_to_wait_is_given_the_time() {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
     let sink = Arc::new(Scripted { answers: Mutex::new(vec![Answer::Overloaded]), ..Scripted::default() });
     append(&*store, "number", 0).await;
-    let outbox = Outbox::new(store, Arc::clone(&sink) as Arc<dyn Sink>, options());
+    let outbox = OutboxRelay::new(store, Arc::clone(&sink) as Arc<dyn Sink>, options());
     let begun = tokio::time::Instant::now();
     run_until(&outbox, || sink.arrived.lock().len() == 1).await.expect("the sink takes it in the end");
     assert!(begun.elapsed() >= Duration::from_secs(60));
@@ -136,13 +136,13 @@ async fn a_rejected_event_stops_the_outbox_or_is_skipped_alone() {
     for (number, kind) in ["number", "rejected", "number"].into_iter().enumerate() {
         append(&*store, kind, number).await;
     }
-    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(&sink) as Arc<dyn Sink>, options());
+    let outbox = OutboxRelay::new(Arc::clone(&store), Arc::clone(&sink) as Arc<dyn Sink>, options());
     let ended = outbox.run(CancellationToken::new()).await;
     assert!(matches!(ended, Err(Error::Sink(transport::Error::Rejected { .. }))), "{ended:?}");
     assert!(sink.arrived.lock().is_empty());
 
     let skipping = OutboxOptions { on_rejected: OnRejected::Skip, ..options() };
-    let outbox = Outbox::new(store, Arc::clone(&sink) as Arc<dyn Sink>, skipping);
+    let outbox = OutboxRelay::new(store, Arc::clone(&sink) as Arc<dyn Sink>, skipping);
     run_until(&outbox, || sink.arrived.lock().len() == 2).await.expect("it goes on");
     assert_eq!(sink.once(), ["0", "2"]);
     assert_eq!(outbox.metrics().rejected, 1);
@@ -152,7 +152,7 @@ async fn a_rejected_event_stops_the_outbox_or_is_skipped_alone() {
 async fn of_two_outboxes_of_one_name_one_ends() {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
     let sink = Arc::new(Scripted::default());
-    let make = || Outbox::new(Arc::clone(&store), Arc::clone(&sink) as Arc<dyn Sink>, options());
+    let make = || OutboxRelay::new(Arc::clone(&store), Arc::clone(&sink) as Arc<dyn Sink>, options());
     let (first, second) = (make(), make());
     let cancel = CancellationToken::new();
     let (one, other, ()) = tokio::join!(first.run(cancel.clone()), second.run(cancel.clone()), async {
@@ -173,7 +173,7 @@ async fn of_two_outboxes_of_one_name_one_ends() {
 async fn a_store_that_fails_for_a_while_is_asked_again_and_nothing_is_sent_twice_for_that() {
     let store = Arc::new(Flaky::default());
     let sink = Arc::new(Scripted::default());
-    let outbox = Outbox::new(Arc::clone(&store) as _, Arc::clone(&sink) as Arc<dyn Sink>, options());
+    let outbox = OutboxRelay::new(Arc::clone(&store) as _, Arc::clone(&sink) as Arc<dyn Sink>, options());
     let cancel = CancellationToken::new();
     let work = async {
         for number in 0..6 {
@@ -221,11 +221,11 @@ proptest! {
             };
             let publisher = async {
                 for death in deaths {
-                    let outbox = Outbox::new(Arc::clone(&store), Arc::clone(&sink) as Arc<dyn Sink>, options());
+                    let outbox = OutboxRelay::new(Arc::clone(&store), Arc::clone(&sink) as Arc<dyn Sink>, options());
                     let run = outbox.run(CancellationToken::new());
                     let _ = tokio::time::timeout(Duration::from_millis(death), run).await;
                 }
-                let outbox = Outbox::new(Arc::clone(&store), Arc::clone(&sink) as Arc<dyn Sink>, options());
+                let outbox = OutboxRelay::new(Arc::clone(&store), Arc::clone(&sink) as Arc<dyn Sink>, options());
                 run_until(&outbox, || sink.once().len() == events).await.expect("nothing is rejected");
             };
             tokio::join!(writer, publisher);

@@ -11,7 +11,7 @@ use steadfast_base::{Rng, Seed};
 use steadfast_core::Event;
 use steadfast_core::delivery::{Delivery, Handling, Order};
 use steadfast_core::inbox::{self, Effect, Inbox, InboxLayer, InboxOptions, Once};
-use steadfast_core::outbox::{Outbox, OutboxOptions};
+use steadfast_core::outbox::{OutboxOptions, OutboxRelay};
 use steadfast_core::store::{Batch, Condition, Durability, EventStore, Filter, MemoryStore, Query};
 use steadfast_core::transport::{Consumer, Subscribe, memory};
 use tokio::task::JoinSet;
@@ -76,7 +76,7 @@ async fn round(soak: &Soak, broker: &memory::Broker, duplicates: &Count, seed: S
     let mut tasks = JoinSet::new();
 
     let options = OutboxOptions { durability: Durability::Accepted, seed, ..OutboxOptions::new("orders") };
-    let outbox = Outbox::new(Arc::clone(&orders), broker.sink("orders"), options);
+    let outbox = OutboxRelay::new(Arc::clone(&orders), broker.sink("orders"), options);
     let stopped = stop.clone();
     tasks.spawn(async move { outbox.run(stopped).await.expect("the sink takes every event") });
 

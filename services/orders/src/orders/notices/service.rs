@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use steadfast::base::Classify;
 use steadfast::core::Event;
-use steadfast::core::delivery::{Delivery, Handling, Order, Redelivery};
+use steadfast::core::delivery::{Delivery, Handling, LoggedDeadLetters, Order, Redelivery};
 use steadfast::core::inbox::{Inbox, InboxLayer, InboxOptions};
-use steadfast::core::outbox::{Outbox, OutboxOptions};
+use steadfast::core::outbox::{OutboxOptions, OutboxRelay};
 use steadfast::core::store::{Durability, EventStore, Filter};
 use steadfast::core::transport::tail::Tail;
 use steadfast::core::transport::{Consumer, Sink, Source, Subscribe};
@@ -63,6 +63,8 @@ impl Notices {
             concurrency: CONCURRENCY,
             // A notice that the log does not take is made when it does; it is never given up.
             redelivery: Redelivery { attempts_max: u32::MAX, ..Redelivery::default() },
+            // What is left is a notice that no log can ever take.
+            dead_letters: Arc::new(LoggedDeadLetters),
             ..Handling::default()
         };
         let consumer = Consumer::new(source, Subscribe::new(NAME), handling).drain_within(DRAIN_MAX);
@@ -90,7 +92,7 @@ async fn publish(store: Arc<dyn EventStore>, sink: Arc<dyn Sink>, stop: Cancella
         durability: sink.capabilities().durability_max.min(Durability::Durable),
         ..OutboxOptions::new(NAME)
     };
-    let outbox = Outbox::new(store, sink, options);
+    let outbox = OutboxRelay::new(store, sink, options);
     while let Err(error) = outbox.run(stop.clone()).await {
         wait_after("the outbox", &error, &stop).await;
     }
