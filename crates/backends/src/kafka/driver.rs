@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::error::{map, rejected, unavailable};
+use super::error::{map_poll, rejected, unavailable};
 use super::receiver::Shared;
 use super::record::decode;
 use super::watch::watch;
@@ -23,6 +23,9 @@ const LOOK_AFTER: Duration = Duration::from_millis(200);
 const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
 /// How long leaving the group may take.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// After how many failures in a row they are worth a warning: a broker that starts again costs some.
+const LOUD_AFTER: u32 = 5;
 
 /// The task of a receiver: it fetches while there is room, and stays a member of the group all the while.
 pub(super) struct Driver {
@@ -138,12 +141,16 @@ impl Driver {
         };
         match polled {
             Err(KrafkaError::Wakeup) => Ok(Vec::new()),
-            polled => polled.map_err(|error| map(&error)),
+            polled => polled.map_err(|error| map_poll(&error)),
         }
     }
 
     async fn wait_after(&self, shared: &Shared, error: Error, failures: u32, rng: &mut Rng) {
-        tracing::debug!(topic = self.config.topic, failures, %error, "receiving failed");
+        if failures < LOUD_AFTER {
+            tracing::debug!(topic = self.config.topic, failures, %error, "receiving failed");
+        } else {
+            tracing::warn!(topic = self.config.topic, failures, %error, "receiving fails again and again");
+        }
         if !error.classify().is_retryable() {
             *shared.failure.lock() = Some(error);
             shared.ready.notify_waiters();

@@ -31,6 +31,17 @@ pub(super) fn map(error: &KrafkaError) -> Error {
     }
 }
 
+/// Does as [`map`] for what a poll failed with: records that cannot be decoded will not be by trying again.
+pub(super) fn map_poll(error: &KrafkaError) -> Error {
+    let reason = error.to_string();
+    // The driver has no kind of its own for it.
+    if matches!(error, KrafkaError::Protocol { .. }) && reason.contains("undecodable record batch") {
+        let mend = "to go on without it, stop the group and move its offset (`kafka-consumer-groups.sh --reset-offsets`)";
+        return rejected(&format!("{reason}; {mend}"));
+    }
+    map(error)
+}
+
 fn by_code(code: ErrorCode, reason: String) -> Error {
     match code {
         ErrorCode::TopicAuthorizationFailed
@@ -63,6 +74,21 @@ mod tests {
     use steadfast_base::Classify;
 
     use super::*;
+
+    #[test]
+    fn records_that_cannot_be_decoded_are_told_and_not_tried_for_ever() {
+        let broken = "undecodable record batch at t-3 offset 17";
+        for kind in [ProtocolErrorKind::Malformed, ProtocolErrorKind::CrcMismatch] {
+            let error = map_poll(&KrafkaError::protocol_kind(kind, broken));
+            assert!(
+                !error.classify().is_retryable() && error.to_string().contains("--reset-offsets"),
+                "{error}"
+            );
+        }
+        let cut =
+            map_poll(&KrafkaError::protocol_kind(ProtocolErrorKind::TruncatedFrame, "a frame ends early"));
+        assert!(cut.classify().is_retryable(), "{cut}");
+    }
 
     #[test]
     fn what_cannot_be_mended_by_waiting_is_permanent() {

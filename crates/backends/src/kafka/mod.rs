@@ -23,6 +23,8 @@
 //!   handled, it goes on at the oldest that is left, which the log tells as a warning. Brokers forget a group that had
 //!   no member for `offsets.retention.minutes` (7 days): it begins as a new one would, and with
 //!   [`Start::New`](steadfast_core::transport::Start::New) misses what came meanwhile.
+//! - **Records that cannot be decoded**, such as ones with a wrong checksum, are an error of receiving that names them: it
+//!   does not go on before somebody moves the group's offset.
 //! - **An event that is held for ever** stops its partition, and with it the receiver, once 65,536 later ones are
 //!   handled: they could not be committed.
 //! - **Released events** are handed out again by the receiver itself, each only once no earlier event of its key is
