@@ -161,7 +161,11 @@ async fn make_slot(client: &Client, settings: &Settings, slot: &str) -> Result<(
     let sql = format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')");
     let creating = create(client, settings, "slot", &sql);
     match tokio::time::timeout(settings.create_timeout.0, creating).await {
-        Ok(created) => created,
+        Ok(created) => {
+            created?;
+            tracing::warn!(slot, "a slot was made: what was changed before is not told to its group");
+            Ok(())
+        }
         Err(_) => Err(unavailable(format!(
             "making the slot `{slot}` waits for transactions that were open before; look for them in pg_stat_activity"
         ))),

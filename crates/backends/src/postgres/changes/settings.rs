@@ -29,7 +29,8 @@ pub struct Settings {
     /// The publication's name.
     pub publication: String,
     /// Makes slots and publication where they are missing, and adds missing tables to the publication. Without it they
-    /// must be there.
+    /// must be there: then a slot that has vanished, as by a failover to a server that does not have it, is an error and
+    /// not a gap. Where that matters, have [`Changes::install`](super::Changes::install) make them at deployment.
     pub create: bool,
     /// Has the server log the whole row as it was (`REPLICA IDENTITY FULL`), for which the role must own the tables.
     /// Setting it waits for whoever uses the table, at most 5 s. Partitions that are made later have to be set by hand.
