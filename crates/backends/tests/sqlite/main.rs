@@ -1,9 +1,10 @@
-//! Changes of SQLite as events.
+//! Changes of SQLite as events, and SQLite as an event store.
 
 mod changes;
 mod conformance;
 mod groups;
 mod kill;
+mod store;
 mod support;
 mod values;
 
@@ -17,3 +18,6 @@ fn the_example_runs_to_its_end() {
 
 #[path = "../stand_by/mod.rs"]
 mod stand_by;
+
+#[path = "../killed/mod.rs"]
+mod killed;

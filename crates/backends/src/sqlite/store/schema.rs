@@ -1,0 +1,99 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use steadfast_core::store::{Error, Outcome};
+
+use super::error::{of, reading};
+
+/// What each version of the format adds to the one before.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE steadfast_streams (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        next_revision INTEGER NOT NULL
+    );
+    CREATE TABLE steadfast_events (
+        position INTEGER PRIMARY KEY,
+        batch INTEGER NOT NULL,
+        stream INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        id BLOB NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        subject TEXT,
+        source TEXT NOT NULL,
+        seconds INTEGER NOT NULL,
+        nanos INTEGER NOT NULL,
+        content_type TEXT,
+        data_schema TEXT,
+        trace TEXT,
+        extensions TEXT,
+        data BLOB NOT NULL
+    );
+    CREATE INDEX steadfast_events_by_stream ON steadfast_events (stream, position);
+    CREATE TABLE steadfast_gone (
+        position INTEGER PRIMARY KEY,
+        batch INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        id BLOB NOT NULL UNIQUE
+    );
+"];
+
+const META: &str = "
+    CREATE TABLE IF NOT EXISTS steadfast_log (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        version INTEGER NOT NULL,
+        next_position INTEGER NOT NULL
+    );
+    INSERT OR IGNORE INTO steadfast_log VALUES (1, 0, 1);
+";
+
+/// Opens the connection that writes, and brings the tables up to date.
+pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Error> {
+    let told = |error| of("opening the SQLite database", error, Outcome::NotAppended);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
+    connection.busy_timeout(busy_timeout).map_err(told)?;
+    let journal: String =
+        connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(told)?;
+    if journal != "wal" {
+        let what = format!("a write-ahead log here: the journal stays `{journal}`; choose a local file");
+        return Err(Error::Unsupported { what });
+    }
+    connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA secure_delete=ON").map_err(told)?;
+    migrate(&mut connection)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Opens a connection that reads.
+pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(reading)?;
+    connection.busy_timeout(busy_timeout).map_err(reading)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let told = |error| of("making the tables of events", error, Outcome::NotAppended);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
+    transaction.execute_batch(META).map_err(told)?;
+    let version = transaction
+        .query_row("SELECT version FROM steadfast_log", [], |row| row.get::<_, i64>(0))
+        .optional()
+        .map_err(told)?;
+    let version = usize::try_from(version.unwrap_or(0)).unwrap_or(usize::MAX);
+    let Some(missing) = MIGRATIONS.get(version..) else {
+        let what = format!(
+            "format {version} of steadfast_events, only up to {}: it was made by a newer version",
+            MIGRATIONS.len()
+        );
+        return Err(Error::Unsupported { what });
+    };
+    for migration in missing {
+        transaction.execute_batch(migration).map_err(told)?;
+    }
+    transaction.execute("UPDATE steadfast_log SET version = ?", [MIGRATIONS.len() as i64]).map_err(told)?;
+    transaction.commit().map_err(told)
+}
