@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use steadfast_base::Deadline;
 use steadfast_core::Event;
 use steadfast_core::store::Durability;
 use steadfast_core::transport::{Capabilities, Error, LinkState, Sink};
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 
 use super::connector::{Connection, Connector};
 use super::{Config, Persistence, SYSTEM, WhenFull, entry, error, names, script};
@@ -31,6 +31,16 @@ struct Shared {
     closed: AtomicBool,
     /// Held for reading by what is being sent, for writing by what closes.
     sending: RwLock<()>,
+    /// How many calls have written all they had to.
+    written: AtomicU64,
+    synced: Mutex<Synced>,
+}
+
+/// Up to which of the calls that wrote by one connection the file is known to be synced.
+#[derive(Default)]
+struct Synced {
+    generation: u64,
+    upto: u64,
 }
 
 /// An event ready to be sent.
@@ -58,8 +68,15 @@ impl RedisSink {
         // A call may wait for one sync of the file.
         let connector = Connector::new(&config, Duration::ZERO)?;
         let streams = (0..config.shards).map(|shard| names::stream(&config, shard)).collect();
-        let closed = AtomicBool::new(false);
-        Ok(Self(Arc::new(Shared { connector, config, streams, closed, sending: RwLock::new(()) })))
+        Ok(Self(Arc::new(Shared {
+            connector,
+            config,
+            streams,
+            closed: AtomicBool::new(false),
+            sending: RwLock::new(()),
+            written: AtomicU64::new(0),
+            synced: Mutex::default(),
+        })))
     }
 }
 
@@ -204,7 +221,15 @@ impl Shared {
             .map_err(|error| error::map(&error))
     }
 
+    /// Waits until what was written by `connection` is synced. It waits for its own writes only, and whoever writes by
+    /// it meanwhile waits for it, so one wait is for all that have written when it begins.
     async fn wait_for_sync(&self, connection: &Connection) -> Result<Durability, Error> {
+        let mine = self.written.fetch_add(1, Atomic::SeqCst) + 1;
+        let mut synced = self.synced.lock().await;
+        if synced.generation == connection.generation && synced.upto >= mine {
+            return Ok(Durability::Durable);
+        }
+        let upto = self.written.load(Atomic::SeqCst);
         let within = u64::try_from(self.config.answer_within.0.as_millis() / 2).unwrap_or(u64::MAX).max(1);
         let (local, _): (u32, u32) = self
             .connector
@@ -214,6 +239,7 @@ impl Shared {
             .await
             .map_err(|error| error::map(&error))?;
         if local > 0 {
+            *synced = Synced { generation: connection.generation, upto };
             Ok(Durability::Durable)
         } else {
             Err(error::unavailable("the file was not synced in time"))

@@ -262,3 +262,47 @@ async fn a_lost_connection_is_not_counted_as_a_delivery() {
     assert_eq!(again[0].redeliveries, 1, "one receiver had it before");
     successor.close(soon()).await.expect("it closes");
 }
+
+/// Redis 7.2 and later can be asked to sync; an older one is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_durability_waits_for_the_file_once_with_others() {
+    let redis = started(&[("appendfsync", "everysec")]).await;
+    let remember_ids = HumanDuration(Duration::from_secs(60));
+    let persistence = steadfast_backends::redis::Persistence::WaitAof;
+    let config = Config { persistence, remember_ids, ..config(&redis) };
+    let info: String = ask(&mut commands(&redis).await, "INFO server").await;
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).expect("it has one");
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().expect("a number"));
+    if (numbers.next(), numbers.next()) < (Some(7), Some(2)) {
+        let error = send(&config, &[event(0)]).await.expect_err("it is too old");
+        assert!(matches!(error, Error::Configuration { field: "persistence", .. }), "{error}");
+        return;
+    }
+    let sink = std::sync::Arc::new(RedisSink::new(config.clone()).expect("the configuration is right"));
+    let began = std::time::Instant::now();
+    let sending: Vec<_> = (0..20)
+        .map(|number| {
+            let sink = std::sync::Arc::clone(&sink);
+            tokio::spawn(async move { sink.send(&[event(number)], Durability::Durable, soon()).await })
+        })
+        .collect();
+    for sent in sending {
+        assert_eq!(sent.await.expect("no panic").expect("it is sent"), Durability::Durable);
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "one after the other: {:?}", began.elapsed());
+
+    // What another connection has written and nobody has waited for is waited for when it is sent again.
+    let mut longest = Duration::ZERO;
+    for _ in 0..5 {
+        let once = [event(0)];
+        let first = RedisSink::new(config.clone()).expect("the configuration is right");
+        let again = RedisSink::new(config.clone()).expect("the configuration is right");
+        again.send(&[event(1)], Durability::Durable, soon()).await.expect("it is sent");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        first.send(&once, Durability::Accepted, soon()).await.expect("it is sent");
+        let began = std::time::Instant::now();
+        again.send(&once, Durability::Durable, soon()).await.expect("it is sent");
+        longest = longest.max(began.elapsed());
+    }
+    assert!(longest > Duration::from_millis(100), "it has not waited: {longest:?}");
+}
