@@ -3,7 +3,8 @@
 //! # How events lie there
 //! One stream, `STREAM`, with the subjects `STREAM.0`, `STREAM.1` and so on, one per shard: the partition key of an
 //! event decides which. A message has the headers `ce-NAME` of each attribute, and the data as its payload. A message
-//! that is no event is put aside on the subject `STREAM.refused` and acknowledged, so that it blocks nothing.
+//! that is no event is put aside on the subject `STREAM.refused` and acknowledged, so that it blocks nothing; where the
+//! stream needs room, a tenth of it is left to those.
 //!
 //! # Order and groups
 //! A group has one durable pull consumer for each shard, and a shard belongs to one receiver of the group at a time: a

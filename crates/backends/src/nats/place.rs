@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use async_nats::Client;
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::{self, DiscardPolicy, StorageType, Stream};
+use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{Context, kv};
 use futures::future::try_join_all;
 use steadfast_core::transport::{Error, Start};
@@ -55,11 +55,34 @@ impl Place {
                 let problem = format!("the stream has {shards}, and keeps them");
                 Err(error::configuration("shards", problem))
             }
-            _ if found.storage != StorageType::File => {
-                Err(error::configuration("stream", "it is kept in memory; make it with file storage"))
-            }
-            _ => Ok(()),
+            _ => self.check(found),
         }
+    }
+
+    /// Checks that a stream that somebody else has made keeps what is not handled.
+    fn check(&self, found: &stream::Config) -> Result<(), Error> {
+        let wrong = |problem: &str| Err(error::configuration("stream", problem));
+        let waits = self.config.when_full == WhenFull::Wait;
+        if found.storage != StorageType::File {
+            return wrong("it is kept in memory; make it with file storage");
+        }
+        if found.retention != RetentionPolicy::Limits {
+            return wrong("it deletes by interest or as a work queue; make it with retention `limits`");
+        }
+        if !["*", ">"].iter().any(|all| found.subjects.contains(&format!("{}.{all}", self.config.stream))) {
+            return wrong(&format!("its subjects are not `{}.*`; add that", self.config.stream));
+        }
+        if waits && found.discard != DiscardPolicy::New {
+            return wrong(
+                "full, it deletes events that are not handled; set `discard: new`, or `whenFull: \"forget\"`",
+            );
+        }
+        if waits && !found.max_age.is_zero() {
+            return wrong(
+                "it deletes events by age that are not handled; set no `max_age`, or `whenFull: \"forget\"`",
+            );
+        }
+        Ok(())
     }
 
     pub(super) async fn stream(&self) -> Result<Stream<()>, Error> {
@@ -139,6 +162,14 @@ impl Place {
         }
         let Some(handled) = handled.filter(|handled| *handled > 0) else { return Ok(false) };
         let purged = stream.purge().filter(subject).sequence(handled + 1).await;
+        Ok(purged.map_err(|error| error::asked("the stream", error))?.purged > 0)
+    }
+
+    /// Deletes the oldest of what is no event and was put aside, but for a tenth of what the stream holds; says whether
+    /// that was anything.
+    pub(super) async fn trim_refused(&self) -> Result<bool, Error> {
+        let keep = u64::from(self.config.length_max / 10);
+        let purged = self.stream().await?.purge().filter(self.config.refused()).keep(keep).await;
         Ok(purged.map_err(|error| error::asked("the stream", error))?.purged > 0)
     }
 }

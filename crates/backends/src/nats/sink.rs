@@ -22,6 +22,8 @@ use crate::sharded::shard_of;
 const FULL_WAIT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
 /// What the server says when the stream could not store a message.
 const STORE_FAILED: u64 = 10077;
+/// What it says when the account may store no more, as its administrator can change.
+const ACCOUNT_FULL: u64 = 10002;
 /// What a message takes beside its data and attributes.
 const OVERHEAD: usize = 256;
 
@@ -236,7 +238,7 @@ impl Shared {
                 return Ok(true);
             }
         }
-        Ok(false)
+        place.trim_refused().await
     }
 
     async fn send_one(&self, client: &Client, subject: &str, request: Request) -> Result<Sent, Error> {
@@ -260,7 +262,9 @@ impl Shared {
             {
                 Ok(Sent::Full)
             }
-            Some(refusal) if refusal.code >= 500 => Err(error::unavailable(refusal.description)),
+            Some(refusal) if refusal.code >= 500 || refusal.err_code == ACCOUNT_FULL => {
+                Err(error::unavailable(refusal.description))
+            }
             Some(refusal) => Err(Error::Rejected { system: SYSTEM, reason: refusal.description }),
         }
     }

@@ -14,4 +14,5 @@ mod with_nats {
     mod kill;
     mod settings;
     mod support;
+    mod trouble;
 }

@@ -144,3 +144,57 @@ async fn a_file_of_credentials_is_used_and_never_printed() {
         assert!(matches!(error, Error::Configuration { field: "credentials", .. }), "{error:?}");
     }
 }
+
+async fn jetstream(address: &str) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(address).await.expect("it connects"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_aside_does_not_fill_the_stream_for_good() {
+    let nats = started_durable().await;
+    let config = Config { shards: 1, length_max: 20, ..config(&nats) };
+    send(config.clone(), event()).await.expect("it is sent");
+    let context = jetstream(&config.address).await;
+    for _ in 0..19 {
+        let stored = context.publish("events.refused", "no event".into()).await.expect("it is published");
+        stored.await.expect("it is stored");
+    }
+    for _ in 0..5 {
+        send(config.clone(), event()).await.expect("there is room");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_deletes_what_is_not_handled_is_refused() {
+    use async_nats::jetstream::stream;
+    let nats = started_durable().await;
+    let context = jetstream(&nats.address().to_string()).await;
+    let right = stream::Config {
+        subjects: vec!["*.*".to_owned()],
+        discard: stream::DiscardPolicy::New,
+        ..stream::Config::default()
+    };
+    let made = |name: &str| {
+        let subjects = vec![format!("{name}.*")];
+        stream::Config { name: name.to_owned(), subjects, ..right.clone() }
+    };
+    let oldest = stream::Config { discard: stream::DiscardPolicy::Old, ..made("oldest") };
+    let aged = stream::Config { max_age: Duration::from_secs(3600), ..made("aged") };
+    let queue = stream::Config { retention: stream::RetentionPolicy::WorkQueue, ..made("queue") };
+    let other = stream::Config { subjects: vec!["elsewhere".to_owned()], ..made("other") };
+    for (made, problem) in
+        [(oldest, "discard: new"), (aged, "max_age"), (queue, "retention"), (other, "other.*")]
+    {
+        let config = Config { stream: made.name.clone(), ..config(&nats) };
+        context.create_stream(made).await.expect("it is made");
+        let error = send(config, event()).await.expect_err("events would be lost");
+        assert!(
+            matches!(&error, Error::Configuration { field: "stream", .. })
+                && error.to_string().contains(problem),
+            "{error}"
+        );
+    }
+    let config = Config { stream: "right".to_owned(), ..config(&nats) };
+    context.create_stream(made("right")).await.expect("it is made");
+    send(config, event()).await.expect("it is sent");
+}
