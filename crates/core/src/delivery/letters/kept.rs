@@ -11,6 +11,8 @@ pub(super) struct Kept<T> {
     by_key: HashMap<Arc<str>, Vec<LetterId>>,
     /// The letters whose message has this partition key, so that the next of one key is found among many letters.
     by_partition: HashMap<Arc<str>, std::collections::BTreeSet<LetterId>>,
+    /// Letters whose removal has begun, and is not known to be done.
+    leaving: BTreeMap<LetterId, Letter<T>>,
     last: LetterId,
 }
 
@@ -20,6 +22,7 @@ impl<T> Default for Kept<T> {
             letters: BTreeMap::new(),
             by_key: HashMap::new(),
             by_partition: HashMap::new(),
+            leaving: BTreeMap::new(),
             last: LetterId::default(),
         }
     }
@@ -50,6 +53,32 @@ impl<T: Clone> Kept<T> {
             let letter = &self.letters[id];
             *letter.destination == *destination && *letter.subscriber == *subscriber
         })
+    }
+
+    /// Takes a letter out of the list before its removal is written, for it may be written although nobody hears of it.
+    /// Says whether there is such a letter.
+    pub(super) fn begin_removal(&mut self, id: LetterId) -> bool {
+        if let Some(letter) = self.remove(id) {
+            self.leaving.insert(id, letter);
+        }
+        self.leaving.contains_key(&id)
+    }
+
+    /// Forgets a letter whose removal is written, and returns it.
+    pub(super) fn end_removal(&mut self, id: LetterId) -> Option<Letter<T>> {
+        self.leaving.remove(&id)
+    }
+
+    /// Returns the letter of the same message for the same subscription whose removal has begun.
+    pub(super) fn find_leaving(&self, letter: &Letter<T>) -> Option<LetterId> {
+        let key = letter.message.about().key.as_ref()?;
+        let mut leaving = self.leaving.values();
+        let is_same = |kept: &&Letter<T>| {
+            kept.message.about().key.as_ref() == Some(key)
+                && kept.destination == letter.destination
+                && kept.subscriber == letter.subscriber
+        };
+        leaving.find(is_same).map(|kept| kept.id)
     }
 
     /// Adds a letter at the end and returns its id.

@@ -27,7 +27,8 @@ pub use stored::StoredDeadLetters;
 /// One place may serve many subscriptions; each is told apart by destination and subscriber.
 ///
 /// **Invariants.** Letters of one subscription are listed in the order in which they were put. A message with a key
-/// that is already kept for its subscription is not kept a second time. The number of letters is bounded.
+/// that is already kept for its subscription is not kept a second time; a letter whose removal has begun and is not
+/// known to be done does not count as kept for that. The number of letters is bounded.
 pub trait DeadLetters<T>: Send + Sync {
     /// Says whether what is put can be listed and taken again. Where it cannot, no key is ever parked, for nobody
     /// could replay it.

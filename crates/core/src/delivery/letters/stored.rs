@@ -87,7 +87,7 @@ impl StoredDeadLetters {
     }
 
     async fn put(&self, letter: &Letter<Event>) -> Result<LetterId, Error> {
-        {
+        let leaving = {
             let kept = self.kept.lock();
             if let Some(id) = kept.find(letter) {
                 return Ok(id);
@@ -95,6 +95,11 @@ impl StoredDeadLetters {
             if kept.len() >= self.capacity {
                 return Err(Error::Full { capacity: self.capacity });
             }
+            kept.find_leaving(letter)
+        };
+        // It is not known whether that one is still there; it must be neither missing nor there twice.
+        if let Some(leaving) = leaving {
+            self.take(leaving).await?;
         }
         let Letter { destination, subscriber, message, .. } = letter;
         let addressed = (message.payload.id(), Arc::clone(destination), Arc::clone(subscriber));
@@ -137,11 +142,11 @@ impl DeadLetters<Event> for StoredDeadLetters {
 
     fn take(&self, id: LetterId) -> BoxFuture<'_, Result<Option<Letter<Event>>, Error>> {
         Box::pin(async move {
-            if !self.kept.lock().contains(id) {
+            if !self.kept.lock().begin_removal(id) {
                 return Ok(None);
             }
             self.append(record::taken(id)?).await?;
-            Ok(self.kept.lock().remove(id))
+            Ok(self.kept.lock().end_removal(id))
         })
     }
 }

@@ -211,3 +211,27 @@ async fn one_event_that_dies_at_two_subscribers_at_once_makes_two_letters() {
         assert_eq!(subscribers, ["mail", "stock"]);
     }
 }
+
+/// A letter of which it is not known whether it was removed is not taken for one that is kept.
+#[tokio::test]
+async fn what_is_put_while_its_letter_leaves_is_kept() {
+    for (is_dropped, failures) in [(true, 0), (false, 1)] {
+        let store = Arc::new(Forgetful { inner: MemoryStore::new(), failures: Mutex::new(0) });
+        let open = || StoredDeadLetters::open(Arc::clone(&store) as _, "test", 7, Durability::Accepted);
+        let letters = open().await.expect("an empty store is read");
+        let letter = letter(1, "a", dead(1));
+        let id = letters.put(&letter).await.expect("there is room");
+        *store.failures.lock() = failures;
+        if is_dropped {
+            let mut taking = DeadLetters::take(&letters, id);
+            assert!(futures::poll!(taking.as_mut()).is_pending());
+        } else {
+            assert!(letters.take(id).await.is_err());
+        }
+        assert!(list(&letters, LetterQuery::default()).await.is_empty());
+        letters.put(&letter).await.expect("there is room");
+        for letters in [&letters, &open().await.expect("the store is read")] {
+            assert_eq!(list(letters, LetterQuery::default()).await.len(), 1, "{is_dropped}");
+        }
+    }
+}

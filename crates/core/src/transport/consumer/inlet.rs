@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::suspects::{self, Accused, Suspects};
+use super::suspects::{self, Suspects, Verdict};
 use crate::Event;
 use crate::delivery::{Envelope, Inlet, Message, Settled};
 use crate::transport::{Error, Outcome, Received, Receiver, Settlement, Token};
@@ -205,14 +205,14 @@ impl ReceiverInlet {
                         let mut hand = self.hand.lock();
                         hand.waiting.pop_front();
                         hand.waits_until = None;
-                        if accused == Accused::Before {
+                        if accused == Verdict::Before {
                             self.dead.fetch_add(1, Ordering::Relaxed);
                             self.untold.lock().push(suspects::dead(&suspect));
                             self.settled.notify_one();
                             continue;
                         }
                         hand.given += 1;
-                        if accused == Accused::Now {
+                        if accused == Verdict::Now {
                             hand.alone = Some((suspect.token, Instant::now() + ALONE_MAX));
                         }
                         into.push(envelope(*suspect));

@@ -11,7 +11,7 @@ use tower::{Service, service_fn};
 use super::Report;
 use super::inlet::ReceiverInlet;
 use super::running::{Run, Runs};
-use super::suspects::{Accusations, Suspects};
+use super::suspects::{Accused, Suspects};
 use crate::Event;
 use crate::delivery::{DeadLettersError, Delivery, Dispatcher, Handling, HandlingMetrics, Replay, Replayed};
 use crate::transport::{Error, Receiver, Source, Subscribe};
@@ -53,7 +53,7 @@ pub struct Consumer {
     drain_max: Duration,
     backoff: Backoff,
     suspect_after: u32,
-    accused: Accusations,
+    accused: Arc<Accused>,
     /// Of the runs under way.
     runs: Runs,
     /// It has been said that nobody has chosen where dead letters go.
@@ -75,7 +75,7 @@ impl Consumer {
             drain_max: Duration::from_secs(10),
             backoff: Backoff::default(),
             suspect_after: 3,
-            accused: Accusations::default(),
+            accused: Arc::default(),
             runs: Runs::default(),
             warned: AtomicBool::new(false),
         }

@@ -5,7 +5,7 @@
 //! back, the letter is removed before the transport is told. If the process dies, the letter is found when the event
 //! comes again, and it is not attempted any more.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -17,7 +17,7 @@ use crate::delivery::{
 };
 use crate::transport::{Outcome, Received, Settlement, Token};
 
-/// What tells suspects, and the dead letters as the dispatcher sees them: without accusations.
+/// What tells suspects, and the dead letters as the dispatcher of one run sees them: without accusations.
 pub(super) struct Suspects {
     letters: Arc<dyn DeadLetters<Event>>,
     destination: Arc<str>,
@@ -25,21 +25,92 @@ pub(super) struct Suspects {
     clock: Arc<dyn steadfast_base::Clock>,
     /// After how many times that an event was handed out it is a suspect.
     after: u32,
+    /// Those of this run.
     accusations: Mutex<Vec<Accusation>>,
-    accused: Accusations,
+    accused: Arc<Accused>,
 }
 
-/// The letters that stand as accusations, of all runs of a consumer: none of them is to be replayed.
-pub(super) type Accusations = Arc<Mutex<HashSet<LetterId>>>;
-
 /// A letter that stands as long as its event is in hand.
+#[derive(Clone)]
 struct Accusation {
     token: Token,
     letter: Letter<Event>,
-    /// What the letter is known by; none until it is said to be kept.
-    kept: Option<LetterId>,
+    progress: Progress,
     /// What the transport is to be told once the letter is removed.
     settlement: Option<Settlement>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Begun,
+    /// It may be kept, although nobody has heard of it.
+    Put,
+    Kept(LetterId),
+    Leaving(LetterId),
+}
+
+/// The events whose letters are accusations, over all runs of a consumer.
+///
+/// After a lost connection two runs may have one event in hand. So what one of them has accused is no letter to the
+/// others: it neither shows that a process died, nor is it replayed, nor does it park its key.
+#[derive(Default)]
+pub(super) struct Accused {
+    events: Mutex<HashMap<Arc<str>, Standing>>,
+    /// The turn to make an accusation a letter, or to remove it.
+    turn: tokio::sync::Mutex<()>,
+}
+
+struct Standing {
+    letter: Option<LetterId>,
+    partition_key: Option<Arc<str>>,
+}
+
+impl Accused {
+    fn key(letter: &Letter<Event>) -> Arc<str> {
+        letter.message.about().key.clone().unwrap_or_default()
+    }
+
+    /// Says whether nobody else has accused the event.
+    fn begin(&self, letter: &Letter<Event>) -> bool {
+        let partition_key = letter.message.about().partition_key.clone();
+        let standing = Standing { letter: None, partition_key };
+        let mut events = self.events.lock();
+        let is_first = !events.contains_key(&Self::key(letter));
+        if is_first {
+            events.insert(Self::key(letter), standing);
+        }
+        is_first
+    }
+
+    fn kept(&self, letter: &Letter<Event>, id: LetterId) {
+        if let Some(standing) = self.events.lock().get_mut(&Self::key(letter)) {
+            standing.letter = Some(id);
+        }
+    }
+
+    /// Says whether the event's letter was an accusation until now.
+    fn end(&self, letter: &Letter<Event>) -> bool {
+        self.events.lock().remove(&Self::key(letter)).is_some()
+    }
+
+    fn letters(&self) -> Vec<LetterId> {
+        self.events.lock().values().filter_map(|standing| standing.letter).collect()
+    }
+
+    fn parks(&self, partition_key: &str) -> bool {
+        self.events.lock().values().any(|standing| standing.partition_key.as_deref() == Some(partition_key))
+    }
+}
+
+/// What has become of an accusation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The event is to be given alone.
+    Now,
+    /// The event was in hand alone when its process died, or is a letter for another reason.
+    Before,
+    /// The event is accused by another run or parked behind letters of its key, or there is no room for its letter.
+    Other,
 }
 
 impl Suspects {
@@ -48,7 +119,7 @@ impl Suspects {
         destination: &str,
         subscriber: &Arc<str>,
         after: u32,
-        accused: &Accusations,
+        accused: &Arc<Accused>,
     ) -> Self {
         Self {
             letters: Arc::clone(&handling.dead_letters),
@@ -80,36 +151,42 @@ impl Suspects {
     ///
     /// # Cancel safety
     /// Dropping the future leaves it open whether the accusation is kept; accusing again is recognised.
-    pub(super) async fn accuse(&self, received: &Received) -> Result<Accused, DeadLettersError> {
+    pub(super) async fn accuse(&self, received: &Received) -> Result<Verdict, DeadLettersError> {
         let token = received.token;
-        let known = self.accusations.lock().iter().find(|known| known.token == token).map(Accusation::letter);
-        let letter = match known {
-            Some(letter) => letter,
+        let known = self.accusations.lock().iter().find(|known| known.token == token).cloned();
+        let accusation = match known {
+            Some(accusation) => accusation,
             None => {
                 let letter = self.letter(received);
-                if self.is_kept(&letter.message).await? {
-                    return Ok(Accused::Before);
+                if !self.accused.begin(&letter) {
+                    return Ok(Verdict::Other);
                 }
-                let key = letter.message.about().partition_key.as_ref();
-                let holds = |key: &Arc<str>| self.letters.holds(&self.destination, &self.subscriber, key);
-                if key.and_then(holds) == Some(true) {
-                    return Ok(Accused::Not);
-                }
-                let accusation = Accusation { token, letter: letter.clone(), kept: None, settlement: None };
-                self.accusations.lock().push(accusation);
-                letter
+                let accusation = Accusation { token, letter, progress: Progress::Begun, settlement: None };
+                self.accusations.lock().push(accusation.clone());
+                accusation
             }
         };
-        match self.letters.put(&letter).await {
+        let letter = &accusation.letter;
+        if accusation.progress == Progress::Begun {
+            let is_kept = self.is_kept(&letter.message).await?;
+            let key = letter.message.about().partition_key.as_ref();
+            let holds = |key: &Arc<str>| self.letters.holds(&self.destination, &self.subscriber, key);
+            if is_kept || key.and_then(holds) == Some(true) {
+                self.drop_accusation(token);
+                return Ok(if is_kept { Verdict::Before } else { Verdict::Other });
+            }
+            self.change(token, |accusation| accusation.progress = Progress::Put);
+        }
+        match self.letters.put(letter).await {
             Ok(id) => {
-                self.accused.lock().insert(id);
-                self.change(token, |accusation| accusation.kept = Some(id));
-                Ok(Accused::Now)
+                self.accused.kept(letter, id);
+                self.change(token, |accusation| accusation.progress = Progress::Kept(id));
+                Ok(Verdict::Now)
             }
             // It is attempted without, as it would be where nothing keeps letters.
             Err(DeadLettersError::Full { .. }) => {
                 self.drop_accusation(token);
-                Ok(Accused::Not)
+                Ok(Verdict::Other)
             }
             Err(error) => Err(error),
         }
@@ -164,20 +241,30 @@ impl Suspects {
     /// # Cancel safety
     /// Dropping the future leaves the accusation; it is removed by the next call.
     pub(super) async fn absolve(&self) -> Result<Option<Settlement>, DeadLettersError> {
-        let ended = |accusation: &Accusation| {
-            accusation.settlement.map(|settlement| (settlement, accusation.kept, accusation.letter()))
-        };
-        let Some((settlement, kept, letter)) = self.accusations.lock().iter().find_map(ended) else {
-            return Ok(None);
-        };
-        let id = match kept {
-            Some(id) => id,
+        let ended = |accusation: &&Accusation| accusation.settlement.is_some();
+        let Some(accusation) = self.accusations.lock().iter().find(ended).cloned() else { return Ok(None) };
+        let Accusation { token, letter, progress, settlement } = accusation;
+        let _turn = self.accused.turn.lock().await;
+        let id = match progress {
+            Progress::Begun => None,
+            Progress::Leaving(id) => Some(id),
+            // Another run may have made it a letter of its own.
+            _ if !self.accused.end(&letter) => None,
+            Progress::Kept(id) => Some(id),
             // It may be kept although nobody heard of it; putting it again tells.
-            None => self.letters.put(&letter).await?,
+            Progress::Put => {
+                self.accused.begin(&letter);
+                let id = self.letters.put(&letter).await?;
+                self.accused.end(&letter);
+                Some(id)
+            }
         };
-        self.letters.take(id).await?;
-        self.drop_accusation(settlement.token);
-        Ok(Some(settlement))
+        if let Some(id) = id {
+            self.change(token, |accusation| accusation.progress = Progress::Leaving(id));
+            self.letters.take(id).await?;
+        }
+        self.drop_accusation(token);
+        Ok(settlement)
     }
 
     /// Returns how many events have ended whose accusation is not removed yet.
@@ -191,41 +278,29 @@ impl Suspects {
     }
 
     fn drop_accusation(&self, token: Token) {
-        let is_meant = |accusation: &mut Accusation| accusation.token == token;
-        for kept in self.accusations.lock().extract_if(.., is_meant).filter_map(|dropped| dropped.kept) {
-            self.accused.lock().remove(&kept);
+        let mut accusations = self.accusations.lock();
+        for dropped in accusations.extract_if(.., |accusation| accusation.token == token) {
+            dropped.end(&self.accused);
+        }
+    }
+}
+
+impl Accusation {
+    /// Notes that the event is accused by this no longer.
+    fn end(&self, accused: &Accused) {
+        // Once it leaves, the same event may be accused anew by another run.
+        if !matches!(self.progress, Progress::Leaving(_)) {
+            accused.end(&self.letter);
         }
     }
 }
 
 impl Drop for Suspects {
     fn drop(&mut self) {
-        let mut accused = self.accused.lock();
-        for kept in self.accusations.get_mut().iter().filter_map(|accusation| accusation.kept) {
-            accused.remove(&kept);
+        for accusation in self.accusations.get_mut() {
+            accusation.end(&self.accused);
         }
     }
-}
-
-impl Accusation {
-    fn letter(&self) -> Letter<Event> {
-        self.letter.clone()
-    }
-
-    fn partition_key(&self) -> Option<&str> {
-        self.letter.message.about().partition_key.as_deref()
-    }
-}
-
-/// What has become of an accusation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accused {
-    /// The event is to be given alone.
-    Now,
-    /// The event was in hand alone when its process died, or is a letter for another reason.
-    Before,
-    /// The event is parked behind letters of its key, or there is no room for another letter.
-    Not,
 }
 
 impl DeadLetters<Event> for Suspects {
@@ -234,18 +309,17 @@ impl DeadLetters<Event> for Suspects {
     }
 
     fn holds(&self, destination: &str, subscriber: &str, partition_key: &str) -> Option<bool> {
-        // There was no letter of this key before it was accused.
-        let is_accused = |accusation: &Accusation| accusation.partition_key() == Some(partition_key);
-        if self.accusations.lock().iter().any(is_accused) {
-            return self.letters.holds(destination, subscriber, partition_key).map(|_| false);
-        }
-        self.letters.holds(destination, subscriber, partition_key)
+        let holds = self.letters.holds(destination, subscriber, partition_key);
+        // There was no letter of the key before one of its events was accused.
+        holds.map(|holds| holds && !self.accused.parks(partition_key))
     }
 
     fn put<'a>(&'a self, letter: &'a Letter<Event>) -> BoxFuture<'a, Result<LetterId, DeadLettersError>> {
         Box::pin(async move {
+            let _turn = self.accused.turn.lock().await;
+            let was_accused = self.accused.end(letter);
             let id = self.letters.put(letter).await?;
-            if self.accused.lock().contains(&id) {
+            if was_accused {
                 self.letters.amend(id, &letter.fate).await?;
             }
             Ok(id)
@@ -257,7 +331,7 @@ impl DeadLetters<Event> for Suspects {
         select: &'a LetterQuery,
     ) -> BoxFuture<'a, Result<Vec<Letter<Event>>, DeadLettersError>> {
         Box::pin(async move {
-            let hidden = self.accused.lock().clone();
+            let hidden = self.accused.letters();
             let limit = if select.limit == 0 { 0 } else { select.limit + hidden.len() };
             let mut letters = self.letters.list(&LetterQuery { limit, ..select.clone() }).await?;
             letters.retain(|letter| !hidden.contains(&letter.id));
@@ -275,7 +349,7 @@ impl DeadLetters<Event> for Suspects {
     }
 }
 
-/// Says what a transport is told of an event that was [accused before](Accused::Before).
+/// Says what a transport is told of an event that was [accused before](Verdict::Before).
 pub(super) fn dead(received: &Received) -> Settlement {
     let (id, redeliveries) = (received.event.id(), received.redeliveries);
     tracing::error!(%id, redeliveries, "an event is dead: whoever handled it did not come back");

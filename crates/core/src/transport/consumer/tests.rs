@@ -451,3 +451,46 @@ async fn a_suspect_that_fails_as_others_do_is_a_letter_that_says_so_and_one_that
     assert_eq!(seen.lock().iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["0", "1", "2"]);
     assert!(seen.lock().iter().all(|(_, letters)| *letters >= 1), "{seen:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_suspect_that_is_handed_out_twice_is_not_dead_because_it_is_in_hand() {
+    let broker = Broker::new(Config::default());
+    send(&broker, &[event(0, 0)]).await;
+    let receiver = broker.source("topic").open(&Subscribe::new("group")).await.expect("the broker is up");
+    assert_eq!(receiver.receive(10).await.expect("the broker is up").len(), 1);
+    drop(receiver);
+    let letters = Arc::new(MemoryDeadLetters::new(10));
+    let handling = Handling { order: Order::None, dead_letters: letters.clone(), ..Handling::default() };
+    let consumer = consumer(&broker, handling).suspect_after(1).drain_within(Duration::from_secs(1));
+    let (calls, handled) = (AtomicU64::new(0), AtomicU64::new(0));
+    let handler = |_: Delivery<Event>| {
+        let (call, handled) = (calls.fetch_add(1, Ordering::SeqCst), &handled);
+        async move {
+            if call == 0 {
+                std::future::pending::<()>().await;
+            }
+            handled.fetch_add(1, Ordering::SeqCst);
+            Ok::<(), Failed>(())
+        }
+    };
+    let (stuck, other) = (CancellationToken::new(), CancellationToken::new());
+    let work = async {
+        while calls.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // The transport believes that the first run is gone, and hands the event to the other one.
+        broker.cut();
+        broker.restore();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stuck.cancel();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        other.cancel();
+    };
+    let run = |cancel: &CancellationToken| consumer.run_fn(handler, cancel.clone());
+    let (first, second, ()) = tokio::join!(run(&stuck), run(&other), work);
+    first.and(second).expect("they were cancelled");
+    let kept = letters.list(&LetterQuery::default()).await.expect("in memory");
+    assert!(handled.load(Ordering::SeqCst) > 0, "lost: {kept:?}");
+    assert!(kept.is_empty(), "{kept:?}");
+    assert_eq!(broker.backlog("topic", "group"), Some(0));
+}
