@@ -16,6 +16,7 @@ use std::path::Path;
 pub use real::RealDisk;
 pub use sim::Crash;
 pub use sim::DiskFault;
+pub use sim::Odds;
 pub use sim::SimDisk;
 pub use sim::SimProcess;
 

@@ -1,5 +1,9 @@
 //! A disk in memory that can lose power.
 
+mod change;
+mod fault;
+mod inode;
+mod odds;
 mod volume;
 
 use std::fmt;
@@ -7,43 +11,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use self::fault::Crash;
+pub use self::fault::DiskFault;
+pub use self::odds::Odds;
 use self::volume::Volume;
 use super::{Disk, DiskFile, DiskLock, OpenMode};
 use crate::Seed;
-
-/// What the loss of power does to data that was not synced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Crash {
-    /// All of it is lost.
-    Dropped,
-    /// Of each file a random subset of its unsynced sectors of 512 bytes survives, and of the unsynced changes of
-    /// folders the first few do.
-    Torn,
-    /// Nothing is lost: only the process died, and the operating system still has everything.
-    ProcessOnly,
-}
-
-/// An error that the disk is told to give, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DiskFault {
-    /// The write after `skip` further ones fails with an I/O error, a part of it written.
-    WriteError {
-        /// How many writes succeed before.
-        skip: u64,
-    },
-    /// The write or allocation after `skip` further ones fails for want of space, a part of it written.
-    WriteFull {
-        /// How many succeed before.
-        skip: u64,
-    },
-    /// The sync of a file after `skip` further ones fails with an I/O error. As on Linux, the data counts as
-    /// clean from then on: later syncs do not make it durable unless it is written again.
-    SyncError {
-        /// How many syncs succeed before.
-        skip: u64,
-    },
-}
 
 /// A disk in memory which knows what would survive the loss of power, and can fail on purpose.
 ///
@@ -90,21 +63,37 @@ impl SimDisk {
         SimProcess { disk: self.clone(), generation: self.volume().generation }
     }
 
-    /// Loses power, or only the process, and comes back with no errors left to give. Nothing started or opened
-    /// before works any more.
+    /// Returns another disk that is as this one is now, with the same randomness to come; what happens on the one
+    /// is not seen on the other. Processes and files of this disk are not those of the other.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let mut volume = self.volume().clone();
+        volume.generation += 1;
+        volume.locks.clear();
+        Self { volume: Arc::new(Mutex::new(volume)) }
+    }
+
+    /// Loses power, or only the process, and comes back with no errors left to give: see [`SimDisk::calm`].
+    /// Nothing started or opened before works any more.
     pub fn crash(&self, crash: Crash) {
         self.volume().crash(crash);
     }
 
+    /// Puts the power back and forgets all errors that were still to be given, and the odds. Space stays limited.
+    pub fn calm(&self) {
+        self.volume().calm();
+    }
+
     /// Loses power after `operations` further ones which change the disk: these succeed, all later ones of any
-    /// kind fail until [`SimDisk::crash`].
+    /// kind fail until [`SimDisk::crash`]. If the first of those is a write, it leaves a part of what it was given,
+    /// as when power is lost, or the process killed, in the midst of it.
     pub fn power_off_after(&self, operations: u64) {
-        self.volume().power_left = Some(operations);
+        self.volume().power_off_after(operations);
     }
 
     /// Says whether the power is off; see [`SimDisk::power_off_after`].
     pub fn is_off(&self) -> bool {
-        self.volume().power_left == Some(0)
+        self.volume().is_off()
     }
 
     /// Takes syncing out, or puts it back: a sync succeeds and does nothing.
@@ -117,14 +106,36 @@ impl SimDisk {
         self.volume().faults.push(fault);
     }
 
+    /// Sets how likely each thing goes wrong from now on, until [`SimDisk::calm`] or [`SimDisk::crash`].
+    pub fn set_odds(&self, odds: Odds) {
+        self.volume().odds = odds;
+    }
+
+    /// Limits the length of all files together to `bytes`, or takes the limit away. What would grow beyond it
+    /// fails for want of space; what is longer already stays.
+    pub fn limit_space(&self, bytes: Option<u64>) {
+        self.volume().space = bytes;
+    }
+
     /// Flips one bit of a file, durably: damage, not a torn write. Bytes that are not there stay so.
     pub fn flip_bit(&self, path: &Path, offset: u64, bit: u8) {
         self.volume().flip_bit(path, offset, bit);
     }
 
+    /// Flips one bit as [`SimDisk::flip_bit`] does, any bit of any file, and returns the file and the byte; none if
+    /// there is no byte.
+    pub fn flip_random_bit(&self) -> Option<(PathBuf, u64)> {
+        self.volume().flip_random_bit()
+    }
+
     /// Returns how many syncs of files have been asked for so far.
     pub fn syncs(&self) -> u64 {
         self.volume().syncs
+    }
+
+    /// Returns how many syncs of files have failed so far.
+    pub fn failed_syncs(&self) -> u64 {
+        self.volume().failed_syncs
     }
 
     fn volume(&self) -> MutexGuard<'_, Volume> {

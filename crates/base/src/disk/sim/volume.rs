@@ -2,81 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Crash, DiskFault, OpenMode};
+use super::change::Change;
+use super::fault::Operation;
+use super::inode::Inode;
+use super::{Crash, DiskFault, Odds, OpenMode};
 use crate::{Rng, Seed};
 
-/// The unit that is written whole or not at all when power is lost.
-const SECTOR: usize = 512;
-
-/// A file: what a reader sees, and what would be left without power.
-#[derive(Debug, Clone, Default)]
-struct Inode {
-    seen: Vec<u8>,
-    durable: Vec<u8>,
-    /// Sectors of `seen` that a sync has yet to copy to `durable`.
-    dirty: BTreeSet<usize>,
-}
-
-impl Inode {
-    fn touch(&mut self, start: usize, end: usize) {
-        self.dirty.extend(start / SECTOR..end.div_ceil(SECTOR));
-    }
-
-    /// Makes one sector durable as it is seen now.
-    fn settle(&mut self, sector: usize) {
-        let start = sector * SECTOR;
-        let end = (start + SECTOR).min(self.seen.len());
-        if start < end {
-            if self.durable.len() < end {
-                self.durable.resize(end, 0);
-            }
-            self.durable[start..end].copy_from_slice(&self.seen[start..end]);
-        }
-    }
-
-    fn settle_all(&mut self) {
-        for sector in std::mem::take(&mut self.dirty) {
-            self.settle(sector);
-        }
-        self.durable.resize(self.seen.len(), 0);
-    }
-}
-
-/// A change of a folder, in the order in which they were made.
-#[derive(Debug, Clone)]
-enum Change {
-    Create { path: PathBuf, inode: u64 },
-    Rename { from: PathBuf, to: PathBuf },
-    Remove { path: PathBuf },
-}
-
-impl Change {
-    fn touches(&self, folder: &Path) -> bool {
-        match self {
-            Self::Create { path, .. } | Self::Remove { path } => path.parent() == Some(folder),
-            Self::Rename { from, to } => from.parent() == Some(folder) || to.parent() == Some(folder),
-        }
-    }
-
-    fn apply(self, entries: &mut BTreeMap<PathBuf, u64>) {
-        match self {
-            Self::Create { path, inode } => {
-                entries.insert(path, inode);
-            }
-            Self::Rename { from, to } => {
-                if let Some(inode) = entries.remove(&from) {
-                    entries.insert(to, inode);
-                }
-            }
-            Self::Remove { path } => {
-                entries.remove(&path);
-            }
-        }
-    }
-}
-
 /// The state behind [`super::SimDisk`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Volume {
     rng: Rng,
     inodes: BTreeMap<u64, Inode>,
@@ -87,10 +20,15 @@ pub(super) struct Volume {
     changes: Vec<Change>,
     pub(super) locks: BTreeSet<PathBuf>,
     pub(super) generation: u64,
-    pub(super) power_left: Option<u64>,
+    power_left: Option<u64>,
+    /// The first write without power is under way when it goes off, and leaves a part.
+    going_off: bool,
     pub(super) sync_is_a_lie: bool,
     pub(super) faults: Vec<DiskFault>,
+    pub(super) odds: Odds,
+    pub(super) space: Option<u64>,
     pub(super) syncs: u64,
+    pub(super) failed_syncs: u64,
 }
 
 impl Volume {
@@ -106,27 +44,41 @@ impl Volume {
             locks: BTreeSet::new(),
             generation: 0,
             power_left: None,
+            going_off: false,
             sync_is_a_lie: false,
             faults: Vec::new(),
+            odds: Odds::default(),
+            space: None,
             syncs: 0,
+            failed_syncs: 0,
         }
+    }
+
+    pub(super) fn calm(&mut self) {
+        self.power_left = None;
+        self.going_off = false;
+        self.faults.clear();
+        self.odds = Odds::default();
+    }
+
+    pub(super) fn power_off_after(&mut self, operations: u64) {
+        self.power_left = Some(operations);
+        self.going_off = true;
+    }
+
+    pub(super) fn is_off(&self) -> bool {
+        self.power_left == Some(0)
     }
 
     pub(super) fn crash(&mut self, crash: Crash) {
         self.generation += 1;
-        self.power_left = None;
-        self.faults.clear();
+        self.calm();
         self.locks.clear();
         if crash == Crash::ProcessOnly {
             return;
         }
         for inode in self.inodes.values_mut() {
-            for sector in std::mem::take(&mut inode.dirty) {
-                if crash == Crash::Torn && self.rng.chance(0.5) {
-                    inode.settle(sector);
-                }
-            }
-            inode.seen.clone_from(&inode.durable);
+            inode.crash(crash, &mut self.rng);
         }
         let kept = match crash {
             Crash::Torn => self.rng.below(self.changes.len() as u64 + 1) as usize,
@@ -197,6 +149,9 @@ impl Volume {
 
     pub(super) fn sync_dir(&mut self, folder: &Path) -> io::Result<()> {
         self.changing()?;
+        if let Some(kind) = self.due(Operation::SyncFolder) {
+            return Err(kind.into());
+        }
         if self.sync_is_a_lie {
             return Ok(());
         }
@@ -216,52 +171,55 @@ impl Volume {
         Ok(())
     }
 
-    pub(super) fn read(&self, inode: u64, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    pub(super) fn read(&mut self, inode: u64, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.powered()?;
-        let seen = &self.inode(inode)?.seen;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(seen.len());
-        let count = buffer.len().min(seen.len() - start);
-        buffer[..count].copy_from_slice(&seen[start..start + count]);
-        Ok(count)
+        if let Some(kind) = self.due(Operation::Read) {
+            return Err(kind.into());
+        }
+        let file = self.inodes.get_mut(&inode).ok_or(io::ErrorKind::NotFound)?;
+        file.evict(&mut self.rng, self.odds.evict);
+        Ok(file.read(buffer, usize::try_from(offset).unwrap_or(usize::MAX)))
     }
 
     pub(super) fn write(&mut self, inode: u64, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.changing()?;
-        let fault = self.due(|fault| match fault {
-            DiskFault::WriteError { skip } => Some((skip, io::ErrorKind::Other)),
-            DiskFault::WriteFull { skip } => Some((skip, io::ErrorKind::StorageFull)),
-            DiskFault::SyncError { .. } => None,
-        });
-        let written = match fault {
-            Some(_) => self.rng.below(bytes.len() as u64 + 1) as usize,
-            None => bytes.len(),
-        };
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let file = self.inode_mut(inode)?;
-        let end = start + written;
-        if file.seen.len() < end {
-            file.seen.resize(end, 0);
+        if self.is_off() && std::mem::take(&mut self.going_off) {
+            let written = self.rng.below(bytes.len() as u64 + 1) as usize;
+            self.inode_mut(inode)?.write(&bytes[..written], start);
         }
-        file.seen[start..end].copy_from_slice(&bytes[..written]);
-        file.touch(start, end);
+        self.changing()?;
+        let room = self.room(inode, start + bytes.len())?;
+        let fault = self.due(Operation::Write);
+        let (written, fault) = match fault {
+            Some(_) => (self.rng.below(bytes.len() as u64 + 1) as usize, fault),
+            None if room < start + bytes.len() => {
+                (room.saturating_sub(start), Some(io::ErrorKind::StorageFull))
+            }
+            None => (bytes.len(), None),
+        };
+        let write_back = self.odds.write_back > 0.0 && self.rng.chance(self.odds.write_back);
+        let file = self.inodes.get_mut(&inode).ok_or(io::ErrorKind::NotFound)?;
+        file.write(&bytes[..written], start);
+        if write_back {
+            file.write_back(&mut self.rng);
+        }
         fault.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     pub(super) fn sync(&mut self, inode: u64) -> io::Result<()> {
         self.changing()?;
         self.syncs += 1;
-        let fault = self.due(|fault| match fault {
-            DiskFault::SyncError { skip } => Some((skip, io::ErrorKind::Other)),
-            _ => None,
-        });
-        let lie = self.sync_is_a_lie;
+        let fault = self.due(Operation::Sync);
+        let lies = self.odds.sync_lie;
+        let lie = self.sync_is_a_lie || lies > 0.0 && self.rng.chance(lies);
         let file = self.inode_mut(inode)?;
         match fault {
             Some(kind) => {
-                file.dirty.clear();
+                file.fail_sync();
+                self.failed_syncs += 1;
                 return Err(kind.into());
             }
-            None if !lie => file.settle_all(),
+            None if !lie => file.sync(),
             None => {}
         }
         Ok(())
@@ -269,19 +227,16 @@ impl Volume {
 
     pub(super) fn allocate(&mut self, inode: u64, length: u64) -> io::Result<()> {
         self.changing()?;
-        let fault = self.due(|fault| match fault {
-            DiskFault::WriteFull { skip } => Some((skip, io::ErrorKind::StorageFull)),
-            _ => None,
-        });
-        if let Some(kind) = fault {
+        if let Some(kind) = self.due(Operation::Allocate) {
             return Err(kind.into());
         }
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        if self.room(inode, length)? < length {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let file = self.inode_mut(inode)?;
-        if file.seen.len() < length {
-            let start = file.seen.len();
-            file.seen.resize(length, 0);
-            file.touch(start, length);
+        if file.len() < length {
+            file.resize(length);
         }
         Ok(())
     }
@@ -289,25 +244,38 @@ impl Volume {
     pub(super) fn set_length(&mut self, inode: u64, length: u64) -> io::Result<()> {
         self.changing()?;
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let file = self.inode_mut(inode)?;
-        let start = file.seen.len().min(length);
-        file.seen.resize(length, 0);
-        file.touch(start, length);
+        if self.room(inode, length)? < length {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.inode_mut(inode)?.resize(length);
         Ok(())
     }
 
     pub(super) fn length(&self, inode: u64) -> io::Result<u64> {
         self.powered()?;
-        Ok(self.inode(inode)?.seen.len() as u64)
+        Ok(self.inodes.get(&inode).ok_or(io::ErrorKind::NotFound)?.len() as u64)
     }
 
     pub(super) fn flip_bit(&mut self, path: &Path, offset: u64, bit: u8) {
-        let Some(file) = self.seen.get(path).and_then(|inode| self.inodes.get_mut(inode)) else { return };
-        for bytes in [&mut file.seen, &mut file.durable] {
-            if let Some(byte) = bytes.get_mut(usize::try_from(offset).unwrap_or(usize::MAX)) {
-                *byte ^= 1 << (bit % 8);
-            }
+        if let Some(file) = self.seen.get(path).and_then(|inode| self.inodes.get_mut(inode)) {
+            file.flip_bit(offset, bit);
         }
+    }
+
+    pub(super) fn flip_random_bit(&mut self) -> Option<(PathBuf, u64)> {
+        let length = |inode: &u64| self.inodes.get(inode).map_or(0, |file| file.len() as u64);
+        let mut at = self.rng.below(self.seen.values().map(length).sum());
+        let bit = self.rng.below(8) as u8;
+        let (path, _) = self.seen.iter().find(|(_, inode)| {
+            let here = at < length(inode);
+            if !here {
+                at -= length(inode);
+            }
+            here
+        })?;
+        let path = path.clone();
+        self.flip_bit(&path, at, bit);
+        Some((path, at))
     }
 
     fn change(&mut self, change: Change) {
@@ -315,16 +283,21 @@ impl Volume {
         self.changes.push(change);
     }
 
-    fn inode(&self, inode: u64) -> io::Result<&Inode> {
-        self.inodes.get(&inode).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
     fn inode_mut(&mut self, inode: u64) -> io::Result<&mut Inode> {
         self.inodes.get_mut(&inode).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// Returns how long the file may get, `wanted` at most.
+    fn room(&self, inode: u64, wanted: usize) -> io::Result<usize> {
+        let length = self.inodes.get(&inode).ok_or(io::ErrorKind::NotFound)?.len();
+        let Some(space) = self.space.filter(|_| wanted > length) else { return Ok(wanted) };
+        let taken: u64 = self.inodes.values().map(|file| file.len() as u64).sum();
+        let free = usize::try_from(space.saturating_sub(taken)).unwrap_or(usize::MAX);
+        Ok(wanted.min(length.saturating_add(free)))
+    }
+
     fn powered(&self) -> io::Result<()> {
-        if self.power_left == Some(0) { Err(io::Error::other("the power is off")) } else { Ok(()) }
+        if self.is_off() { Err(io::Error::other("the power is off")) } else { Ok(()) }
     }
 
     /// Counts an operation that changes the disk.
@@ -336,24 +309,22 @@ impl Volume {
         Ok(())
     }
 
-    /// Counts the faults that `applies` selects down and returns what the first due one gives.
-    fn due(&mut self, applies: impl Fn(DiskFault) -> Option<(u64, io::ErrorKind)>) -> Option<io::ErrorKind> {
+    /// Says whether `operation` is to fail, and how.
+    fn due(&mut self, operation: Operation) -> Option<io::ErrorKind> {
         let mut given = None;
-        self.faults.retain_mut(|fault| {
-            let Some((skip, kind)) = applies(*fault) else { return true };
-            if skip == 0 && given.is_none() {
+        self.faults.retain_mut(|fault| match fault.meet(operation) {
+            Some(kind) if given.is_none() => {
                 given = Some(kind);
-                return false;
+                false
             }
-            match fault {
-                DiskFault::WriteError { skip }
-                | DiskFault::WriteFull { skip }
-                | DiskFault::SyncError { skip } => {
-                    *skip = skip.saturating_sub(1);
-                }
-            }
-            true
+            _ => true,
         });
+        let (error, full) = self.odds.of(operation);
+        for (odds, kind) in [(error, io::ErrorKind::Other), (full, io::ErrorKind::StorageFull)] {
+            if given.is_none() && odds > 0.0 && self.rng.chance(odds) {
+                given = Some(kind);
+            }
+        }
         given
     }
 }
