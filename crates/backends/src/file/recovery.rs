@@ -175,18 +175,29 @@ impl Scan<'_> {
             })
             .map_err(opening)?;
             if let Some(witness) = witness {
-                let what = match problem {
-                    Invalid::Empty => "a frame is missing",
-                    Invalid::Broken(what) => what,
-                };
-                let place = tail.to_string();
-                return Err(damaged(
-                    place,
-                    format!("{what}, though the frame in {witness} says it was durable"),
-                ));
+                let (place, what) = self.place_of_damage(headers, problem)?;
+                let what = format!("{what}, though the frame in {witness} says it was durable");
+                return Err(damaged(place.to_string(), what));
             }
         }
         Ok(())
+    }
+
+    /// Says where the frame should be that is not there: behind the last one, or, where that segment is full, at
+    /// the start of the next.
+    fn place_of_damage(&self, headers: &[Header], problem: Invalid) -> Result<(Offset, &'static str), Error> {
+        let mut window = Window::new(frame::HEADER);
+        let next = Offset::start_of(self.tail.segment() + 1);
+        if problem == Invalid::Empty && next.segment() as usize <= headers.len() {
+            let file = self.segments.reader(next.segment()).map_err(opening)?;
+            if let Err(Invalid::Broken(what)) = window.frame(&*file, self.identity, next).map_err(opening)? {
+                return Ok((next, what));
+            }
+        }
+        match problem {
+            Invalid::Empty => Ok((self.tail, "a frame is missing")),
+            Invalid::Broken(what) => Ok((self.tail, what)),
+        }
     }
 
     /// Removes the torn tail, so that nothing of it can be taken for a frame later, and makes what is left
@@ -218,7 +229,7 @@ impl Scan<'_> {
         }
         // A sync that failed may have left pages which count as clean: only writing them again makes them durable.
         let start = durable.max(Offset::start_of(header.number));
-        rewrite(&*file, start, tail).map_err(opening)?;
+        rewrite(&*file, header.identity, start, tail).map_err(opening)?;
         file.sync_data().map_err(opening)?;
         let clean = cut == 0 && self.last_is_mark;
         Ok(Recovered { index, file, header, tail, next, clean })
@@ -303,19 +314,44 @@ fn clear(file: &dyn DiskFile, tail: Offset, size: u64) -> io::Result<u64> {
     Ok(length)
 }
 
-fn rewrite(file: &dyn DiskFile, start: Offset, end: Offset) -> io::Result<()> {
-    let (mut at, end) = (u64::from(start.byte()), u64::from(end.byte()));
-    let mut bytes = vec![0; READ.min(end.saturating_sub(at) as usize)];
+/// Writes again the frames between two places, after another look at each: what a failed sync has left in the cache
+/// may have been dropped from it since it was read first.
+fn rewrite(file: &dyn DiskFile, identity: u64, start: Offset, end: Offset) -> io::Result<()> {
+    let mut at = start;
+    let mut bytes = Vec::new();
+    let mut need = READ;
     while at < end {
-        let wanted = ((end - at) as usize).min(bytes.len());
-        let count = file.read_at(&mut bytes[..wanted], at)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let left = (end.byte() - at.byte()) as usize;
+        bytes.resize(need.min(left), 0);
+        let count = file.read_at(&mut bytes, at.byte().into())?;
+        let mut whole = 0;
+        while whole < count {
+            let claimed = frame::claimed_length(&bytes[whole..count]).unwrap_or(usize::MAX);
+            if claimed > count - whole {
+                break;
+            }
+            if frame::parse(&bytes[whole..count], identity, at.plus(whole)).is_err() {
+                return Err(changed(at.plus(whole)));
+            }
+            whole += claimed;
         }
-        file.write_all_at(&bytes[..count], at)?;
-        at += count as u64;
+        if whole == 0 {
+            if need >= left {
+                return Err(changed(at));
+            }
+            need = left.min(need.saturating_mul(2));
+            continue;
+        }
+        file.write_all_at(&bytes[..whole], at.byte().into())?;
+        at = at.plus(whole);
     }
     Ok(())
+}
+
+fn changed(at: Offset) -> io::Error {
+    io::Error::other(format!(
+        "{at}: a frame that a failed sync has left is gone from the page cache; open the log again"
+    ))
 }
 
 fn opening(error: io::Error) -> Error {

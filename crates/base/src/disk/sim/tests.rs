@@ -202,5 +202,8 @@ fn a_fork_goes_its_own_way() {
     let (path, byte) = second.flip_random_bit().expect("there are bytes");
     assert_eq!(path, self::path("a"));
     let flipped = content(&second, "a").expect("there");
-    assert!(flipped.iter().enumerate().all(|(at, found)| (*found == 1) == (at as u64 != byte)), "{flipped:?}");
+    assert!(
+        flipped.iter().enumerate().all(|(at, found)| (*found == 1) == (at as u64 != byte)),
+        "{flipped:?}"
+    );
 }

@@ -1,0 +1,261 @@
+//! The lives of one log: each with appends, faults and a crash, all out of one seed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use steadfast_backends::file::{Config, FileLog};
+use steadfast_base::disk::{Crash, Disk, DiskFault, Odds, SimDisk};
+use steadfast_base::units::Size;
+use steadfast_base::{Rng, Seed};
+use steadfast_core::store::{
+    Appended, Batch, Condition, Durability, Error, EventStore, Expected, Filter, NewEvent, Position,
+    Revision, StoredEvent,
+};
+use steadfast_core::{Event, EventId};
+
+use super::gate::{Gate, Gated};
+use super::history::History;
+use super::planted::{Credulous, Plant};
+use crate::support::{FOLDER, all, sim, small};
+
+const STREAMS: [&str; 3] = ["a", "b", "c"];
+
+/// A log under test.
+pub(super) struct Log {
+    log: FileLog,
+    plant: Plant,
+    pub(super) gate: Gate,
+}
+
+impl Log {
+    pub(super) async fn append(
+        &self,
+        batch: Batch,
+        condition: Condition,
+        level: Durability,
+    ) -> Result<Appended, Error> {
+        let appended = self.log.append(batch.clone(), condition, level).await;
+        match appended {
+            Err(conflict @ Error::Conflict { .. }) if self.plant == Plant::LateCondition => {
+                self.log.append(batch, Condition::Any, level).await?;
+                Err(conflict)
+            }
+            appended => appended,
+        }
+    }
+}
+
+impl Drop for Log {
+    /// A test that has failed must not keep the writer waiting.
+    fn drop(&mut self) {
+        self.gate.open();
+    }
+}
+
+struct World {
+    disk: SimDisk,
+    rng: Rng,
+    config: Config,
+    plant: Plant,
+    history: History,
+    next_id: u64,
+}
+
+/// Lives through one seed and returns what was in the log at the end of each life.
+pub(super) async fn live(seed: u64, plant: Plant) -> Vec<Vec<StoredEvent>> {
+    let mut rng = Seed::new(seed).stream("appends");
+    let segment_size = Size::from_bytes(pick(&mut rng, &[4096, 4600, 8192]));
+    let config = Config { segment_size, ..small() };
+    let mut world = World { disk: sim(seed), rng, config, plant, history: History::default(), next_id: 1 };
+    // The first segment is made honestly, so that it is the events that are lost and not the log.
+    if plant == Plant::NoSync {
+        drop(world.open(&world.disk));
+        world.disk.lie_about_sync(true);
+    }
+    let mut lives = Vec::new();
+    for _ in 0..3 {
+        lives.push(world.life().await);
+    }
+    lives
+}
+
+impl World {
+    fn open(&self, disk: &SimDisk) -> Result<Log, Error> {
+        let process: Arc<dyn Disk> = Arc::new(disk.process());
+        let disk = match self.plant {
+            Plant::NoChecksum => Arc::new(Credulous(process)),
+            _ => process,
+        };
+        let gate = Gate::default();
+        let disk = Arc::new(Gated { disk, gate: gate.clone() });
+        let log = FileLog::open_on(disk, FOLDER, self.config.clone())?;
+        Ok(Log { log, plant: self.plant, gate })
+    }
+
+    /// Opens, appends, crashes, opens again and checks.
+    async fn life(&mut self) -> Vec<StoredEvent> {
+        let crash = pick(&mut self.rng, &[Crash::Dropped, Crash::Torn, Crash::Torn, Crash::ProcessOnly]);
+        let failed_syncs = self.disk.failed_syncs();
+        self.open_in_bad_weather(crash);
+        let log = self.open_again("a log without damage opens");
+        self.make_weather();
+        let grouped = self.rng.chance(0.5);
+        for _ in 0..self.rng.below(16) {
+            let width = if grouped { 2 + self.rng.below(4) } else { 1 };
+            let batches: Vec<_> = (0..width).map(|at| self.batch(grouped, at + 1 == width)).collect();
+            self.history.send(&log, &batches).await;
+        }
+        let closed = self.rng.chance(0.2) && log.log.close().await.is_ok();
+        if closed {
+            self.history.closed();
+        }
+        self.disk.crash(crash);
+        drop(log);
+        self.disk.crash(Crash::ProcessOnly);
+        self.disk.limit_space(None);
+
+        if self.plant == Plant::None && self.rng.chance(0.5) {
+            self.flip(closed).await;
+        }
+        self.open_in_bad_weather(crash);
+        let log = self.open_again("a crash is not damage");
+        let found = all(&log.log).await.expect("readable");
+        // What the process wrote is still there, unless a sync failed and the cache has dropped it.
+        let sound = crash == Crash::ProcessOnly && self.disk.failed_syncs() == failed_syncs;
+        self.history.check(&found, if sound { Durability::Written } else { Durability::Durable });
+        assert_eq!(log.log.head().await.expect("open"), Position::from_parts(found.len() as u64, 0));
+        found
+    }
+
+    /// Flips a bit of a copy, opens it, and compares what is found with what another copy holds.
+    async fn flip(&self, closed: bool) {
+        let (whole, flipped) = (self.disk.fork(), self.disk.fork());
+        let Some((file, byte)) = flipped.flip_random_bit() else { return };
+        let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let read = async |disk: &SimDisk| all(&self.open(disk)?.log).await;
+        let whole = read(&whole).await.expect("it is not damaged");
+        self.history.check_flipped(read(&flipped).await, &whole, (&name, byte), closed);
+    }
+
+    /// Opens the log while all goes wrong; what it leaves behind is opened by somebody else.
+    fn open_in_bad_weather(&mut self, crash: Crash) {
+        match self.rng.below(6) {
+            0 => self.disk.power_off_after(self.rng.below(40)),
+            1 => self.disk.set_odds(Odds {
+                read_error: 0.03,
+                write_error: 0.03,
+                write_full: 0.03,
+                sync_error: 0.3,
+                write_back: 0.3,
+                evict: 0.2,
+                ..Odds::default()
+            }),
+            2 => self.disk.fail(DiskFault::FolderSyncError { skip: self.rng.below(3) }),
+            _ => return,
+        }
+        drop(self.open(&self.disk));
+        match self.disk.is_off() {
+            true => self.disk.crash(crash),
+            false => self.disk.calm(),
+        }
+        // The cache may drop what the failed syncs have left while the next one opens the log.
+        self.disk.set_odds(Odds { evict: pick(&mut self.rng, &[0.0, 0.05]), ..Odds::default() });
+    }
+
+    /// Opens the log in weather in which the cache alone may still change under it.
+    fn open_again(&self, what: &str) -> Log {
+        (0..50)
+            .find_map(|_| match self.open(&self.disk) {
+                Err(Error::Io { .. }) => None,
+                opened => Some(opened.expect(what)),
+            })
+            .expect("the cache has nothing more to drop in the end")
+    }
+
+    /// Chooses what goes wrong while batches are appended.
+    fn make_weather(&mut self) {
+        let rng = &mut self.rng;
+        let skip = rng.below(20);
+        self.disk.set_odds(match rng.below(4) {
+            0 => Odds { write_back: 0.3, ..Odds::default() },
+            1 => Odds { write_back: 0.3, evict: 0.1, sync_error: 0.02, read_error: 0.01, ..Odds::default() },
+            _ => Odds::default(),
+        });
+        match rng.below(10) {
+            0 => self.disk.fail(DiskFault::SyncError { skip }),
+            1 => self.disk.fail(DiskFault::WriteError { skip }),
+            2 => self.disk.fail(DiskFault::WriteFull { skip }),
+            3 => self.disk.limit_space(Some(4096 + rng.below(20_000))),
+            4..=7 => self.disk.power_off_after(rng.below(60)),
+            _ => {}
+        }
+    }
+
+    /// Chooses a batch, new or sent before. The last of a group is waited for.
+    fn batch(&mut self, grouped: bool, last: bool) -> (usize, Durability) {
+        let mut levels = vec![Durability::Durable, Durability::Durable, Durability::Written];
+        if grouped && !last {
+            levels.push(Durability::Accepted);
+        }
+        let level = pick(&mut self.rng, &levels);
+        if !self.history.sent.is_empty() && self.rng.chance(0.15) {
+            let again = self.rng.below(self.history.sent.len() as u64) as usize;
+            if !(grouped && matches!(self.history.sent[again].condition, Condition::NoneMatching { .. })) {
+                return (again, level);
+            }
+        }
+        let mut stream = pick(&mut self.rng, &STREAMS);
+        let mut events = Vec::new();
+        for _ in 0..=self.rng.below(3) {
+            if self.rng.chance(0.2) {
+                stream = pick(&mut self.rng, &STREAMS);
+            }
+            events.push(NewEvent { stream: stream.into(), event: event(self.next_id) });
+            self.next_id += 1;
+        }
+        let condition = self.condition(grouped);
+        (self.history.add(Batch { events }, condition), level)
+    }
+
+    fn condition(&mut self, grouped: bool) -> Condition {
+        let rng = &mut self.rng;
+        let stream = pick(rng, &STREAMS);
+        let now = &self.history.now;
+        let count = now.iter().filter(|new| &*new.stream == stream).count() as u64;
+        let revision = |count: u64| Expected::Revision(Revision(count.wrapping_sub(1)));
+        match rng.below(10) {
+            0..=2 if count > 0 => Condition::stream(stream, revision(count)),
+            3 => Condition::stream(stream, revision(count + rng.below(3))),
+            4 => Condition::stream(stream, Expected::NoStream),
+            5 => Condition::stream(stream, Expected::Exists),
+            6 | 7 => {
+                // In a group the answer must be in memory, or the order of what happens is left to chance.
+                let back = if grouped { 0 } else { rng.below(6) };
+                let after = Position::from_parts((now.len() as u64).saturating_sub(back), 0);
+                let subjects = vec![format!("s{}", self.next_id.saturating_sub(rng.below(8))).into()];
+                let filter = match rng.chance(0.5) {
+                    true => Filter::stream(stream),
+                    false => Filter { subjects, ..Filter::default() },
+                };
+                Condition::NoneMatching { filter, after }
+            }
+            _ => Condition::Any,
+        }
+    }
+}
+
+/// An event whose identity is `id`; its time is always the same, for it changes how long the event is.
+fn event(id: u64) -> Event {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    Event::restore(EventId::from_u128(id.into()), "/test", "tested", time).subject(format!("s{id}")).build()
+}
+
+fn pick<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
+    choices[rng.below(choices.len() as u64) as usize]
+}
+
+/// The number of the segment that a path names.
+pub(super) fn segment_of(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.strip_suffix(".log")?.parse().ok()
+}

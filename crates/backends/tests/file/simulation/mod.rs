@@ -1,0 +1,63 @@
+//! Thousands of lives of a log, each with appends, faults and a crash out of one seed, against a model.
+//!
+//! `STEADFAST_SEED=N` runs one seed alone, `STEADFAST_FULL=1` fifty thousand.
+
+mod gate;
+mod history;
+mod life;
+mod planted;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use life::live;
+use planted::Plant;
+use tokio::runtime::Runtime;
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+}
+
+#[test]
+fn no_crash_loses_what_was_promised() {
+    let runtime = runtime();
+    let one =
+        std::env::var("STEADFAST_SEED").ok().map(|seed| seed.parse().expect("STEADFAST_SEED is a number"));
+    let many = if std::env::var_os("STEADFAST_FULL").is_some() { 50_000 } else { 1_000 };
+    for seed in one.map_or(0..many, |seed| seed..seed + 1) {
+        let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(live(seed, Plant::None))));
+        if let Err(panic) = lived {
+            eprintln!("STEADFAST_SEED={seed} shows it again");
+            resume_unwind(panic);
+        }
+    }
+}
+
+#[test]
+fn a_seed_lives_the_same_life_twice() {
+    let runtime = runtime();
+    for seed in 0..60 {
+        let [once, again] = [0, 1].map(|_| runtime.block_on(live(seed, Plant::None)));
+        assert!(once == again, "seed {seed}");
+    }
+}
+
+/// Says which seed notices the defect first, of as many as CI runs.
+fn caught(plant: Plant) -> Option<u64> {
+    let runtime = runtime();
+    (0..500).find(|seed| catch_unwind(AssertUnwindSafe(|| runtime.block_on(live(*seed, plant)))).is_err())
+}
+
+#[test]
+fn a_log_without_fdatasync_is_caught() {
+    assert!(caught(Plant::NoSync).is_some());
+}
+
+#[test]
+fn a_condition_checked_after_the_write_is_caught() {
+    assert!(caught(Plant::LateCondition).is_some());
+}
+
+#[test]
+fn checksums_that_are_not_checked_are_caught() {
+    assert!(caught(Plant::NoChecksum).is_some());
+}
