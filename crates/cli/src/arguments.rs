@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Recover(Recover),
     /// Drives load alone and prints what it saw.
     Load(Load),
+    /// Looks at the event logs that the file store keeps.
+    Log(Log),
     /// Undoes what is open when the run that it watches dies; started by `prove`.
     #[command(hide = true)]
     Watchdog(Watchdog),
@@ -113,6 +115,64 @@ pub(crate) struct Load {
     /// How results are printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    #[command(subcommand)]
+    pub(crate) command: LogCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Reads all of a log and tells what is damaged: exit code 0 if nothing is, 1 otherwise.
+    Verify(LogFolder),
+    /// Shows segments, streams and positions of a log.
+    Inspect(LogFolder),
+    /// Prints events, the newest ten unless told otherwise.
+    Tail(Tail),
+    /// Cuts a log off at its first damage, after copying all that is cut.
+    Repair(Repair),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogFolder {
+    /// The folder of the log. It may be written to meanwhile.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    #[command(flatten)]
+    pub(crate) log: LogFolder,
+    /// Goes on with what is appended, until interrupted.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only events of this stream; may be given several times.
+    #[arg(long, value_name = "S")]
+    pub(crate) stream: Vec<String>,
+    /// Only events of this type; may be given several times.
+    #[arg(long = "type", value_name = "T")]
+    pub(crate) kind: Vec<String>,
+    /// Begins with the event at this position.
+    #[arg(long, value_name = "P")]
+    pub(crate) from: Option<u64>,
+    /// At most so many events; the newest, or, with --from, the first. Those that --follow waits for do not count.
+    #[arg(short = 'n', value_name = "N")]
+    pub(crate) number: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    #[command(flatten)]
+    pub(crate) log: LogFolder,
+    /// Does it. Without, only says what would be cut.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

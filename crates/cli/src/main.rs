@@ -3,6 +3,7 @@
 mod arguments;
 mod documents;
 mod load;
+mod log;
 mod print;
 mod prove;
 mod recover;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Validate(arguments) => contained(|| validate::run(&arguments)),
         Command::Recover(arguments) => contained(|| recover::run(&arguments)),
         Command::Load(arguments) => contained(|| load::run(&arguments)),
+        Command::Log(arguments) => contained(|| log::run(&arguments)),
         Command::Watchdog(arguments) => return steadfast_lab::undo::watchdog_main(&arguments.arguments),
     };
     match result {
@@ -70,6 +72,14 @@ impl Failure {
     /// Lines of the form `file:line:column: …`.
     pub(crate) fn documents(lines: &[String]) -> Self {
         Self { outcome: Outcome::Usage, message: lines.join("\n"), has_place: true }
+    }
+
+    pub(crate) fn refused(message: impl std::fmt::Display) -> Self {
+        Self { outcome: Outcome::Refused, message: message.to_string(), has_place: false }
+    }
+
+    pub(crate) fn violated(message: impl std::fmt::Display) -> Self {
+        Self { outcome: Outcome::Fail, message: message.to_string(), has_place: false }
     }
 
     pub(crate) fn internal(message: impl std::fmt::Display) -> Self {

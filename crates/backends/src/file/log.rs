@@ -216,24 +216,7 @@ impl EventStore for FileLog {
         if let Err(closed) = self.shared.check_open() {
             return stream::iter([Err(closed)]).boxed();
         }
-        let head = self.shared.head.subscribe();
-        let reader = Reader::after(&self.shared, filter, after);
-        let chunks = stream::try_unfold((reader, head), async |(mut reader, mut head)| {
-            loop {
-                let now = *head.borrow_and_update();
-                reader.extend(now.position);
-                if !reader.is_done() {
-                    let (same, found) = chunk(reader).await?;
-                    reader = same;
-                    if !found.is_empty() {
-                        return Ok(Some((stream::iter(found).map(Ok), (reader, head))));
-                    }
-                } else if now.closed || head.changed().await.is_err() {
-                    return Ok(None);
-                }
-            }
-        });
-        chunks.try_flatten().boxed()
+        follow(&self.shared, filter, after).boxed()
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, Error>> {
@@ -271,8 +254,34 @@ impl Drop for FileLog {
     }
 }
 
+/// Streams what matches `filter` after `after`, then what comes, until the log is closed.
+pub(super) fn follow(
+    shared: &Arc<Shared>,
+    filter: Filter,
+    after: Position,
+) -> impl Stream<Item = Result<StoredEvent, Error>> + Send + use<> {
+    let head = shared.head.subscribe();
+    let reader = Reader::after(shared, filter, after);
+    let chunks = stream::try_unfold((reader, head), async |(mut reader, mut head)| {
+        loop {
+            let now = *head.borrow_and_update();
+            reader.extend(now.position);
+            if !reader.is_done() {
+                let (same, found) = chunk(reader).await?;
+                reader = same;
+                if !found.is_empty() {
+                    return Ok(Some((stream::iter(found).map(Ok), (reader, head))));
+                }
+            } else if now.closed || head.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+    });
+    chunks.try_flatten()
+}
+
 /// Streams what the reader finds.
-fn events(reader: Reader) -> impl Stream<Item = Result<StoredEvent, Error>> + Send {
+pub(super) fn events(reader: Reader) -> impl Stream<Item = Result<StoredEvent, Error>> + Send {
     let chunks = stream::try_unfold(reader, async |mut reader| {
         while !reader.is_done() {
             let (same, found) = chunk(reader).await?;

@@ -9,21 +9,39 @@
 //! batch its position and its place, all under one short lock that is never held over I/O. The writer takes the
 //! whole group and needs one `write` and one `fdatasync` for all of it. The index is derived: it is never written
 //! and is rebuilt when the log is opened.
+//!
+//! [`FileLogReader`] follows a log from another process, [`survey`] looks at all of one and changes nothing, and
+//! [`repair`] cuts off what is behind the first damage.
 
 mod answer;
 mod config;
+mod follower;
 mod format;
 mod group;
 mod index;
 mod log;
 mod prepare;
+mod read_only;
 mod reader;
 mod recovery;
+mod repair;
 mod segments;
 mod shared;
 mod state;
+mod survey;
 mod window;
 mod writer;
 
 pub use config::Config;
 pub use log::FileLog;
+pub use read_only::FileLogReader;
+pub use repair::Repaired;
+pub use repair::repair;
+pub use repair::repair_on;
+pub use survey::Damage;
+pub use survey::SegmentSurvey;
+pub use survey::StreamSurvey;
+pub use survey::Survey;
+pub use survey::TornTail;
+pub use survey::survey;
+pub use survey::survey_on;

@@ -84,7 +84,7 @@ fn list(segments: &Segments) -> Result<Vec<Header>, Error> {
     Ok(headers)
 }
 
-fn read_header(segments: &Segments, number: u32, first: Option<&Header>) -> Result<Header, Error> {
+pub(super) fn read_header(segments: &Segments, number: u32, first: Option<&Header>) -> Result<Header, Error> {
     let broken =
         |problem: String| Err(damaged(format!("segment {} at byte 0", segment::name(number)), problem));
     let file = segments.reader(number).map_err(opening)?;
@@ -237,7 +237,7 @@ impl Scan<'_> {
 }
 
 /// Takes the events of a valid frame into the index.
-fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u64) -> Result<(), String> {
+pub(super) fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u64) -> Result<(), String> {
     if frame.first != *next {
         return Err(format!("a frame starts with position {} where {next} is due", frame.first));
     }
@@ -264,7 +264,7 @@ fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u64) -> Resu
 
 /// Calls `visit` for every aligned place from `start` to `size` where something was written that could be the
 /// first bytes of a frame or part of one.
-fn visit_written(
+pub(super) fn visit_written(
     file: &dyn DiskFile,
     start: Offset,
     size: u64,
@@ -354,10 +354,10 @@ fn changed(at: Offset) -> io::Error {
     ))
 }
 
-fn opening(error: io::Error) -> Error {
+pub(super) fn opening(error: io::Error) -> Error {
     Error::io("opening the log", error, Outcome::NotAppended)
 }
 
-fn damaged(place: String, problem: String) -> Error {
+pub(super) fn damaged(place: String, problem: String) -> Error {
     Error::Damaged { place, problem }
 }

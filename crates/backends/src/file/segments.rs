@@ -59,6 +59,11 @@ impl Segments {
         Ok(file)
     }
 
+    /// Forgets the open file of segment `number`, which another process may have replaced.
+    pub(super) fn forget(&self, number: u32) {
+        self.open.lock().retain(|(kept, _)| *kept != number);
+    }
+
     /// Returns segment `number` for writing, if it exists.
     pub(super) fn writer(&self, number: u32) -> io::Result<Option<Box<dyn DiskFile>>> {
         match self.disk.open(&self.path(number), OpenMode::Write) {
@@ -70,7 +75,7 @@ impl Segments {
 
     /// Removes segment `number`, durably.
     pub(super) fn remove(&self, number: u32) -> io::Result<()> {
-        self.open.lock().retain(|(kept, _)| *kept != number);
+        self.forget(number);
         self.disk.remove(&self.path(number))?;
         self.disk.sync_dir(&self.folder)
     }

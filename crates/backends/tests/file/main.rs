@@ -6,5 +6,6 @@ mod damage;
 mod inbox;
 mod kill;
 mod old_formats;
+mod read_only;
 mod simulation;
 mod support;

@@ -6,4 +6,5 @@ mod document;
 mod interrupt;
 mod kill;
 mod lab;
+mod log;
 mod output;

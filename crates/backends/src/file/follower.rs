@@ -1,0 +1,184 @@
+//! Following what another process writes: frame after frame, up to the first that is not there yet.
+
+use std::io;
+use std::sync::Arc;
+
+use steadfast_core::store::Error;
+
+use super::format::Offset;
+use super::format::frame::Invalid;
+use super::format::segment::Header;
+use super::index::Index;
+use super::recovery::{damaged, opening, read_header, take, visit_written};
+use super::shared::Shared;
+use super::window::Window;
+
+/// How much is read at once.
+const READ: usize = 256 << 10;
+/// How many frames readers wait for at most while more are read.
+const FRAMES_MAX: u32 = 1024;
+
+/// How far another process's log has been read.
+///
+/// It never passes a frame that is not whole. A frame that is not is one that is being written, unless a later one
+/// tells that the log was durable beyond it; then it is damage.
+#[derive(Debug)]
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+    /// What the first segment says.
+    first: Header,
+    /// The segment that is being read.
+    header: Header,
+    window: Window,
+    tail: Offset,
+}
+
+impl Follower {
+    pub(super) fn new(shared: Arc<Shared>, first: Header) -> Self {
+        let ahead = READ.min(first.size as usize);
+        Self { shared, first, header: first, window: Window::new(ahead), tail: Offset::start_of(1) }
+    }
+
+    /// Reads all that is there by now.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Unsupported`] and [`Error::Io`]; it may be called again.
+    pub(super) fn catch_up(&mut self) -> Result<(), Error> {
+        // What was read before may be older than what is there.
+        self.look_again();
+        let mut frames = 0;
+        let result = loop {
+            match self.step() {
+                Ok(true) => {
+                    frames += 1;
+                    if frames % FRAMES_MAX == 0 {
+                        self.publish();
+                    }
+                }
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.publish();
+        result
+    }
+
+    fn publish(&self) {
+        let state = self.shared.state();
+        let readable = state.next - 1;
+        let changed = state.readable != readable;
+        drop(state);
+        if changed {
+            self.shared.publish_readable(readable);
+        }
+    }
+
+    /// Takes the next frame, if it is there.
+    fn step(&mut self) -> Result<bool, Error> {
+        let at = self.tail;
+        let Some(problem) = self.take_frame()? else { return Ok(true) };
+        // The writer may have finished it since, or have removed the segment and made it again.
+        self.look_again();
+        if self.take_frame()?.is_none() {
+            return Ok(true);
+        }
+        if problem == Invalid::Empty && self.goes_on()? {
+            return Ok(true);
+        }
+        if let Some(witness) = self.witness(problem).map_err(opening)? {
+            // What the witness says was so before the frame was read for the last time.
+            self.look_again();
+            let Some(problem) = self.take_frame()? else { return Ok(true) };
+            let what = match problem {
+                Invalid::Empty => "a frame is missing",
+                Invalid::Broken(what) => what,
+            };
+            let problem = format!("{what}, though the frame in {witness} says it was durable");
+            return Err(damaged(at.to_string(), problem));
+        }
+        Ok(false)
+    }
+
+    fn look_again(&mut self) {
+        self.window.clear();
+        self.shared.segments.forget(self.tail.segment());
+    }
+
+    /// Takes the frame at the tail into the index, or says why there is none.
+    fn take_frame(&mut self) -> Result<Option<Invalid>, Error> {
+        let at = self.tail;
+        let file = match self.shared.segments.reader(at.segment()) {
+            // A segment with nothing but a torn tail is removed when the log is opened, and made again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && at.segment() > 1 => {
+                return Ok(Some(Invalid::Empty));
+            }
+            file => file.map_err(opening)?,
+        };
+        match self.window.frame(&*file, self.first.identity, at).map_err(opening)? {
+            Ok(frame) => {
+                let mut state = self.shared.state();
+                let mut next = state.next;
+                let taken = take(frame, at, &mut state.index, &mut next);
+                state.next = next;
+                drop(state);
+                taken.map_err(|problem| damaged(at.to_string(), problem))?;
+                self.tail = at.plus(frame.length);
+                Ok(None)
+            }
+            Err(problem) => Ok(Some(problem)),
+        }
+    }
+
+    /// Goes on in the next segment if that starts with the frame that is due.
+    fn goes_on(&mut self) -> Result<bool, Error> {
+        let number = self.tail.segment() + 1;
+        let segments = &self.shared.segments;
+        segments.forget(number);
+        let file = match segments.reader(number) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(opening)?,
+        };
+        let header = read_header(segments, number, Some(&self.first))?;
+        let start = Offset::start_of(number);
+        let next = self.shared.state().next;
+        let found = self.window.frame(&*file, self.first.identity, start).map_err(opening)?;
+        let due = found.is_ok_and(|frame| frame.first == next && frame.durable <= self.tail);
+        if due {
+            (self.header, self.tail) = (header, start);
+        }
+        Ok(due)
+    }
+
+    /// Looks for a frame that says that the log was durable beyond the tail, if anything stands there.
+    fn witness(&mut self, problem: Invalid) -> io::Result<Option<Offset>> {
+        let (tail, identity) = (self.tail, self.first.identity);
+        let file = match self.shared.segments.reader(tail.segment()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        if problem == Invalid::Empty {
+            // Most often nothing has been written yet, and the rest of the segment need not be read to know it.
+            let ahead = self.window.at(&*file, tail, READ)?;
+            if ahead.iter().all(|byte| *byte == 0) {
+                return Ok(None);
+            }
+        }
+        let mut witness = None;
+        let window = &mut self.window;
+        visit_written(&*file, tail, self.header.size, &mut |at| {
+            if witness.is_none()
+                && let Ok(frame) = window.frame(&*file, identity, at)?
+                && frame.durable > tail
+            {
+                witness = Some(at);
+            }
+            Ok(())
+        })?;
+        Ok(witness)
+    }
+}
+
+/// The index of a log that nobody here appends to.
+pub(super) fn index() -> Index {
+    Index::new(0)
+}

@@ -1,0 +1,146 @@
+//! Cutting a log off at its first damage, with a copy of all that is cut.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use steadfast_base::disk::{Disk, OpenMode, RealDisk};
+use steadfast_core::store::{Error, Outcome};
+
+use super::format::segment::{self, Header};
+use super::format::{Offset, frame};
+use super::recovery::read_header;
+use super::segments::Segments;
+use super::survey::{Damage, Survey, survey_on};
+
+/// How much is copied at once.
+const CHUNK: usize = 1 << 20;
+
+/// What a repair did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    /// The damage at which the log was cut.
+    pub damage: Damage,
+    /// How many events behind it could still be read and are in the copy only.
+    pub events_cut: u64,
+    /// The folder with copies of all files that were changed or removed.
+    pub copy: PathBuf,
+}
+
+/// Cuts the log in `folder` off at its first damage, and returns none if there is no damage. It blocks.
+///
+/// Before anything is changed, every segment from the damaged one on is copied into a new folder `cut-N` of the log's
+/// own, and synced. **Positions behind the cut are given again** to what is appended next: whoever has read beyond it
+/// must start over.
+///
+/// # Errors
+/// [`Error::Locked`] when the log is open for writing; [`Error::Io`] and [`Error::Full`], after which the log may have
+/// been cut in part and repair can be repeated; those of [`survey`](super::survey).
+pub fn repair(folder: impl AsRef<Path>) -> Result<Option<Repaired>, Error> {
+    repair_on(Arc::new(RealDisk), folder)
+}
+
+/// Cuts the log in `folder` of `disk` off at its first damage.
+///
+/// # Errors
+/// Those of [`repair`].
+#[allow(clippy::needless_pass_by_value, reason = "as for opening a log")]
+pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option<Repaired>, Error> {
+    let folder = folder.as_ref();
+    // Before the lock, which would be made where there is no log.
+    survey_on(Arc::clone(&disk), folder)?;
+    let lock_path = folder.join("lock");
+    let _lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked { path: lock_path.display().to_string() },
+        _ => repairing(error),
+    })?;
+    let survey = survey_on(Arc::clone(&disk), folder)?;
+    let Some(damage) = survey.damages.first().cloned() else { return Ok(None) };
+    let segments = Segments::new(Arc::clone(&disk), folder.to_owned());
+    let identity = identity(&segments, &survey);
+    let Some(number) = segment::number(&damage.segment) else { return Ok(None) };
+    let affected: Vec<u32> = survey
+        .segments
+        .iter()
+        .filter_map(|survey| segment::number(&survey.file))
+        .filter(|affected| *affected >= number)
+        .collect();
+    let copy = copy(&*disk, folder, &affected).map_err(repairing)?;
+    // Newest first: segments must never have a gap.
+    for later in affected.iter().rev().filter(|affected| **affected > number || damage.byte == 0) {
+        segments.remove(*later).map_err(repairing)?;
+    }
+    if damage.byte > 0 {
+        cut(&segments, Offset::new(number, damage.byte as u32), identity, damage.position)
+            .map_err(repairing)?;
+    }
+    let events_cut = (survey.events + 1).saturating_sub(damage.position);
+    Ok(Some(Repaired { damage, events_cut, copy }))
+}
+
+/// The number that all segments carry which are not damaged.
+fn identity(segments: &Segments, survey: &Survey) -> u64 {
+    let numbers = survey.segments.iter().filter_map(|survey| segment::number(&survey.file));
+    let header = numbers.filter_map(|number| read_header(segments, number, None).ok()).next();
+    header.map_or(0, |Header { identity, .. }| identity)
+}
+
+/// Copies segments into a new folder and makes the copies durable.
+fn copy(disk: &dyn Disk, folder: &Path, numbers: &[u32]) -> io::Result<PathBuf> {
+    let mut attempt = 1;
+    let target = loop {
+        let target = folder.join(format!("cut-{attempt}"));
+        match disk.list(&target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break target,
+            Err(error) => return Err(error),
+            Ok(_) => attempt += 1,
+        }
+    };
+    disk.create_dir_all(&target)?;
+    let mut bytes = vec![0; CHUNK];
+    for number in numbers {
+        let name = segment::name(*number);
+        let from = disk.open(&folder.join(&name), OpenMode::Read)?;
+        let to = disk.open(&target.join(&name), OpenMode::CreateNew)?;
+        let mut at = 0;
+        loop {
+            let count = from.read_at(&mut bytes, at)?;
+            if count == 0 {
+                break;
+            }
+            to.write_all_at(&bytes[..count], at)?;
+            at += count as u64;
+        }
+        to.sync_data()?;
+    }
+    disk.sync_dir(&target)?;
+    disk.sync_dir(folder)?;
+    Ok(target)
+}
+
+/// Writes zeros from `at` to the end of the segment, and a mark that all before it is durable.
+fn cut(segments: &Segments, at: Offset, identity: u64, next: u64) -> io::Result<()> {
+    let file = segments.writer(at.segment())?.ok_or(io::ErrorKind::NotFound)?;
+    let size = file.length()?;
+    let zeros = vec![0; CHUNK];
+    let mut byte = u64::from(at.byte());
+    while byte < size {
+        let count = (size - byte).min(CHUNK as u64);
+        file.write_all_at(&zeros[..count as usize], byte)?;
+        byte += count;
+    }
+    file.sync_data()?;
+    if u64::from(at.byte()) + frame::HEADER as u64 <= size {
+        let mut mark = Vec::new();
+        frame::begin(&mut mark);
+        frame::end(&mut mark, 0, next, 0);
+        frame::seal(&mut mark, identity, at, at);
+        file.write_all_at(&mark, at.byte().into())?;
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+fn repairing(error: io::Error) -> Error {
+    Error::io("repairing the log", error, Outcome::NotAppended)
+}

@@ -1,0 +1,49 @@
+//! `steadfast log`: event logs of the file store, from outside.
+
+mod inspect;
+mod repair;
+mod tail;
+mod verify;
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use steadfast_backends::file::Damage;
+use steadfast_core::store::Error;
+use steadfast_lab::report::Outcome;
+
+use crate::Failure;
+use crate::arguments::{Log, LogCommand};
+
+pub(crate) fn run(arguments: &Log) -> Result<Outcome, Failure> {
+    match &arguments.command {
+        LogCommand::Verify(arguments) => verify::run(arguments),
+        LogCommand::Inspect(arguments) => inspect::run(arguments),
+        LogCommand::Tail(arguments) => tail::run(arguments),
+        LogCommand::Repair(arguments) => repair::run(arguments),
+    }
+}
+
+/// What an error of the log means for whoever called.
+fn failure(folder: &Path, error: &Error) -> Failure {
+    let folder = folder.display();
+    match error {
+        Error::Io { source, .. }
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+        {
+            Failure::usage(format!("{folder}: no log is in this folder"))
+        }
+        Error::Unsupported { .. } => Failure::usage(format!("{folder}: {error}")),
+        Error::Locked { .. } => Failure::refused(error),
+        Error::Damaged { .. } => Failure::violated(format!(
+            "{folder}: {error}; `steadfast log verify` shows all of it, `steadfast log repair` cuts it off"
+        )),
+        _ => Failure::internal(format!("{folder}: {error}")),
+    }
+}
+
+/// Says where damage is, in a form that can be looked up.
+fn in_words(damage: &Damage) -> String {
+    let Damage { segment, byte, position, problem } = damage;
+    format!("{segment} at byte {byte}: {problem} (from position {position} on)")
+}

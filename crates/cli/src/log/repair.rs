@@ -1,0 +1,71 @@
+use std::path::PathBuf;
+
+use serde::Serialize;
+use steadfast_backends::file::{Damage, repair, survey};
+use steadfast_lab::report::Outcome;
+
+use super::{failure, in_words};
+use crate::arguments::{Format, Repair};
+use crate::{Failure, print};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cut {
+    done: bool,
+    damage: Option<Damage>,
+    events_cut: u64,
+    copy: Option<PathBuf>,
+}
+
+/// Without `--yes` it only tells, and a log that needs it is a failure.
+pub(super) fn run(arguments: &Repair) -> Result<Outcome, Failure> {
+    let folder = &arguments.log.folder;
+    let cut = if arguments.yes {
+        let repaired = repair(folder).map_err(|error| failure(folder, &error))?;
+        match repaired {
+            Some(done) => Cut {
+                done: true,
+                damage: Some(done.damage),
+                events_cut: done.events_cut,
+                copy: Some(done.copy),
+            },
+            None => Cut { done: false, damage: None, events_cut: 0, copy: None },
+        }
+    } else {
+        let found = survey(folder).map_err(|error| failure(folder, &error))?;
+        let damage = found.damages.into_iter().next();
+        let events_cut =
+            damage.as_ref().map_or(0, |damage| (found.events + 1).saturating_sub(damage.position));
+        Cut { done: false, damage, events_cut, copy: None }
+    };
+    match arguments.log.format {
+        Format::Json => print::json(&cut)?,
+        Format::Human => show(&cut),
+    }
+    Ok(if cut.damage.is_none() || cut.done { Outcome::Pass } else { Outcome::Fail })
+}
+
+fn show(cut: &Cut) {
+    let Some(damage) = &cut.damage else {
+        print::result("nothing is damaged, nothing is cut");
+        return;
+    };
+    let (position, events) = (damage.position, cut.events_cut);
+    print::result(&format!("damaged: {}", in_words(damage)));
+    match &cut.copy {
+        Some(copy) => {
+            print::result(&format!(
+                "cut: everything from position {position} on, with {events} events that could still be read; \
+                 the segments as they were are in {}",
+                copy.display()
+            ));
+            print::result(&format!(
+                "positions from {position} on are given again: whoever has read beyond must start over"
+            ));
+        }
+        None => print::result(&format!(
+            "would be cut: everything from position {position} on, with {events} events that can still be read, \
+             after a copy of the segments is made; add --yes to do it"
+        )),
+    }
+}

@@ -1,0 +1,54 @@
+use serde::Serialize;
+use steadfast_backends::file::{Damage, TornTail, survey};
+use steadfast_lab::report::Outcome;
+
+use super::{failure, in_words};
+use crate::arguments::{Format, LogFolder};
+use crate::{Failure, print};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Verified<'a> {
+    sound: bool,
+    events: u64,
+    head: u64,
+    clean: bool,
+    damages: &'a [Damage],
+    torn_tail: Option<&'a TornTail>,
+}
+
+pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
+    let found = survey(&arguments.folder).map_err(|error| failure(&arguments.folder, &error))?;
+    let sound = found.damages.is_empty();
+    match arguments.format {
+        Format::Json => print::json(&Verified {
+            sound,
+            events: found.events,
+            head: found.head,
+            clean: found.clean,
+            damages: &found.damages,
+            torn_tail: found.torn_tail.as_ref(),
+        })?,
+        Format::Human => {
+            for damage in &found.damages {
+                print::result(&format!("damaged: {}", in_words(damage)));
+            }
+            let (events, head, segments) = (found.events, found.head, found.segments.len());
+            print::result(&format!(
+                "{events} events in {segments} segments can be read, the newest at {head}"
+            ));
+            if let Some(torn) = &found.torn_tail {
+                print::result(&format!(
+                    "{} at byte {}: a torn tail, or a batch being written; the next opening cuts what nobody \
+                     was promised",
+                    torn.segment, torn.byte
+                ));
+            }
+            print::result(match sound {
+                true => "sound",
+                false => "DAMAGED: restore it from a copy, or cut it off with `steadfast log repair`",
+            });
+        }
+    }
+    Ok(if sound { Outcome::Pass } else { Outcome::Fail })
+}
