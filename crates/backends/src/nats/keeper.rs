@@ -241,7 +241,7 @@ impl Keeper {
             let fair = owned.len() == self.quota;
             let dropped = {
                 let mut state = self.shared.state.lock();
-                let mut dropped = state.own(&owned, self.beat.unwrap_or(now) + self.config.lease.0);
+                let mut dropped = state.own(&owned, self.beat.unwrap_or(now) + self.config.lease.0, false);
                 dropped.extend(state.give(self.quota));
                 dropped
             };

@@ -230,14 +230,14 @@ impl Reader {
     async fn lease(&mut self, connection: &Connection) -> Result<(), RedisError> {
         let given = self.shared.state.lock().given();
         let lease = self.group.lease(&self.commands, connection, &self.dead, &given).await?;
-        self.epoch = lease.epoch;
+        let undisturbed = std::mem::replace(&mut self.epoch, lease.epoch) == lease.epoch;
         self.quota = lease.quota;
         // Told with the next renewal, at once.
         self.dead = self.seen.dead(lease.members, Instant::now());
         let fair = lease.owned.len() == lease.quota && self.dead.is_empty();
         {
             let mut state = self.shared.state.lock();
-            state.own(&lease.owned, lease.until);
+            state.own(&lease.owned, lease.until, undisturbed);
             // What is dropped stays pending, and is claimed by the next owner.
             state.give(lease.quota);
         }
@@ -245,7 +245,9 @@ impl Reader {
             true => self.group.config.lease.0 / 3,
             false => (self.group.config.lease.0 / 10).clamp(SHARE_AGAIN.0, SHARE_AGAIN.1),
         };
-        self.lease_due = Instant::now() + again;
+        let soonest = Instant::now() + SHARE_AGAIN.0;
+        let due = self.seen.due().map_or(soonest, |due| due.max(soonest));
+        self.lease_due = due.min(Instant::now() + again);
         self.shared.ready.notify_waiters();
         Ok(())
     }
@@ -263,6 +265,10 @@ impl Reader {
             let Some((shard, after, room)) = next else { return Ok(any) };
             if room == 0 {
                 return Ok(any);
+            }
+            // However much there is, the lease is renewed in time.
+            if Instant::now() >= self.lease_due {
+                return Ok(true);
             }
             let count = room.min(READ_MAX);
             match self.group.claim(&self.commands, connection, shard, after, count).await? {

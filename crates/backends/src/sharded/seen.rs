@@ -15,20 +15,35 @@ pub(crate) struct Member {
 /// What one member has seen of the others. A member is alive while its beat changes, as each observer sees for itself
 /// by its own monotonic clock: nobody's wall clock, set forward, makes anybody dead.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(HashMap<String, (u64, Instant)>);
+pub(crate) struct Seen(HashMap<String, Sign>);
+
+/// A sign of life.
+#[derive(Debug)]
+struct Sign {
+    beat: u64,
+    /// When it is too old.
+    until: Instant,
+}
 
 impl Seen {
     /// Looks at who is in the group at `now`; returns those whose beat has not changed for their lease.
     pub(crate) fn dead(&mut self, members: Vec<Member>, now: Instant) -> Vec<Member> {
         self.0.retain(|name, _| members.iter().any(|member| member.name == *name));
         let is_dead = |member: &Member| {
-            let seen = self.0.entry(member.name.clone()).or_insert((member.beat, now));
-            if seen.0 != member.beat {
-                *seen = (member.beat, now);
+            let sign = || Sign { beat: member.beat, until: now + member.lease };
+            let seen = self.0.entry(member.name.clone()).or_insert_with(sign);
+            if seen.beat != member.beat {
+                *seen = sign();
             }
-            now.duration_since(seen.1) >= member.lease
+            now >= seen.until
         };
         members.into_iter().filter(is_dead).collect()
+    }
+
+    /// Returns when somebody is dead, if nobody gives a sign of life until then.
+    #[cfg(feature = "redis")]
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.0.values().map(|sign| sign.until).min()
     }
 }
 

@@ -18,7 +18,7 @@ impl Kind for Numbers {
 
 fn state() -> State<Numbers> {
     let mut state = State::new(10);
-    assert!(state.own(&[0, 1], Instant::now() + LEASE).is_empty());
+    assert!(state.own(&[0, 1], Instant::now() + LEASE, false).is_empty());
     state
 }
 
@@ -39,10 +39,12 @@ async fn what_was_read_before_the_lease_ran_out_is_not_handed_out_after_it_is_re
     tokio::time::advance(LEASE).await;
     assert!(hand_out(&mut state).is_empty(), "the lease has run out");
     // Another may have had the shard, and handled 1 and more.
-    assert_eq!(state.own(&[0, 1], Instant::now() + LEASE), [1], "it goes back");
+    assert_eq!(state.own(&[0, 1], Instant::now() + LEASE, false), [1], "it goes back");
     assert!(hand_out(&mut state).is_empty());
     take(&mut state, 0, 1);
-    assert_eq!(hand_out(&mut state).len(), 1, "it is ours if it is given to us again");
+    tokio::time::advance(LEASE).await;
+    assert!(state.own(&[0, 1], Instant::now() + LEASE, true).is_empty(), "nobody else was there");
+    assert_eq!(hand_out(&mut state).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,8 +53,8 @@ async fn what_is_held_while_another_has_the_shard_is_not_taken_for_ours() {
     take(&mut state, 0, 5);
     let held = hand_out(&mut state);
     assert_eq!(state.unsettled_to(0, 9), 1);
-    state.own(&[1], Instant::now() + LEASE);
-    state.own(&[0, 1], Instant::now() + LEASE);
+    state.own(&[1], Instant::now() + LEASE, false);
+    state.own(&[0, 1], Instant::now() + LEASE, false);
     // The other may have handled 5: what the server still waits for is another message.
     assert_eq!(state.unsettled_to(0, 9), 0);
     assert!(state.settle(&[held[0].1]));
@@ -61,8 +63,8 @@ async fn what_is_held_while_another_has_the_shard_is_not_taken_for_ours() {
 
     take(&mut state, 0, 5);
     let held = hand_out(&mut state);
-    state.own(&[1], Instant::now() + LEASE);
-    state.own(&[0, 1], Instant::now() + LEASE);
+    state.own(&[1], Instant::now() + LEASE, false);
+    state.own(&[0, 1], Instant::now() + LEASE, false);
     assert!(state.renew(0, 5, &50), "the server gives it to us again");
     assert_eq!(state.unsettled_to(0, 9), 1);
     assert!(state.settle(&[held[0].1]));

@@ -263,6 +263,28 @@ async fn a_lost_connection_is_not_counted_as_a_delivery() {
     successor.close(soon()).await.expect("it closes");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_died_is_waited_for_for_its_own_lease() {
+    let redis = started(&[]).await;
+    let mut admin = commands(&redis).await;
+    let lease = HumanDuration(Duration::from_secs(30));
+    let config = Config { shards: 1, lease, ..config(&redis) };
+    send(&config, &[event(0)]).await.expect("it is sent");
+    // A clock that is set does not matter: nothing but the beat says that it lived.
+    let _: u32 = ask(&mut admin, "HSET events:owners:g 0 ghost beats 7").await;
+    let began = std::time::Instant::now();
+    let _: u32 = redis::cmd("HSET")
+        .arg(&["events:alive:g", "ghost", "7 1000"])
+        .query_async(&mut admin)
+        .await
+        .expect("it answers");
+    let receiver = open(&config, 10).await;
+    assert_eq!(receive(&*receiver, 10).await.len(), 1);
+    let waited = began.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
+    receiver.close(soon()).await.expect("it closes");
+}
+
 /// Redis 7.2 and later can be asked to sync; an older one is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_durability_waits_for_the_file_once_with_others() {
