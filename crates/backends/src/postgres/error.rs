@@ -20,7 +20,7 @@ pub(super) fn of_replication(error: &Failure) -> Error {
         Failure::Authentication(reason) => denied(reason.clone()),
         Failure::TooLarge { .. } => rejected(format!("{error}; raise `rowSizeMax`")),
         Failure::Tls(error) => error.clone(),
-        Failure::Io(_) | Failure::Protocol(_) => unavailable(error.to_string()),
+        Failure::Io(_) | Failure::Protocol(_) | Failure::Standby => unavailable(error.to_string()),
     }
 }
 
@@ -32,6 +32,8 @@ fn by_code(code: &str, reason: String) -> Error {
         // Connections, too few resources, intervention by an operator, errors of the system, conflicts.
         "08" | "53" | "57" | "58" | "40" | "" => unavailable(reason),
         _ if state == SqlState::INSUFFICIENT_PRIVILEGE => denied(reason),
+        // A standby, which may yet be promoted.
+        _ if state == SqlState::READ_ONLY_SQL_TRANSACTION => unavailable(reason),
         // A slot that is in use, a lock that was not to be had.
         _ if state == SqlState::OBJECT_IN_USE || state == SqlState::LOCK_NOT_AVAILABLE => unavailable(reason),
         _ => rejected(reason),

@@ -6,7 +6,8 @@ use tokio_postgres::error::SqlState;
 
 use super::Settings;
 use super::status::status;
-use crate::postgres::error::{configuration, denied, of, rejected, unavailable};
+use crate::postgres::error::{configuration, denied, of, of_replication, rejected, unavailable};
+use crate::postgres::replication::Failure;
 
 /// How long changing a table's replica identity waits for whoever uses it: others queue up behind it meanwhile.
 const LOCK_WITHIN: &str = "5s";
@@ -43,6 +44,10 @@ pub(super) async fn prepare(client: &Client, settings: &Settings, slot: &str) ->
 }
 
 async fn check_server(client: &Client) -> Result<(), Error> {
+    let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(|error| of(&error))?;
+    if row.get(0) {
+        return Err(of_replication(&Failure::Standby));
+    }
     // Amazon's RDS has no attribute to give away, but a role.
     let sql = "SELECT current_setting('wal_level'), current_user::text, rolreplication OR rolsuper OR EXISTS \
                (SELECT FROM pg_roles WHERE rolname = 'rds_replication' AND pg_has_role(current_user, oid, 'MEMBER')) \

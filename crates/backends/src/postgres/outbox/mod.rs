@@ -23,6 +23,9 @@
 //! session, which the server takes back when the session ends; the others stand by. One reader instead of `FOR UPDATE
 //! SKIP LOCKED` keeps order per key, and handing events to many workers is the dispatcher's task.
 //!
+//! The lock and `LISTEN` belong to a session: connect to the server itself, or through a pooler that pools sessions and
+//! not transactions.
+//!
 //! **Waking**: a trigger calls `NOTIFY` where [`Settings::notify`] is on (PostgreSQL then lets commits that notify pass
 //! one at a time), and the table is looked at each [`Settings::poll`] in any case.
 

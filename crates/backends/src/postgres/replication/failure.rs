@@ -28,6 +28,9 @@ pub(in crate::postgres) enum Failure {
     /// The server said something that the protocol does not foresee.
     #[error("the server broke the protocol: {0}")]
     Protocol(&'static str),
+    /// The server cannot decode its log before it is promoted, which may happen soon.
+    #[error("the server is a standby: name the primary, or promote it")]
+    Standby,
     /// The configuration of TLS is wrong.
     #[error("{0}")]
     Tls(#[source] steadfast_core::transport::Error),

@@ -57,15 +57,27 @@ impl Replication {
     }
 
     /// Asks which cluster this is, and which of its histories: a standby that is promoted begins another one.
+    ///
+    /// # Errors
+    /// Also [`Failure::Standby`]; it is asked first, or the history could change after it was told.
     pub(in crate::postgres) async fn identify(&mut self) -> Result<(String, String), Failure> {
-        self.ask("IDENTIFY_SYSTEM").await?;
-        let mut id = None;
+        let (is_standby, _) = self.row("SELECT pg_is_in_recovery(), ''").await?;
+        match is_standby.as_str() {
+            "f" => self.row("IDENTIFY_SYSTEM").await,
+            _ => Err(Failure::Standby),
+        }
+    }
+
+    /// Asks for a row and returns its first two columns.
+    async fn row(&mut self, command: &str) -> Result<(String, String), Failure> {
+        self.ask(command).await?;
+        let mut row = None;
         loop {
             let Frame { tag, body } = self.wire.next().await?;
             match tag {
-                b'D' => id = two_columns(body),
+                b'D' => row = two_columns(body),
                 b'E' => return Err(frame::error(&body)),
-                b'Z' => return id.ok_or(Failure::Protocol("IDENTIFY_SYSTEM has no answer")),
+                b'Z' => return row.ok_or(Failure::Protocol("a question has no answer")),
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! A server that says nothing, and one that has thrown away what was not handled.
+//! A server that says nothing, one that has thrown away what was not handled, and one that becomes another.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use steadfast_base::units::HumanDuration;
 use steadfast_core::transport::{Error, Link, Outcome, Source, Subscribe};
 use steadfast_servers::Postgres;
 
-use super::support::{Database, SOON, client, close, config, handle, hold_server, open, settle, until};
+use super::support::{
+    Database, SOON, client, close, config, handle, hold_server, open, receive, settle, until,
+};
 
 async fn signal(name: &'static str, pid: i32) {
     let kill = move || Command::new("kill").args([name, &pid.to_string()]).status();
@@ -91,4 +93,63 @@ async fn a_slot_whose_log_was_removed_is_told_with_what_to_do() {
     close(&*receiver).await;
     changes.drop_group("slow").await.expect("it is dropped");
     changes.install("slow").await.expect("it begins anew");
+}
+
+/// Lets the server begin another history of its cluster, as a standby does that is promoted.
+async fn promote(mut server: Postgres) -> Postgres {
+    let restart = move || {
+        server.kill();
+        let signal = server.folder().join("data/standby.signal");
+        std::fs::write(&signal, "").expect("the folder is there");
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(&signal, all).expect("it was just made");
+        server.restart().map(|()| server)
+    };
+    let server = tokio::task::spawn_blocking(restart).await.expect("no panic").expect("it starts again");
+    let admin = client(&config(&server, "postgres")).await;
+    let promoted: bool = admin.query_one("SELECT pg_promote()", &[]).await.expect("it answers").get(0);
+    assert!(promoted);
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_promoted_is_read_on() {
+    let _shared = hold_server().await;
+    let server = tokio::task::spawn_blocking(Postgres::start).await.expect("no panic").expect("it starts");
+    let config = config(&server, "postgres");
+    let before = client(&config).await;
+    before.batch_execute("CREATE TABLE t (id int PRIMARY KEY)").await.expect("it is made");
+    let settings = Settings { tables: vec!["t".into()], ..Settings::default() };
+    let changes = Changes::new(config.clone(), settings).expect("it is right");
+    let receiver = open(&changes, "a").await;
+    before.batch_execute("INSERT INTO t VALUES (1)").await.expect("it is inserted");
+    handle(&*receiver, 1).await;
+    before.batch_execute("INSERT INTO t VALUES (2)").await.expect("it is inserted");
+    let held = receive(&*receiver, 1).await;
+
+    let _server = promote(server).await;
+    let after = client(&config).await;
+    let sql = "SELECT pg_walfile_name(pg_current_wal_lsn())";
+    let file: String = after.query_one(sql, &[]).await.expect("it answers").get(0);
+    assert!(file.starts_with("00000002"), "another history is written: {file}");
+    after.batch_execute("INSERT INTO t VALUES (3)").await.expect("it is inserted");
+    until(async || *receiver.link().borrow() == Link::Up).await;
+    // What was held comes again from the other server, and is the same event; a word on the first means nothing to it.
+    settle(&*receiver, &held, Outcome::Handled).await;
+    let mut again = Vec::new();
+    while again.last() != Some(&"public.t/3".to_owned()) {
+        let received = receive(&*receiver, 1).await;
+        settle(&*receiver, &received, Outcome::Handled).await;
+        let event = &received[0].event;
+        let subject = event.subject().unwrap_or_default();
+        assert_eq!(subject == "public.t/2", *event == held[0].event, "its identity is the same");
+        again.push(subject.to_owned());
+    }
+    assert!(again.ends_with(&["public.t/2".to_owned(), "public.t/3".to_owned()]), "{again:?}");
+    until(async || {
+        let status = changes.status("a").await.expect("it answers").expect("there is a slot");
+        status.lag_bytes < 1000
+    })
+    .await;
+    close(&*receiver).await;
 }
