@@ -59,6 +59,8 @@ pub(super) struct Keeper {
     seen: Seen,
     /// When our beat was last written.
     beat: Option<Instant>,
+    /// How many renewals there were then.
+    renewals: u64,
     quota: usize,
     lease_due: Instant,
     progress_due: Instant,
@@ -100,6 +102,7 @@ impl Keeper {
             clients: 0,
             seen: Seen::default(),
             beat: None,
+            renewals: 0,
             quota: usize::MAX,
             lease_due: Instant::now(),
             progress_due: Instant::now(),
@@ -233,15 +236,18 @@ impl Keeper {
             {
                 continue;
             }
+            let undisturbed = before.was_last(&self.me, self.renewals);
             if is_due || roll.differs_from(&before) {
                 self.beat = Some(now);
+                self.renewals = roll.renewals();
             }
             let owned = roll.owned(&self.me);
             self.quota = roll.quota(&self.me, shards);
             let fair = owned.len() == self.quota;
             let dropped = {
                 let mut state = self.shared.state.lock();
-                let mut dropped = state.own(&owned, self.beat.unwrap_or(now) + self.config.lease.0, false);
+                let mut dropped =
+                    state.own(&owned, self.beat.unwrap_or(now) + self.config.lease.0, undisturbed);
                 dropped.extend(state.give(self.quota));
                 dropped
             };

@@ -61,6 +61,16 @@ impl Roll {
         shards / members + usize::from(rank < shards % members)
     }
 
+    /// Says whether the last renewal was that of `me` by the given number: nobody can have taken anything since.
+    pub(super) fn was_last(&self, me: &str, renewals: u64) -> bool {
+        self.renewals == renewals && self.members.get(me) == Some(&renewals)
+    }
+
+    /// Returns how many renewals there were.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals
+    }
+
     /// Returns the members; those that did not say theirs have the usual `lease`.
     pub(super) fn members(&self, lease: Duration) -> Vec<Member> {
         let lease = |name: &str| self.leases.get(name).map_or(lease, |lease| Duration::from_millis(*lease));
