@@ -5,6 +5,7 @@
 
 mod aggregate;
 pub mod bus;
+pub mod cell;
 pub mod cloudevents;
 pub mod delivery;
 mod event;
@@ -22,6 +23,8 @@ pub mod transport;
 mod upcast;
 
 pub use aggregate::Aggregate;
+pub use cell::Cell;
+pub use cell::CellMap;
 pub use event::Event;
 pub use event::EventBuilder;
 pub use event::EventId;

@@ -1,0 +1,4 @@
+mod cell;
+mod history;
+mod map;
+mod property;
