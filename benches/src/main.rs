@@ -1,9 +1,11 @@
 //! Side-by-side benchmarks: ours and the best peer in the same run on the same machine, quoted as ratios.
 
 mod bus;
+mod cell;
 mod http;
 mod load;
 mod log;
+mod memory;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -45,7 +47,7 @@ type Benchmark = fn(&Options) -> anyhow::Result<Vec<Row>>;
 
 /// Every benchmark by name; each is a group of rows.
 const BENCHMARKS: &[(&str, Benchmark)] =
-    &[("bus", bus::run), ("http", http::run), ("load", load::run), ("log", log::run)];
+    &[("bus", bus::run), ("cell", cell::run), ("http", http::run), ("load", load::run), ("log", log::run)];
 
 fn main() -> anyhow::Result<()> {
     if load::serve_if_asked()? || http::serve_if_asked()? {

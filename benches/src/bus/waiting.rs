@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Payload;
 use crate::Row;
+use crate::memory::resident;
 
 const HANDLERS: usize = 100_000;
 /// How many bytes each may take.
@@ -99,11 +100,4 @@ async fn all_of(begun: &AtomicUsize) -> anyhow::Result<()> {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), all).await.context("the handlers have not all begun")
-}
-
-fn resident() -> anyhow::Result<f64> {
-    const PAGE: f64 = 4096.0;
-    let pages = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = pages.split_whitespace().nth(1).context("/proc/self/statm is not as it should be")?;
-    Ok(pages.parse::<f64>()? * PAGE)
 }

@@ -1,10 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use super::snapshot::Versioned;
-use super::sync::{AtomicUsize, Mutex, Ordering, Slot};
+use super::sync::{AtomicUsize, Mutex, Notify, Ordering, Slot};
 use super::{Snapshot, Watch};
 
 /// A value that many read and few change; reading takes no lock and waits for nobody.

@@ -1,5 +1,5 @@
-//! Cells and maps under every order of steps of a few threads, by the model checker `loom`. What `arc-swap` and
-//! `tokio::sync::Notify` do is one step each.
+//! Cells and maps under every order of steps of a few threads, by the model checker `loom`. What
+//! `arc-swap` and `tokio::sync::Notify` do is one step each.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p steadfast-core --release --lib cell::model`
 

@@ -6,6 +6,8 @@ pub(super) use arc_swap::{ArcSwap as Slot, Guard};
 pub(super) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(super) use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(not(loom))]
+pub(super) use tokio::sync::Notify;
 
 #[cfg(loom)]
 pub(super) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -13,11 +15,13 @@ pub(super) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 #[cfg(loom)]
 pub(super) use loom::sync::MutexGuard;
 #[cfg(loom)]
-pub(super) use model::{Guard, Mutex, Slot};
+pub(super) use model::{Guard, Mutex, Notify, Slot};
 
 #[cfg(loom)]
 mod model {
+    use std::pin::Pin;
     use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
 
     /// The mutex of `loom` with the face of `parking_lot`.
     #[derive(Debug, Default)]
@@ -69,6 +73,47 @@ mod model {
 
         fn deref(&self) -> &T {
             &self.0
+        }
+    }
+
+    /// What `tokio::sync::Notify` does for those who wait for `notify_waiters`: how often it was called, and who waits.
+    #[derive(Debug, Default)]
+    pub(in crate::cell) struct Notify(Mutex<(u64, Vec<Waker>)>);
+
+    impl Notify {
+        pub(in crate::cell) fn new() -> Self {
+            Self(Mutex::new((0, Vec::new())))
+        }
+
+        pub(in crate::cell) fn notified(&self) -> Notified<'_> {
+            Notified { notify: self, calls: self.0.lock().0 }
+        }
+
+        pub(in crate::cell) fn notify_waiters(&self) {
+            let mut state = self.0.lock();
+            state.0 += 1;
+            let waiters = std::mem::take(&mut state.1);
+            drop(state);
+            waiters.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    #[derive(Debug)]
+    pub(in crate::cell) struct Notified<'a> {
+        notify: &'a Notify,
+        calls: u64,
+    }
+
+    impl Future for Notified<'_> {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            let mut state = self.notify.0.lock();
+            if state.0 != self.calls {
+                return Poll::Ready(());
+            }
+            state.1.push(context.waker().clone());
+            Poll::Pending
         }
     }
 }

@@ -10,9 +10,11 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::handle::Status;
+use super::life::Life;
 use super::progress::Record;
 use super::run::run;
 use super::{Error, Handle, Policy, Port, ProcessManager};
+use crate::machine::{Control, Illegal, Lifecycle};
 use crate::store::{EventStore, Filter, Query};
 
 /// Drives the processes of one kind; see the [module](crate::process).
@@ -31,8 +33,8 @@ pub(super) struct Shared<P: ProcessManager, T> {
     pub(super) policy: Policy,
     pub(super) name: Arc<str>,
     pub(super) rng: Mutex<Rng>,
-    /// Processes end before their next attempt.
-    pub(super) closing: CancellationToken,
+    /// Processes wait before their next attempt while it is paused, and end there once it has ended.
+    pub(super) life: Life,
     /// Processes end at once.
     dropped: CancellationToken,
     tasks: TaskTracker,
@@ -44,9 +46,9 @@ impl<P: ProcessManager, T: Port<P>> Driver<P, T> {
     pub fn new(manager: P, port: T, store: Arc<dyn EventStore>, policy: Policy) -> Self {
         let name = Arc::from(manager.name());
         let rng = Mutex::new(policy.seed.rng());
-        let (closing, dropped) = (CancellationToken::new(), CancellationToken::new());
+        let (life, dropped) = (Life::new(), CancellationToken::new());
         let (tasks, running) = (TaskTracker::new(), Mutex::default());
-        let shared = Shared { manager, port, store, policy, name, rng, closing, dropped, tasks, running };
+        let shared = Shared { manager, port, store, policy, name, rng, life, dropped, tasks, running };
         Self { shared: Arc::new(shared) }
     }
 
@@ -98,6 +100,7 @@ impl<P: ProcessManager, T: Port<P>> Driver<P, T> {
             }
         }
         drop(events);
+        self.shared.life.begin();
         let count = unfinished.len();
         for id in unfinished {
             self.spawn(id, None, usize::MAX)?;
@@ -110,6 +113,29 @@ impl<P: ProcessManager, T: Port<P>> Driver<P, T> {
         self.shared.running.lock().len()
     }
 
+    /// Returns where the driver stands in its life: it is initial until [`resume`](Self::resume) or
+    /// [`start`](Self::start), and terminated once it is closed.
+    pub fn lifecycle(&self) -> Lifecycle {
+        self.shared.life.now()
+    }
+
+    /// Begins no further attempt until [`unpause`](Self::unpause), as while a service that is called is being mended:
+    /// attempts under way end, processes can be started and wait.
+    ///
+    /// # Errors
+    /// The driver has not begun, is paused, or is closed.
+    pub fn pause(&self) -> Result<(), Illegal<Lifecycle>> {
+        self.shared.life.control(Control::Pause)
+    }
+
+    /// Goes on with all processes that wait.
+    ///
+    /// # Errors
+    /// The driver is not paused.
+    pub fn unpause(&self) -> Result<(), Illegal<Lifecycle>> {
+        self.shared.life.control(Control::Resume)
+    }
+
     /// Starts nothing more, lets running processes finish the attempt under way until `deadline`, then drops them.
     /// Returns how many are left to be resumed.
     ///
@@ -119,7 +145,7 @@ impl<P: ProcessManager, T: Port<P>> Driver<P, T> {
         let unfinished = {
             // Under the lock, so that nothing starts after the tracker is closed.
             let running = self.shared.running.lock();
-            self.shared.closing.cancel();
+            self.shared.life.end();
             self.shared.tasks.close();
             running.values().cloned().collect::<Vec<_>>()
         };
@@ -131,9 +157,10 @@ impl<P: ProcessManager, T: Port<P>> Driver<P, T> {
 
     fn spawn(&self, id: Arc<str>, input: Option<P::Input>, running_max: usize) -> Result<Handle<P>, Error> {
         let mut running = self.shared.running.lock();
-        if self.shared.closing.is_cancelled() {
+        if self.shared.life.has_ended() {
             return Err(Error::Closed);
         }
+        self.shared.life.begin();
         if let Some(status) = running.get(&id) {
             return Ok(Handle::new(id, status.clone()));
         }
@@ -176,7 +203,7 @@ impl<P: ProcessManager, T> Drop for Running<P, T> {
 
 impl<P: ProcessManager, T: Port<P>> Drop for Driver<P, T> {
     fn drop(&mut self) {
-        self.shared.closing.cancel();
+        self.shared.life.end();
         self.shared.dropped.cancel();
     }
 }
@@ -185,6 +212,7 @@ impl<P: ProcessManager, T: Port<P>> std::fmt::Debug for Driver<P, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Driver")
             .field("name", &self.shared.name)
+            .field("lifecycle", &self.lifecycle())
             .field("running", &self.running())
             .finish_non_exhaustive()
     }

@@ -86,6 +86,7 @@
 mod driver;
 mod error;
 mod handle;
+mod life;
 mod manager;
 mod policy;
 mod port;

@@ -77,8 +77,9 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
     ) -> Result<Record<P>, Error> {
         let attempts_max = self.shared.policy.attempts_max.map_or(u32::MAX, |max| max.max(1));
         for attempt in 1.. {
+            self.shared.life.proceed().await?;
             let call = self.call(progress, number, step.clone(), None, attempt);
-            match self.attempt(call.deadline(), self.shared.port.execute(call)).await? {
+            match in_time(call.deadline(), self.shared.port.execute(call)).await {
                 Ok(output) => return Ok(Record::Done { step, output }),
                 Err(cause @ StepError::Refused { .. }) => return Ok(Record::Failed { cause, unknown: None }),
                 Err(cause) if attempt == attempts_max => {
@@ -94,9 +95,10 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
     async fn undo(&self, progress: &Progress<P>, undo: Undo<P>) -> Result<Record<P>, Error> {
         let mut attempt = 1;
         loop {
+            self.shared.life.proceed().await?;
             let Undo { number, step, output } = undo.clone();
             let call = self.call(progress, number, step, output, attempt);
-            match self.attempt(call.deadline(), self.shared.port.undo(call)).await? {
+            match in_time(call.deadline(), self.shared.port.undo(call)).await {
                 Ok(()) => return Ok(Record::Undone),
                 Err(cause) => self.wait(attempt, &undo.step, &cause).await?,
             }
@@ -119,28 +121,12 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
         Call { input, step, output, name: Arc::clone(&self.shared.name), key, attempt, deadline, trace }
     }
 
-    async fn attempt<O>(
-        &self,
-        deadline: Deadline,
-        call: impl Future<Output = Result<O, StepError>>,
-    ) -> Result<Result<O, StepError>, Error> {
-        if self.shared.closing.is_cancelled() {
-            return Err(Error::Closed);
-        }
-        let call = AssertUnwindSafe(call).catch_unwind();
-        Ok(match tokio::time::timeout_at(deadline.instant(), call).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(StepError::unknown("the call panicked")),
-            Err(_) => Err(StepError::unknown("no answer in time")),
-        })
-    }
-
     async fn wait(&self, attempt: u32, step: &P::Step, cause: &StepError) -> Result<(), Error> {
         tracing::debug!(process = &*self.stream, ?step, attempt, %cause, "a step is repeated");
         let wait = self.shared.policy.backoff.delay(attempt - 1, &mut self.shared.rng.lock());
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
-            () = self.shared.closing.cancelled() => Err(Error::Closed),
+            () = self.shared.life.ended() => Err(Error::Closed),
         }
     }
 
@@ -210,5 +196,17 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
             stream: Arc::clone(&self.stream),
             problem: error.to_string(),
         })
+    }
+}
+
+/// Waits for the call until its deadline.
+async fn in_time<O>(
+    deadline: Deadline,
+    call: impl Future<Output = Result<O, StepError>>,
+) -> Result<O, StepError> {
+    match tokio::time::timeout_at(deadline.instant(), AssertUnwindSafe(call).catch_unwind()).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(StepError::unknown("the call panicked")),
+        Err(_) => Err(StepError::unknown("no answer in time")),
     }
 }

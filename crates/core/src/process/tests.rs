@@ -13,6 +13,7 @@ use steadfast_base::{Context, Deadline, Rng, Seed, TraceContext};
 use tokio::sync::Notify;
 
 use super::{Call, Done, Driver, Ended, Error, Next, Policy, Port, ProcessManager, StepError};
+use crate::machine::Lifecycle;
 use crate::store::{
     self, Appended, Batch, Capabilities, Condition, Durability, EventStore, Filter, MemoryStore, Position,
     Query, Revision, StoredEvent,
@@ -377,6 +378,33 @@ async fn starts_join_are_bounded_and_end_with_the_driver() {
     assert!(matches!(handle.ended().await, Err(Error::Closed)));
     assert!(matches!(driver.start("c", 7).await, Err(Error::Closed)));
     assert!(matches!(driver.resume().await, Err(Error::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_is_paused_attempts_nothing_and_goes_on_afterwards() {
+    let (world, store) = (World::new(1, 100, 0), Arc::new(MemoryStore::new()));
+    let driver = driver(&world, &store, &Fuse::new(u64::MAX), policy(None));
+    assert_eq!(driver.lifecycle(), Lifecycle::Initial);
+    assert!(driver.pause().is_err(), "there is nothing to be paused yet");
+    driver.resume().await.expect("readable");
+    driver.pause().expect("it runs");
+
+    let mut handle = driver.start("b", 7).await.expect("started");
+    let ended = handle.ended_within(Deadline::within(Duration::from_secs(3600))).await;
+    assert!(matches!(ended, Ok(None)));
+    assert_eq!(kinds(&store, "b").await, ["trip.started"]);
+    assert!(world.applied.lock().is_empty());
+
+    driver.unpause().expect("it is paused");
+    check_end(&world, &store, "b", &handle.ended().await.expect("driven")).await;
+
+    driver.pause().expect("it runs");
+    let mut waits = driver.start("c", 7).await.expect("started");
+    assert_eq!(driver.close(Deadline::within(Duration::from_secs(60))).await, 1);
+    assert!(matches!(waits.ended().await, Err(Error::Closed)));
+    assert_eq!(driver.lifecycle(), Lifecycle::Terminated);
+    let illegal = driver.unpause().expect_err("it is closed");
+    assert_eq!(illegal.to_string(), "`terminated` does not allow `resume`, for it is an end");
 }
 
 #[tokio::test(start_paused = true)]

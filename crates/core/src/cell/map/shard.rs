@@ -2,11 +2,9 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::Notify;
-
 use super::Entry;
 use super::bucket::{Bucket, Node};
-use crate::cell::sync::{AtomicU32, Guard, Mutex, MutexGuard, Ordering, Slot};
+use crate::cell::sync::{AtomicU32, Guard, Mutex, MutexGuard, Notify, Ordering, Slot};
 
 /// By how many bits of the hash a bucket is chosen at most: 8 million buckets in each shard.
 const BITS_MAX: u32 = 23;

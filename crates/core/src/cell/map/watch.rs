@@ -2,12 +2,10 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use super::Entry;
 use super::map::Shared;
 use crate::cell::Closed;
-use crate::cell::sync::Ordering;
+use crate::cell::sync::{Notify, Ordering};
 
 /// Waits for changes of one key of a [`CellMap`](super::CellMap); made by [`CellMap::watch`](super::CellMap::watch).
 ///
