@@ -12,8 +12,8 @@ use crate::{command, servers, setup};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Also runs the slow extras: the kill tests twenty times, the crash tests at full length, and the model of the
-    /// bus by `loom`.
+    /// Also runs the slow extras: the kill tests twenty times, the crash tests at full length, and the models of
+    /// the bus and of cells by `loom`.
     #[arg(long)]
     full: bool,
 }
@@ -116,11 +116,11 @@ fn tests(arguments: &Arguments, servers: &Servers) -> std::process::Command {
     tests
 }
 
-/// Makes the call of cargo that checks the queues of the bus under every order of steps. It has a target folder of
-/// its own, for it compiles everything another way.
+/// Makes the call of cargo that checks the queues of the bus, and cells, under every order of steps. It has a target
+/// folder of its own, for it compiles everything another way.
 fn model() -> std::process::Command {
     let mut model = command::cargo(&["test", "--locked", "--release", "-p", "steadfast-core", "--lib"]);
-    model.arg("bus::hub::model");
+    model.args(["--", "bus::hub::model", "cell::model"]);
     model.env("RUSTFLAGS", "--cfg loom");
     model.env("CARGO_TARGET_DIR", command::root().join("target/loom"));
     model

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::{Options, Row};
 
 /// How often each thread does it in one round.
-pub(super) const TURNS: u64 = 200_000;
+pub(super) const TURNS: u64 = 500_000;
 /// How many rounds are run at least and at most.
 const ROUNDS: std::ops::RangeInclusive<usize> = 5..=201;
 

@@ -1,8 +1,8 @@
 //! State that many read and few change at the same time: [`Cell`] holds one value, [`CellMap`] one per key.
 //!
-//! Both hand out immutable snapshots with a version. A reader takes no lock and waits for nobody, however many there
-//! are; a change puts a new value in the place of the old one, says whether anything changed, and can be made to
-//! depend on the version that it was decided by. Who wants to hear of changes watches.
+//! Both hand out values with a version. Readers do not slow each other down, however many there are; those of a cell
+//! wait for nobody at all. A change puts a new value in the place of the old one, says whether anything changed, and
+//! can be made to depend on the version that it was decided by. Who wants to hear of changes watches.
 //!
 //! # Which to use
 #![doc = include_str!("choice.md")]
@@ -22,7 +22,6 @@ mod watch;
 pub use cell::Cell;
 pub use error::Closed;
 pub use map::CellMap;
-pub use map::Entries;
 pub use map::Entry;
 pub use map::KeyWatch;
 pub use snapshot::Snapshot;

@@ -1,4 +1,4 @@
-//! Cells and maps under every order of steps of a few threads, by the model checker `loom`. What
+//! Cells under every order of steps of a few threads, by the model checker `loom`. What
 //! `arc-swap` and `tokio::sync::Notify` do is one step each.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p steadfast-core --release --lib cell::model`
@@ -6,7 +6,6 @@
 use loom::future::block_on;
 use loom::thread;
 
-use super::map::Shard;
 use super::{Cell, Closed};
 
 fn model(run: impl Fn() + Send + Sync + 'static) {
@@ -66,43 +65,5 @@ fn the_last_change_is_seen() {
         let seen = watcher.join().expect("no panic");
         assert!(seen.is_sorted());
         assert_eq!(seen.last(), Some(&2));
-    });
-}
-
-/// A reader finds every entry while the shard splits, wherever it is then.
-#[test]
-fn no_entry_is_nowhere_during_a_split() {
-    model(|| {
-        let shard = std::sync::Arc::new(Shard::new());
-        for key in 0..2_u64 {
-            shard.write().put(key, key, "old");
-        }
-        let reader = {
-            let shard = std::sync::Arc::clone(&shard);
-            thread::spawn(move || (0..2_u64).all(|key| shard.find(key, &key).is_some()))
-        };
-        shard.write().put(2, 2, "new");
-        assert!(reader.join().expect("no panic"));
-        assert!((0..3_u64).all(|key| shard.find(key, &key).is_some()));
-    });
-}
-
-/// What was read before a change that has been seen is not read again after it.
-#[test]
-fn a_reader_never_goes_back() {
-    model(|| {
-        let shard = std::sync::Arc::new(Shard::new());
-        for key in 0..2_u64 {
-            shard.write().put(key, key, 1);
-        }
-        let reader = {
-            let shard = std::sync::Arc::clone(&shard);
-            let read = move || shard.find(1, &1_u64).map(|entry| entry.version());
-            thread::spawn(move || (read(), read()))
-        };
-        shard.write().put(2, 2, 1);
-        shard.write().put(1, 1, 2);
-        let (first, second) = reader.join().expect("no panic");
-        assert!(first.is_some() && first <= second);
     });
 }

@@ -3,17 +3,15 @@
 #[cfg(not(loom))]
 pub(super) use arc_swap::{ArcSwap as Slot, Guard};
 #[cfg(not(loom))]
-pub(super) use parking_lot::{Mutex, MutexGuard};
+pub(super) use parking_lot::Mutex;
 #[cfg(not(loom))]
-pub(super) use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(not(loom))]
 pub(super) use tokio::sync::Notify;
 
 #[cfg(loom)]
-pub(super) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+pub(super) use loom::sync::atomic::{AtomicUsize, Ordering};
 
-#[cfg(loom)]
-pub(super) use loom::sync::MutexGuard;
 #[cfg(loom)]
 pub(super) use model::{Guard, Mutex, Notify, Slot};
 

@@ -1,6 +1,8 @@
 crate::machine! {
     /// The life cycle of whatever runs, can be paused, and ends: `Initial` → `Running` ⇄ `Paused` → `Terminated`.
     ///
+    /// The [`Driver`](crate::process::Driver) of processes has it.
+    ///
     /// # Examples
     /// ```
     /// use steadfast_core::machine::{Control, Lifecycle};

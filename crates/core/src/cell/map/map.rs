@@ -2,27 +2,25 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::shard::{Shard, Writer};
-use super::{Entries, Entry, KeyWatch};
-use crate::cell::sync::{AtomicUsize, Ordering};
+use super::shard::Shard;
+use super::{Entry, KeyWatch};
 
-/// How many bits of the hash choose the shard; they are not used again within it.
-const SHARD_BITS: u32 = 4;
+const SHARDS: usize = 16;
 
-/// A value for each key, which many read and few change; reading takes no lock and waits for nobody.
+/// A value for each key, which many read and few change; readers do not wait for one another.
 ///
-/// A look-up gives an [`Entry`]: the value as it was at one moment, with the version of its key. A clone is another
-/// handle to the same map. See the [module](mod@crate::cell) for when to use it.
+/// A look-up gives an [`Entry`]: a copy of the value with the version of its key. What is costly to copy is put into
+/// an `Arc`. A clone is another handle to the same map. See the [module](mod@crate::cell) for when to use it.
 ///
 /// # Memory
-/// A map without entries takes about 12 KiB. An entry takes some 95 bytes beside its key and value. Room is not given
-/// back while the map lives, only reused: its high-water mark costs 8 bytes for each 1 to 2 entries that it had.
+/// A map without entries takes about 20 KiB. An entry takes 9 bytes beside its key and value, and as the table doubles
+/// when it is seven eighths full, up to 2.3 times all that. Room is not given back while the map lives, only reused.
 ///
 /// # Time
-/// A change copies a few pointers under a lock that it shares with a sixteenth of all keys; `Eq` and `Hash` of the key
-/// are all the code of yours that runs meanwhile. When a sixteenth has grown to twice its size, one change splits it,
-/// which takes about 150 ns for each of its entries; readers do not wait meanwhile.
+/// A change waits for readers of the same sixteenth of all keys, and they for it. `Eq`, `Hash`, `Clone` and
+/// `PartialEq` of keys and values are all the code of yours that runs meanwhile: they must not use the map.
 ///
 /// # Examples
 /// ```
@@ -41,7 +39,7 @@ const SHARD_BITS: u32 = 4;
 /// assert_eq!(now.as_deref(), Some(&2));
 ///
 /// stock.update("pears", |pears| Some(pears.unwrap_or(&0) + 5));
-/// let all: i32 = stock.snapshot().iter().map(|(_, count, _)| count).sum();
+/// let all: i32 = stock.snapshot().iter().map(|(_, count)| **count).sum();
 /// assert_eq!((all, stock.len()), (7, 2));
 ///
 /// assert_eq!(stock.remove("pears").as_deref(), Some(&5));
@@ -52,7 +50,7 @@ pub struct CellMap<K, V, S = RandomState> {
 
 pub(super) struct Shared<K, V, S> {
     hasher: S,
-    shards: [Shard<K, V>; 1 << SHARD_BITS],
+    shards: [Shard<K, V>; SHARDS],
     /// How many handles can still change it.
     pub(super) maps: AtomicUsize,
 }
@@ -65,8 +63,8 @@ impl<K, V> CellMap<K, V> {
 }
 
 impl<K, V, S> CellMap<K, V, S> {
-    /// Creates a map without entries, which hashes by `hasher`: it must spread over all bits, the lowest too, and
-    /// withstand keys that are chosen to collide if others choose them.
+    /// Creates a map without entries, which hashes by `hasher`: it must spread over all 64 bits, and withstand keys
+    /// that are chosen to collide if others choose them.
     pub fn with_hasher(hasher: S) -> Self {
         let shards = std::array::from_fn(|_| Shard::new());
         Self { shared: Arc::new(Shared { hasher, shards, maps: AtomicUsize::new(1) }) }
@@ -74,7 +72,7 @@ impl<K, V, S> CellMap<K, V, S> {
 
     /// Returns how many entries there are.
     pub fn len(&self) -> usize {
-        self.shared.shards.iter().map(|shard| shard.write().len()).sum()
+        self.shared.shards.iter().map(|shard| shard.read().len()).sum()
     }
 
     /// Returns whether there are no entries.
@@ -82,25 +80,39 @@ impl<K, V, S> CellMap<K, V, S> {
         self.len() == 0
     }
 
-    /// Returns all entries as they are at one moment. Changes wait while it is taken, about 15 ns for each entry;
-    /// readers do not, and nobody does while it is looked at.
-    pub fn snapshot(&self) -> Entries<K, V> {
-        let writers: Vec<_> = self.shared.shards.iter().map(Shard::write).collect();
-        let mut entries = Entries::with_capacity(writers.iter().map(Writer::len).sum());
-        writers.iter().for_each(|writer| writer.visit(|bucket| entries.push(bucket)));
+    /// Returns copies of all entries as they are at one moment, in no particular order. Changes wait while they are
+    /// taken; readers do not.
+    pub fn snapshot(&self) -> Vec<(K, Entry<V>)>
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let tables: Vec<_> = self.shared.shards.iter().map(Shard::read).collect();
+        let mut entries = Vec::with_capacity(tables.iter().map(|table| table.len()).sum());
+        tables.iter().for_each(|table| entries.extend(table.iter().cloned()));
         entries
     }
 }
 
 impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     /// Returns what there is for `key` now.
-    pub fn get<Q>(&self, key: &Q) -> Option<Entry<K, V>>
+    pub fn get<Q>(&self, key: &Q) -> Option<Entry<V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+        V: Clone,
+    {
+        self.shared.get(key)
+    }
+
+    /// Returns the version of what there is for `key` now; none where there is nothing.
+    pub fn version<Q>(&self, key: &Q) -> Option<u64>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
         let (shard, hash) = self.shared.shard(key);
-        shard.find(hash, key)
+        shard.read().find(hash, key).map(Entry::version)
     }
 
     /// Returns whether there is something for `key`.
@@ -109,15 +121,14 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.get(key).is_some()
+        self.version(key).is_some()
     }
 
     /// Puts `value` in the place of what there is for `key`, and returns what there was.
-    pub fn insert(&self, key: K, value: V) -> Option<Entry<K, V>> {
+    pub fn insert(&self, key: K, value: V) -> Option<Entry<V>> {
         let (shard, hash) = self.shared.shard(&key);
-        let mut writer = shard.write();
-        let (_, old) = writer.put(hash, key, value);
-        writer.ring(hash);
+        let (_, old) = shard.write().put(hash, key, value, |key| self.shared.hash(key));
+        shard.ring(hash);
         old
     }
 
@@ -127,17 +138,16 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     where
         V: PartialEq,
     {
-        let (mut key, mut value) = (key, value);
-        loop {
-            let current = self.get(&key);
-            if current.as_deref() == Some(&value) {
-                return false;
-            }
-            match self.publish(key, current.map(|current| current.version()), value) {
-                Ok(_) => return true,
-                Err(unpublished) => (key, value, _) = unpublished,
-            }
+        let (shard, hash) = self.shared.shard(&key);
+        let mut table = shard.write();
+        if table.find(hash, &key).is_some_and(|current| current.value == value) {
+            return false;
         }
+        let (_, old) = table.put(hash, key, value, |key| self.shared.hash(key));
+        drop(table);
+        shard.ring(hash);
+        drop(old);
+        true
     }
 
     /// Puts `value` in the place of the one with `version`, or where there is none for none, and returns the new
@@ -145,19 +155,30 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     ///
     /// # Errors
     /// There is another version, or none, which is returned; `value` is dropped.
-    pub fn compare_and_swap(
-        &self,
-        key: K,
-        version: Option<u64>,
-        value: V,
-    ) -> Result<u64, Option<Entry<K, V>>> {
-        self.publish(key, version, value).map_err(|(_, _, current)| current)
+    pub fn compare_and_swap(&self, key: K, version: Option<u64>, value: V) -> Result<u64, Option<Entry<V>>>
+    where
+        V: Clone,
+    {
+        let (shard, hash) = self.shared.shard(&key);
+        let mut table = shard.write();
+        let current = table.find(hash, &key);
+        if current.map(Entry::version) != version {
+            return Err(current.cloned());
+        }
+        let (version, old) = table.put(hash, key, value, |key| self.shared.hash(key));
+        drop(table);
+        shard.ring(hash);
+        drop(old);
+        Ok(version)
     }
 
     /// Puts what `change` makes of the value of `key` in its place, and returns the new version; none if `change`
-    /// leaves nothing. `change` is called again when another change came first.
-    pub fn update(&self, key: K, mut change: impl FnMut(Option<&V>) -> Option<V>) -> Option<u64> {
-        let mut key = key;
+    /// leaves nothing. `change` is called again when another change came first, and may use the map.
+    pub fn update(&self, key: K, mut change: impl FnMut(Option<&V>) -> Option<V>) -> Option<u64>
+    where
+        K: Clone,
+        V: Clone,
+    {
         loop {
             let current = self.get(&key);
             let version = current.as_ref().map(Entry::version);
@@ -168,24 +189,25 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
                         return None;
                     }
                 }
-                (Some(value), version) => match self.publish(key, version, value) {
-                    Ok(version) => return Some(version),
-                    Err(unpublished) => key = unpublished.0,
-                },
+                (Some(value), version) => {
+                    if let Ok(version) = self.compare_and_swap(key.clone(), version, value) {
+                        return Some(version);
+                    }
+                }
             }
         }
     }
 
     /// Removes what there is for `key`, and returns it.
-    pub fn remove<Q>(&self, key: &Q) -> Option<Entry<K, V>>
+    pub fn remove<Q>(&self, key: &Q) -> Option<Entry<V>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
         let (shard, hash) = self.shared.shard(key);
-        let mut writer = shard.write();
-        let old = writer.take(hash, key)?;
-        writer.ring(hash);
+        let taken = shard.write().take(hash, key);
+        let (_key, old) = taken?;
+        shard.ring(hash);
         Some(old)
     }
 
@@ -193,19 +215,22 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     ///
     /// # Errors
     /// There is another version, or none, which is returned.
-    pub fn compare_and_remove<Q>(&self, key: &Q, version: u64) -> Result<Entry<K, V>, Option<Entry<K, V>>>
+    pub fn compare_and_remove<Q>(&self, key: &Q, version: u64) -> Result<Entry<V>, Option<Entry<V>>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
+        V: Clone,
     {
         let (shard, hash) = self.shared.shard(key);
-        let mut writer = shard.write();
-        let current = shard.find(hash, key);
-        if current.as_ref().map(Entry::version) != Some(version) {
-            return Err(current);
+        let mut table = shard.write();
+        let current = table.find(hash, key);
+        if current.map(Entry::version) != Some(version) {
+            return Err(current.cloned());
         }
-        let old = writer.take(hash, key).ok_or(None)?;
-        writer.ring(hash);
+        let taken = table.take(hash, key);
+        drop(table);
+        shard.ring(hash);
+        let (_key, old) = taken.ok_or(None)?;
         Ok(old)
     }
 
@@ -232,29 +257,29 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     pub fn watch(&self, key: K) -> KeyWatch<K, V, S> {
         KeyWatch::new(Arc::clone(&self.shared), key)
     }
-
-    /// Puts `value` in place if there is the version `expected`; gives all back if not, with what there is.
-    #[allow(clippy::type_complexity, reason = "what was given comes back")]
-    fn publish(&self, key: K, expected: Option<u64>, value: V) -> Result<u64, (K, V, Option<Entry<K, V>>)> {
-        let (shard, hash) = self.shared.shard(&key);
-        let mut writer = shard.write();
-        let current = shard.find(hash, &key);
-        if current.as_ref().map(Entry::version) != expected {
-            drop(writer);
-            return Err((key, value, current));
-        }
-        let (version, _old) = writer.put(hash, key, value);
-        writer.ring(hash);
-        Ok(version)
-    }
 }
 
 impl<K, V, S: BuildHasher> Shared<K, V, S> {
-    /// Returns the shard of `key`, and its hash there.
+    pub(super) fn get<Q>(&self, key: &Q) -> Option<Entry<V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+        V: Clone,
+    {
+        let (shard, hash) = self.shard(key);
+        shard.read().find(hash, key).cloned()
+    }
+
+    /// Returns the shard of `key`, and its hash.
     pub(super) fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> (&Shard<K, V>, u64) {
-        let hash = self.hasher.hash_one(key);
-        let shard = hash as usize & ((1 << SHARD_BITS) - 1);
-        (&self.shards[shard], hash >> SHARD_BITS)
+        let hash = self.hash(key);
+        // The table looks at the lowest bits and the seven highest.
+        let shard = (hash >> 48) as usize % SHARDS;
+        (&self.shards[shard], hash)
+    }
+
+    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        self.hasher.hash_one(key)
     }
 }
 
@@ -268,7 +293,7 @@ impl<K, V, S> Clone for CellMap<K, V, S> {
 impl<K, V, S> Drop for CellMap<K, V, S> {
     fn drop(&mut self) {
         if self.shared.maps.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.shards.iter().for_each(|shard| shard.write().ring_all());
+            self.shared.shards.iter().for_each(|shard| shard.ring_all());
         }
     }
 }
@@ -287,8 +312,8 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> FromIterator<(K, V)> for CellMap
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for CellMap<K, V, S> {
+impl<K: fmt::Debug + Clone, V: fmt::Debug + Clone, S> fmt::Debug for CellMap<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.snapshot().iter().map(|(key, value, _)| (key, value))).finish()
+        f.debug_map().entries(self.snapshot().iter().map(|(key, entry)| (key, &entry.value))).finish()
     }
 }

@@ -1,11 +1,13 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Notify;
 
 use super::Entry;
 use super::map::Shared;
 use crate::cell::Closed;
-use crate::cell::sync::{Notify, Ordering};
 
 /// Waits for changes of one key of a [`CellMap`](super::CellMap); made by [`CellMap::watch`](super::CellMap::watch).
 ///
@@ -29,7 +31,7 @@ enum Seen {
 impl<K: Eq + Hash, V, S: BuildHasher> KeyWatch<K, V, S> {
     pub(super) fn new(shared: Arc<Shared<K, V, S>>, key: K) -> Self {
         let (shard, hash) = shared.shard(&key);
-        let bell = shard.write().listen(hash);
+        let bell = shard.listen(hash);
         Self { shared, key, bell, seen: Seen::Nothing }
     }
 
@@ -46,7 +48,10 @@ impl<K: Eq + Hash, V, S: BuildHasher> KeyWatch<K, V, S> {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: the next call gives the change that this one would have given, or a newer.
-    pub async fn changed(&mut self) -> Result<Option<Entry<K, V>>, Closed> {
+    pub async fn changed(&mut self) -> Result<Option<Entry<V>>, Closed>
+    where
+        V: Clone,
+    {
         loop {
             // IMPORTANT: Listen before looking: a change after the look rings, one before it is seen.
             let rung = self.bell.notified();
@@ -66,16 +71,18 @@ impl<K: Eq + Hash, V, S: BuildHasher> KeyWatch<K, V, S> {
     }
 
     /// Returns what there is for the key now, without counting it as given.
-    pub fn load(&self) -> Option<Entry<K, V>> {
-        let (shard, hash) = self.shared.shard(&self.key);
-        shard.find(hash, &self.key)
+    pub fn load(&self) -> Option<Entry<V>>
+    where
+        V: Clone,
+    {
+        self.shared.get(&self.key)
     }
 }
 
 impl<K: Hash, V, S: BuildHasher> Drop for KeyWatch<K, V, S> {
     fn drop(&mut self) {
         let (shard, hash) = self.shared.shard(&self.key);
-        shard.write().leave(hash);
+        shard.leave(hash);
     }
 }
 

@@ -82,7 +82,7 @@ proptest! {
 fn follow<S: BuildHasher + Default>(seed: u64, keys: u64, calls: u32) {
     let mut rng = Seed::new(seed).rng();
     let (map, mut model) = (CellMap::<u64, u64, S>::default(), HashMap::<u64, (u64, u64)>::new());
-    let pair = |entry: &Entry<u64, u64>| (entry.version(), **entry);
+    let pair = |entry: &Entry<u64>| (entry.version(), **entry);
     for call in 0..calls {
         let (key, value) = (rng.below(keys), rng.below(4));
         let known = model.get(&key).copied();
@@ -124,8 +124,7 @@ fn follow<S: BuildHasher + Default>(seed: u64, keys: u64, calls: u32) {
         }
         assert_eq!(map.len(), model.len(), "seed {seed}, call {call}");
     }
-    let snapshot: HashMap<_, _> =
-        map.snapshot().iter().map(|(key, value, version)| (*key, (version, *value))).collect();
+    let snapshot: HashMap<_, _> = map.snapshot().iter().map(|(key, entry)| (*key, pair(entry))).collect();
     assert_eq!(snapshot, model, "seed {seed}");
 }
 
