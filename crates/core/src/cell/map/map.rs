@@ -159,26 +159,16 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     where
         V: Clone,
     {
-        let (shard, hash) = self.shared.shard(&key);
-        let mut table = shard.write();
-        let current = table.find(hash, &key);
-        if current.map(Entry::version) != version {
-            return Err(current.cloned());
-        }
-        let (version, old) = table.put(hash, key, value, |key| self.shared.hash(key));
-        drop(table);
-        shard.ring(hash);
-        drop(old);
-        Ok(version)
+        self.publish(key, version, value).map_err(|(_, current)| current)
     }
 
     /// Puts what `change` makes of the value of `key` in its place, and returns the new version; none if `change`
     /// leaves nothing. `change` is called again when another change came first, and may use the map.
     pub fn update(&self, key: K, mut change: impl FnMut(Option<&V>) -> Option<V>) -> Option<u64>
     where
-        K: Clone,
         V: Clone,
     {
+        let mut key = key;
         loop {
             let current = self.get(&key);
             let version = current.as_ref().map(Entry::version);
@@ -189,11 +179,10 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
                         return None;
                     }
                 }
-                (Some(value), version) => {
-                    if let Ok(version) = self.compare_and_swap(key.clone(), version, value) {
-                        return Some(version);
-                    }
-                }
+                (Some(value), version) => match self.publish(key, version, value) {
+                    Ok(version) => return Some(version),
+                    Err(unpublished) => key = unpublished.0,
+                },
             }
         }
     }
@@ -256,6 +245,25 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     /// ```
     pub fn watch(&self, key: K) -> KeyWatch<K, V, S> {
         KeyWatch::new(Arc::clone(&self.shared), key)
+    }
+
+    /// Puts `value` in place if there is the version `expected`; gives the key back if not, with what there is.
+    fn publish(&self, key: K, expected: Option<u64>, value: V) -> Result<u64, (K, Option<Entry<V>>)>
+    where
+        V: Clone,
+    {
+        let (shard, hash) = self.shared.shard(&key);
+        let mut table = shard.write();
+        let current = table.find(hash, &key);
+        if current.map(Entry::version) != expected {
+            let current = current.cloned();
+            return Err((key, current));
+        }
+        let (version, old) = table.put(hash, key, value, |key| self.shared.hash(key));
+        drop(table);
+        shard.ring(hash);
+        drop(old);
+        Ok(version)
     }
 }
 
