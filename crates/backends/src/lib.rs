@@ -4,14 +4,16 @@
 //! - `http`: `http::Intake`, `http::HttpSource`, `http::HttpSink`, events that are posted to us and by us.
 //! - `kafka`: `kafka::KafkaSource`, `kafka::KafkaSink`, topics of Apache Kafka 4.
 //! - `nats`: `nats::NatsSource`, `nats::NatsSink`, streams of NATS JetStream.
-//! - `postgres`: `postgres::changes`, changes of tables as events, by logical replication; `postgres::outbox`, a
+//! - `postgres`: `postgres::store`, an event store; `postgres::changes`, changes of tables as events, by logical replication; `postgres::outbox`, a
 //!   table that an application writes events to.
 //! - `redis`: `redis::RedisSource`, `redis::RedisSink`, Redis Streams.
-//! - `sqlite`: `sqlite::changes`, changes of tables as events.
+//! - `sqlite`: `sqlite::store`, an event store; `sqlite::changes`, changes of tables as events.
 //! - `timer`: `timer::TimerSource`, ticks as events.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod change;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod epoch;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "http")]

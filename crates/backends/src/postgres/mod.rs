@@ -1,5 +1,6 @@
 //! PostgreSQL.
 //!
+//! - [`store`]: an event store.
 //! - [`changes`]: changes of its tables as events, by logical replication.
 //! - [`outbox`]: events that an application writes to a table in its own transactions.
 
@@ -9,6 +10,7 @@ mod connect;
 mod error;
 pub mod outbox;
 mod replication;
+pub mod store;
 
 pub use config::Config;
 /// The driver whose transactions [`Outbox::append`](outbox::Outbox::append) takes.

@@ -9,6 +9,7 @@ mod with_postgres {
     mod proxy;
     mod refusals;
     mod silence;
+    mod store;
     mod support;
     mod tables;
     mod tls;

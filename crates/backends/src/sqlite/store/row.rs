@@ -1,7 +1,6 @@
 //! How an event lies in a row.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use rusqlite::{Row, Statement, params};
@@ -9,6 +8,7 @@ use steadfast_core::store::{Error, Position, Revision, StoredEvent};
 use steadfast_core::{Event, EventId};
 
 use super::error::{damaged, reading};
+use crate::epoch;
 
 pub(super) const INSERT: &str = "INSERT INTO steadfast_events (position, batch, stream, revision, id, kind, subject, \
     source, seconds, nanos, content_type, data_schema, trace, extensions, data) \
@@ -26,7 +26,7 @@ pub(super) struct Place {
 }
 
 pub(super) fn insert(statement: &mut Statement<'_>, place: &Place, event: &Event) -> rusqlite::Result<()> {
-    let (seconds, nanos) = split(event.time());
+    let (seconds, nanos) = epoch::split(event.time());
     let extensions = (!event.extensions().is_empty())
         .then(|| serde_json::to_string(event.extensions()).expect("texts can be written as JSON"));
     statement.execute(params![
@@ -58,7 +58,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<StoredEvent, Error> {
 fn decode(row: &Row<'_>, position: u64) -> Result<StoredEvent, Box<dyn std::error::Error>> {
     let text = |column: usize| -> rusqlite::Result<Option<Arc<str>>> { row.get(column) };
     let id = EventId::from_u128(u128::from_be_bytes(row.get(3)?));
-    let time = join(row.get(7)?, row.get(8)?).ok_or("its time is out of range")?;
+    let time = epoch::join(row.get(7)?, row.get(8)?).ok_or("its time is out of range")?;
     let mut event = Event::restore(id, row.get::<_, Arc<str>>(6)?, row.get::<_, Arc<str>>(4)?, time);
     if let Some(subject) = text(5)? {
         event = event.subject(subject);
@@ -84,44 +84,4 @@ fn decode(row: &Row<'_>, position: u64) -> Result<StoredEvent, Box<dyn std::erro
         revision: Revision(row.get::<_, i64>(2)? as u64),
         event: event.bytes(Bytes::from(row.get::<_, Vec<u8>>(13)?)),
     })
-}
-
-/// Seconds since 1970, and nanoseconds after that.
-fn split(time: SystemTime) -> (i64, u32) {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos()),
-        Err(before) => {
-            let before = before.duration();
-            let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
-            match before.subsec_nanos() {
-                0 => (-seconds, 0),
-                nanos => (-seconds - 1, 1_000_000_000 - nanos),
-            }
-        }
-    }
-}
-
-fn join(seconds: i64, nanos: u32) -> Option<SystemTime> {
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let start = if seconds < 0 {
-        SystemTime::UNIX_EPOCH.checked_sub(whole)
-    } else {
-        SystemTime::UNIX_EPOCH.checked_add(whole)
-    };
-    start?.checked_add(Duration::from_nanos(nanos.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn times_survive(seconds in -10_000_000_000_i64..10_000_000_000, nanos in 0_u32..1_000_000_000) {
-            let time = join(seconds, nanos).expect("in range");
-            prop_assert_eq!(split(time), (seconds, nanos));
-        }
-    }
 }
