@@ -225,3 +225,30 @@ async fn every_watch_of_a_key_is_woken_for_the_last_change_and_the_end() {
         assert_eq!(last.expect("no panic"), Some(4_990 + watcher % 4));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_of_change_wakes_who_waits() {
+    type Change = fn(&CellMap<u8, u8>);
+    let changes: [(&str, Change); 7] = [
+        ("insert", |map| assert!(map.insert(1, 1).is_some())),
+        ("set", |map| assert!(map.set(1, 2))),
+        ("compare_and_swap", |map| assert!(map.compare_and_swap(1, map.version(&1), 2).is_ok())),
+        ("update", |map| assert!(map.update(1, |now| now.map(|now| now + 1)).is_some())),
+        ("update to nothing", |map| assert!(map.update(1, |_| None).is_none())),
+        ("remove", |map| assert!(map.remove(&1).is_some())),
+        ("compare_and_remove", |map| {
+            let version = map.version(&1).expect("it is there");
+            assert!(map.compare_and_remove(&1, version).is_ok());
+        }),
+    ];
+    for (name, change) in changes {
+        let map = CellMap::from_iter([(1, 1)]);
+        let mut watch = map.watch(1);
+        watch.changed().await.expect("it is open");
+        let waits = tokio::spawn(async move { watch.changed().await.map(|_| ()) });
+        tokio::task::yield_now().await;
+        change(&map);
+        let woken = tokio::time::timeout(std::time::Duration::from_secs(1), waits).await;
+        assert!(matches!(woken, Ok(Ok(Ok(())))), "{name}: {woken:?}");
+    }
+}
