@@ -14,6 +14,7 @@
 //! [`repair`] cuts off what is behind the first damage.
 
 mod answer;
+mod clearing;
 mod config;
 mod follower;
 mod format;

@@ -9,6 +9,7 @@ use std::io;
 use steadfast_base::disk::DiskFile;
 use steadfast_core::store::{Error, Outcome};
 
+use super::clearing::Clearing;
 use super::config::Config;
 use super::format::frame::{self, Frame, Invalid};
 use super::format::record::Record;
@@ -223,7 +224,18 @@ impl Scan<'_> {
         }
         let file = segments.writer(header.number).map_err(opening)?;
         let file = file.ok_or_else(|| opening(io::ErrorKind::NotFound.into()))?;
-        cut += clear(&*file, tail, header.size).map_err(opening)?;
+        let clearing = Clearing::new(segments);
+        let (written, unsure) = (
+            end_of_written(&*file, tail, header.size).map_err(opening)?,
+            clearing.has_begun().map_err(opening)?,
+        );
+        // If an earlier clearing was not finished, the zeros that are seen may be in the page cache alone.
+        let end = if unsure { Offset::new(header.number, header.size as u32) } else { written };
+        cut += u64::from(end.byte() - tail.byte());
+        if end > tail {
+            clearing.begin(unsure).map_err(opening)?;
+            write_zeros(&*file, tail, end).map_err(opening)?;
+        }
         if cut > 0 {
             tracing::warn!(at = %tail, position = next - 1, "cut a torn tail, which nobody was promised");
         }
@@ -231,6 +243,9 @@ impl Scan<'_> {
         let start = durable.max(Offset::start_of(header.number));
         rewrite(&*file, header.identity, start, tail).map_err(opening)?;
         file.sync_data().map_err(opening)?;
+        if end > tail || unsure {
+            clearing.end().map_err(opening)?;
+        }
         let clean = cut == 0 && self.last_is_mark;
         Ok(Recovered { index, file, header, tail, next, clean })
     }
@@ -296,22 +311,26 @@ pub(super) fn visit_written(
     Ok(())
 }
 
-/// Writes zeros over all from `tail` to the last byte that is not zero, and returns how much that was.
-fn clear(file: &dyn DiskFile, tail: Offset, size: u64) -> io::Result<u64> {
+/// Returns where the last byte from `tail` on ends that is not zero, `tail` if all are.
+fn end_of_written(file: &dyn DiskFile, tail: Offset, size: u64) -> io::Result<Offset> {
     let mut end = tail;
     visit_written(file, tail, size, &mut |at| {
         end = at.plus(frame::ALIGNMENT);
         Ok(())
     })?;
-    let length = u64::from(end.byte() - tail.byte());
+    Ok(end)
+}
+
+fn write_zeros(file: &dyn DiskFile, start: Offset, end: Offset) -> io::Result<()> {
+    let length = u64::from(end.byte() - start.byte());
     let zeros = vec![0; READ.min(length as usize)];
     let mut done = 0;
     while done < length {
         let count = (length - done).min(zeros.len() as u64);
-        file.write_all_at(&zeros[..count as usize], u64::from(tail.byte()) + done)?;
+        file.write_all_at(&zeros[..count as usize], u64::from(start.byte()) + done)?;
         done += count;
     }
-    Ok(length)
+    Ok(())
 }
 
 /// Writes again the frames between two places, after another look at each: what a failed sync has left in the cache

@@ -1,10 +1,11 @@
 //! Damage is told from a torn tail, and is never skipped.
 
 use std::path::Path;
+use std::time::SystemTime;
 
-use steadfast_base::disk::{Crash, Disk, OpenMode, SimDisk};
-use steadfast_core::Event;
+use steadfast_base::disk::{Crash, Disk, DiskFault, OpenMode, SimDisk};
 use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore};
+use steadfast_core::{Event, EventId};
 
 use crate::support::{FOLDER, append, event, ids, open, sim, try_append};
 
@@ -97,6 +98,44 @@ async fn what_was_cut_never_comes_back() {
     disk.crash(Crash::Dropped);
     drop(log);
     assert_eq!(ids(&open(&disk).expect("opened")).await, [0, 4]);
+}
+
+#[tokio::test]
+async fn what_was_cut_never_comes_back_though_the_sync_of_the_cut_failed() {
+    let padded = |id: u128, padding: usize| {
+        let event = Event::restore(EventId::from_u128(id), "/test", "tested", SystemTime::UNIX_EPOCH);
+        Batch::to_stream("a", [event.subject("x".repeat(padding)).build()])
+    };
+    let mut ends_with_a_sector = 0;
+    for padding in 200..712 {
+        let disk = sim(1);
+        let log = open(&disk).expect("opened");
+        append(&log, "a", [0]).await;
+        let second = written(&disk, 1).next_multiple_of(8);
+        log.append(padded(1, padding), Condition::Any, Durability::Written).await.expect("appended");
+        // What is written over it later must not touch the sector that the next frame is in.
+        if written(&disk, 1).next_multiple_of(8) % 512 != 0 {
+            continue;
+        }
+        ends_with_a_sector += 1;
+        log.append(padded(2, 0), Condition::Any, Durability::Written).await.expect("appended");
+        disk.crash(Crash::ProcessOnly);
+        drop(log);
+        disk.process().open(&segment(1), OpenMode::Write).expect("there").sync_data().expect("synced");
+        disk.flip_bit(&segment(1), second + 40, 3);
+        disk.fail(DiskFault::SyncError { skip: 0 });
+        open(&disk).map(drop).expect_err("the cut cannot be made durable");
+        // The page cache holds zeros now, and the medium the tail.
+        let log = open(&disk).expect("a torn tail");
+        assert_eq!(ids(&log).await, [0]);
+        // With the mark before it, it is as long as the frame that was cut.
+        log.append(padded(3, padding - 32), Condition::Any, Durability::Durable).await.expect("appended");
+        disk.crash(Crash::Dropped);
+        drop(log);
+        let found = ids(&open(&disk).expect("opened")).await;
+        assert_eq!(found, [0, 3], "padded by {padding}");
+    }
+    assert!(ends_with_a_sector > 0);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod basics;
 mod conformance;
 mod damage;
+mod failing_disk;
 mod inbox;
 mod kill;
 mod old_formats;
