@@ -114,7 +114,7 @@ async fn what_was_cut_never_comes_back_though_the_sync_of_the_cut_failed() {
         let second = written(&disk, 1).next_multiple_of(8);
         log.append(padded(1, padding), Condition::Any, Durability::Written).await.expect("appended");
         // What is written over it later must not touch the sector that the next frame is in.
-        if written(&disk, 1).next_multiple_of(8) % 512 != 0 {
+        if !written(&disk, 1).next_multiple_of(8).is_multiple_of(512) {
             continue;
         }
         ends_with_a_sector += 1;

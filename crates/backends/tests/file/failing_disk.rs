@@ -138,7 +138,7 @@ fn run_child(program: &str, words: &[&str], before: &str, test: &str, folder: &P
 fn succeeded(output: &Output) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    assert!(text(&output.stdout).contains("it held"), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("it held"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn child_fills_the_file_system() {
         assert_eq!(ids(&log).await, Vec::from_iter(0..same));
         append(&log, "a", [same]).await;
     });
-    println!("it held");
+    eprintln!("it held");
 }
 
 #[test]
@@ -207,5 +207,5 @@ fn child_meets_the_limit() {
         assert_eq!(ids(&log).await, Vec::from_iter(0..acknowledged));
         append(&log, "a", [acknowledged]).await;
     });
-    println!("it held");
+    eprintln!("it held");
 }
