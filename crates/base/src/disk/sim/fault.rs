@@ -3,7 +3,7 @@ use std::io;
 /// What the loss of power does to data that was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Crash {
-    /// All of it is lost, but for what [`Odds::write_back`] has made durable before.
+    /// All of it is lost, but for what [`Odds::write_back`](super::Odds::write_back) has made durable before.
     Dropped,
     /// Of each file a random subset of its unsynced sectors of 512 bytes survives, in any order, and of the
     /// unsynced changes of folders the first few do.
@@ -33,7 +33,7 @@ pub enum DiskFault {
     },
     /// The sync of a file after `skip` further ones fails with an I/O error. As on Linux, the data counts as
     /// clean from then on: later syncs do not make it durable unless it is written again, and
-    /// [`Odds::evict`] may take it from the cache.
+    /// [`Odds::evict`](super::Odds::evict) may take it from the cache.
     SyncError {
         /// How many syncs succeed before.
         skip: u64,
