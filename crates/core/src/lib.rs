@@ -13,6 +13,7 @@ pub mod inbox;
 pub mod machine;
 pub mod outbox;
 pub mod process;
+pub mod projection;
 pub mod repository;
 pub mod schedule;
 pub mod snapshot;

@@ -7,6 +7,7 @@ mod kill;
 mod store;
 mod support;
 mod values;
+mod view;
 
 #[path = "../../examples/sqlite.rs"]
 mod example;

@@ -1,0 +1,150 @@
+//! Views in tables of SQLite.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_backends::sqlite::rusqlite::{Connection, Transaction};
+use steadfast_backends::sqlite::store::{Config as StoreConfig, SqliteStore};
+use steadfast_backends::sqlite::view::{Config, SqliteView};
+use steadfast_base::Seed;
+use steadfast_core::Event;
+use steadfast_core::projection::{Poison, Projector, Settings};
+use steadfast_core::store::{Batch, Condition, Durability, EventStore, StoredEvent};
+
+const PLACE: &str = "STEADFAST_VIEW_PLACE";
+/// A position that comes twice is refused.
+const TABLES: &str =
+    "CREATE TABLE IF NOT EXISTS seen (n INTEGER PRIMARY KEY AUTOINCREMENT, position INTEGER UNIQUE)";
+
+type Apply = fn(&Transaction<'_>, &StoredEvent) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+fn apply(
+    tables: &Transaction<'_>,
+    stored: &StoredEvent,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if stored.event.kind() == "bad" {
+        return Err("it is bad".into());
+    }
+    tables.execute("INSERT INTO seen (position) VALUES (?)", [stored.position.parts().0 as i64])?;
+    Ok(())
+}
+
+async fn store(folder: &Path) -> Arc<SqliteStore> {
+    Arc::new(SqliteStore::open(StoreConfig::at(folder.join("events.db"))).await.expect("opened"))
+}
+
+async fn projector(folder: &Path, poison: Poison) -> Projector<SqliteView<Apply>> {
+    let config = Config { path: folder.join("view.db"), name: "seen".to_owned(), ..Config::default() };
+    let view = SqliteView::open(config, TABLES, apply as Apply).await.expect("opened");
+    let settings = Settings { poison, batch_max: 20, ..Settings::default() };
+    Projector::new("seen", store(folder).await, Arc::new(view), settings)
+}
+
+async fn append(store: &SqliteStore, kind: &str, count: usize) {
+    let events = (0..count).map(|_| Event::new("/view", kind).build());
+    store.append(Batch::to_stream("s", events), Condition::Any, Durability::Written).await.expect("appended");
+}
+
+fn seen(folder: &Path) -> Vec<i64> {
+    let view = Connection::open(folder.join("view.db")).expect("opened");
+    let mut statement = view.prepare("SELECT position FROM seen ORDER BY n").expect("a table");
+    let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+    rows.map(|row| row.expect("a number")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_applied_is_recorded_and_the_rest_counts_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(folder.path()).await;
+    append(&store, "good", 30).await;
+    append(&store, "bad", 1).await;
+    append(&store, "good", 30).await;
+    let projector = projector(folder.path(), Poison::Skip).await;
+    projector.catch_up().await.expect("applied");
+    assert_eq!(seen(folder.path()), (1..=30).chain(32..=61).collect::<Vec<_>>());
+    let view = Connection::open(folder.path().join("view.db")).expect("opened");
+    let skipped: (String, String, String) = view
+        .query_row("SELECT position, kind, reason FROM steadfast_skipped", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .expect("one row");
+    assert_eq!(skipped, ("31".to_owned(), "bad".to_owned(), "it is bad".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_locked_is_no_reason_to_pass_an_event() {
+    let folder = tempfile::tempdir().expect("a folder");
+    append(&*store(folder.path()).await, "good", 3).await;
+    let config = Config {
+        path: folder.path().join("view.db"),
+        name: "seen".to_owned(),
+        busy_timeout: "10ms".parse().expect("a duration"),
+    };
+    let view = Arc::new(SqliteView::open(config, TABLES, apply as Apply).await.expect("opened"));
+    let settings = Settings { poison: Poison::Skip, attempts_max: 1_000, ..Settings::default() };
+    let projector = Projector::new("seen", store(folder.path()).await, view, settings);
+    let other = Connection::open(folder.path().join("view.db")).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let unlock = async {
+        while projector.metrics().failures < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other.execute_batch("ROLLBACK").expect("unlocked");
+    };
+    let (applied, ()) = tokio::join!(projector.catch_up(), unlock);
+    applied.expect("applied in the end");
+    assert_eq!((seen(folder.path()), projector.metrics().skipped), (vec![1, 2, 3], 0));
+}
+
+/// The process that is killed; a test that does nothing unless it is started by the one below.
+#[test]
+fn child_projects_until_it_is_killed() {
+    let Ok(place) = std::env::var(PLACE) else { return };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let projector = projector(Path::new(&place), Poison::Stop).await;
+        projector.run().await.expect("it goes on until it is killed");
+    });
+}
+
+#[test]
+fn each_event_counts_once_whenever_the_projection_is_killed() {
+    let rounds = if std::env::var_os("STEADFAST_FULL").is_some() { 200 } else { 20 };
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let store = runtime.block_on(store(folder.path()));
+    let seed = Seed::random();
+    eprintln!("seed {seed}");
+    let mut rng = seed.rng();
+    let mut count = 0;
+    for _ in 0..rounds {
+        let mut child = Command::new(std::env::current_exe().expect("known"))
+            .args(["--exact", "view::child_projects_until_it_is_killed", "--nocapture"])
+            .env(PLACE, folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("started");
+        for _ in 0..rng.below(60) {
+            runtime.block_on(append(&store, "good", 10));
+            count += 10;
+        }
+        std::thread::sleep(Duration::from_micros(rng.below(60_000)));
+        child.kill().expect("killed");
+        child.wait().expect("it ended");
+        let seen = seen_if_there(folder.path());
+        assert_eq!(seen, (1..=seen.len() as i64).collect::<Vec<_>>(), "in order, none left out, none twice");
+    }
+    let projector = runtime.block_on(projector(folder.path(), Poison::Stop));
+    runtime.block_on(projector.catch_up()).expect("applied");
+    assert_eq!(seen(folder.path()), (1..=count).collect::<Vec<_>>());
+}
+
+fn seen_if_there(folder: &Path) -> Vec<i64> {
+    let view = Connection::open(folder.join("view.db")).expect("opened");
+    // A child may be killed before it has made the table.
+    let is_there = view.prepare("SELECT 1 FROM seen").is_ok();
+    drop(view);
+    if is_there { seen(folder) } else { vec![] }
+}

@@ -1,0 +1,189 @@
+//! Brings events to one view.
+
+use std::sync::Arc;
+
+use futures::stream::{BoxStream, StreamExt};
+use steadfast_base::Rng;
+
+use super::metrics::Counters;
+use super::{ApplyError, Error, Poison, Settings, View, ViewError};
+use crate::delivery::{Cause, Fate, Letter, LetterId, Message};
+use crate::store::{self, EventStore, Position, Query, StoredEvent};
+
+/// What all that is done for a projection shares.
+pub(super) struct Work {
+    pub(super) store: Arc<dyn EventStore>,
+    pub(super) name: Arc<str>,
+    pub(super) settings: Settings,
+    pub(super) counters: Counters,
+}
+
+type Events<'s> = BoxStream<'s, Result<StoredEvent, store::Error>>;
+
+impl Work {
+    /// Applies what is stored and what is to come, until the store is closed.
+    pub(super) async fn follow(&self, view: &impl View) -> Result<(), Error> {
+        let mut rng = self.settings.seed.rng();
+        let position = self.position(view, &mut rng).await?;
+        let events = self.store.subscribe(self.settings.filter.clone(), position);
+        self.drain(view, events, &mut rng).await.map(drop)
+    }
+
+    /// Applies what is stored until there is less than a batch of it left.
+    pub(super) async fn catch_up(&self, view: &impl View) -> Result<(), Error> {
+        let mut rng = self.settings.seed.rng();
+        loop {
+            let position = self.position(view, &mut rng).await?;
+            let from = (position > Position::START).then_some(position);
+            let query = Query { filter: self.settings.filter.clone(), from, ..Query::default() };
+            let applied = self.drain(view, self.store.read(query), &mut rng).await?;
+            if applied < self.batch_max() as u64 {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) async fn position(&self, view: &impl View, rng: &mut Rng) -> Result<Position, Error> {
+        let mut attempts = 0;
+        loop {
+            match view.position().await {
+                Ok(position) => return Ok(position),
+                Err(error) => self.wait(&error, &mut attempts, rng).await?,
+            }
+        }
+    }
+
+    fn batch_max(&self) -> usize {
+        self.settings.batch_max.max(1)
+    }
+
+    /// Applies events in batches of those that are there; returns how many they were.
+    async fn drain(&self, view: &impl View, events: Events<'_>, rng: &mut Rng) -> Result<u64, Error> {
+        let mut chunks = events.ready_chunks(self.batch_max());
+        let mut drained = 0;
+        while let Some(chunk) = chunks.next().await {
+            let mut batch = Vec::with_capacity(chunk.len());
+            let mut failed = None;
+            for event in chunk {
+                match event {
+                    Ok(event) => batch.push(event),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            drained += batch.len() as u64;
+            self.apply(view, batch, rng).await?;
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+        }
+        Ok(drained)
+    }
+
+    /// Applies a batch whole, but for what the policy lets pass.
+    async fn apply(&self, view: &impl View, mut batch: Vec<StoredEvent>, rng: &mut Rng) -> Result<(), Error> {
+        // Of the first event that cannot be applied, and of the view's place.
+        let (mut attempts, mut place_attempts) = (0, 0);
+        while !batch.is_empty() {
+            let applying = tokio::time::timeout(self.settings.apply_timeout, view.apply(&batch));
+            let late = || Err(ViewError::transient("applying events took too long").into());
+            let failure = match applying.await.unwrap_or_else(|_| late()) {
+                Ok(()) => {
+                    self.counters.applied(batch.len());
+                    return Ok(());
+                }
+                Err(failure) => failure,
+            };
+            self.counters.failed();
+            match failure {
+                ApplyError::View(error) => self.wait(&error, &mut place_attempts, rng).await?,
+                ApplyError::Event { index, reason, retryable } => {
+                    place_attempts = 0;
+                    if retryable && attempts + 1 < self.settings.attempts_max.max(1) {
+                        self.wait(&ViewError::transient(&reason), &mut attempts, rng).await?;
+                    } else {
+                        // First what stands before it, by itself: it may have been undone together with this one.
+                        let poisoned = index.min(batch.len() - 1);
+                        let known = self.position(view, rng).await?;
+                        if batch[..poisoned].last().is_some_and(|before| before.position > known) {
+                            let rest = batch.split_off(poisoned);
+                            Box::pin(self.apply(view, batch, rng)).await?;
+                            batch = rest;
+                            attempts = 0;
+                            continue;
+                        }
+                        self.pass(view, &batch[poisoned], &reason, attempts + 1, rng).await?;
+                    }
+                }
+            }
+            // Whatever the view has noted is done.
+            let known = self.position(view, rng).await?;
+            let before = batch.len();
+            batch.retain(|event| event.position > known);
+            if batch.len() < before {
+                self.counters.applied(before - batch.len());
+                (attempts, place_attempts) = (0, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes an event that cannot be applied, if the policy is so.
+    async fn pass(
+        &self,
+        view: &impl View,
+        event: &StoredEvent,
+        reason: &str,
+        attempts: u32,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        match &self.settings.poison {
+            Poison::Stop => {
+                return Err(Error::Poisoned {
+                    projection: Arc::clone(&self.name),
+                    position: event.position,
+                    stream: Arc::clone(&event.stream),
+                    reason: reason.to_owned(),
+                });
+            }
+            Poison::Skip => {}
+            Poison::DeadLetter(letters) => {
+                let cause = Cause::Failed { reason: reason.to_owned() };
+                let letter = Letter {
+                    id: LetterId::default(),
+                    destination: Arc::clone(&event.stream),
+                    subscriber: Arc::clone(&self.name),
+                    message: Message::of_event(event.event.clone()),
+                    fate: Fate::Dead { cause, attempts, first_failed: self.settings.clock.now() },
+                };
+                letters.put(&letter).await?;
+            }
+        }
+        tracing::warn!(
+            projection = &*self.name,
+            position = %event.position,
+            stream = &*event.stream,
+            reason,
+            "an event cannot be applied and is passed"
+        );
+        let mut tries = 0;
+        loop {
+            match view.skip(event, reason).await {
+                Ok(()) => break,
+                Err(error) => self.wait(&error, &mut tries, rng).await?,
+            }
+        }
+        self.counters.skipped();
+        Ok(())
+    }
+
+    /// Waits before the next attempt, or gives up.
+    async fn wait(&self, error: &ViewError, attempts: &mut u32, rng: &mut Rng) -> Result<(), Error> {
+        *attempts += 1;
+        if !error.retryable || *attempts >= self.settings.attempts_max.max(1) {
+            return Err(Error::View { projection: Arc::clone(&self.name), source: error.clone() });
+        }
+        tracing::debug!(projection = &*self.name, %error, attempts, "a view failed, trying again");
+        tokio::time::sleep(self.settings.backoff.delay(*attempts - 1, rng)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+use futures::future::BoxFuture;
+
+use crate::store::{Position, StoredEvent};
+
+/// What events have made, and up to where.
+pub trait View: Send + Sync + 'static {
+    /// Returns up to where events are in the view; [`Position::START`] for an empty one.
+    ///
+    /// # Errors
+    /// [`ViewError`] when its place cannot be reached, or holds something else.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    fn position(&self) -> BoxFuture<'_, Result<Position, ViewError>>;
+
+    /// Applies `events` in order, at least one, and notes the position of the last.
+    ///
+    /// It is all or nothing; or all before the one that cannot be applied, with the position noted. Where view and
+    /// position cannot move in one step, a view leaves out events that it has seen, by their position. The position
+    /// is never ahead of the view.
+    ///
+    /// # Errors
+    /// [`ApplyError::Event`] names the one that cannot be applied, [`ApplyError::View`] says that the place failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it open which of the events are applied; [`position`](Self::position) tells.
+    fn apply<'a>(&'a self, events: &'a [StoredEvent]) -> BoxFuture<'a, Result<(), ApplyError>>;
+
+    /// Passes `event`, which cannot be applied for this `reason`: notes its position and, where the view's place can,
+    /// which event it was.
+    ///
+    /// # Errors
+    /// [`ViewError`] when its place cannot be reached.
+    ///
+    /// # Cancel safety
+    /// As for [`apply`](Self::apply).
+    fn skip<'a>(&'a self, event: &'a StoredEvent, reason: &'a str) -> BoxFuture<'a, Result<(), ViewError>>;
+}
+
+/// Why a view could not be read or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct ViewError {
+    /// What the place of the view says.
+    pub reason: String,
+    /// Whether trying again can help.
+    pub retryable: bool,
+}
+
+impl ViewError {
+    /// Makes an error that may pass.
+    pub fn transient(reason: impl std::fmt::Display) -> Self {
+        Self { reason: reason.to_string(), retryable: true }
+    }
+
+    /// Makes an error that does not pass by itself.
+    pub fn permanent(reason: impl std::fmt::Display) -> Self {
+        Self { reason: reason.to_string(), retryable: false }
+    }
+}
+
+/// Why events were not applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// One of them cannot be applied.
+    #[error("event {index} of the batch cannot be applied: {reason}")]
+    Event {
+        /// Which one, counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+        /// Whether trying again can help.
+        retryable: bool,
+    },
+    /// The place of the view failed.
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
