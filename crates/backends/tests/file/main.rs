@@ -10,3 +10,6 @@ mod old_formats;
 mod read_only;
 mod simulation;
 mod support;
+
+#[path = "../killed/mod.rs"]
+mod killed;

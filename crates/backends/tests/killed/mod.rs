@@ -1,6 +1,6 @@
 //! A process that appends to a store is killed at random moments; what it was promised must be there.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use steadfast_base::Seed;
-use steadfast_core::store::{Batch, Condition, Durability, EventStore, Query, StoredEvent};
+use steadfast_base::{Rng, Seed};
+use steadfast_core::store::{Batch, Condition, Durability, EventStore, Position, Query, StoredEvent};
 use steadfast_core::{Event, EventId};
 
 const PLACE: &str = "STEADFAST_KILL_PLACE";
@@ -38,9 +38,9 @@ pub(crate) fn append_until_killed(open: Open) {
                         event.data("text/plain", vec![b'x'; 200])
                     });
                     let batch = Batch::to_stream(format!("s{appender}"), events);
-                    store.append(batch, Condition::Any, level).await.expect("appended");
+                    let appended = store.append(batch, Condition::Any, level).await.expect("appended");
                     // A broken pipe panics, so that the child does not outlive a parent that died.
-                    let told = format!("\nacknowledged {id}\n");
+                    let told = format!("\nacknowledged {id} {}\n", appended.position);
                     std::io::stdout().write_all(told.as_bytes()).expect("the parent listens");
                 }
             })
@@ -49,14 +49,23 @@ pub(crate) fn append_until_killed(open: Open) {
     });
 }
 
+/// After how many rounds another store is begun: all of it is read after each.
+const ROUNDS_PER_STORE: usize = 50;
+
 /// Kills the test `child`, which calls [`append_until_killed`], `rounds` times at moments drawn from a seed, and checks
 /// after each that every acknowledged batch is there, once and whole, and that each stream is in order.
 pub(crate) fn survives(child: &str, open: Open, rounds: usize) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let seed = Seed::random();
     eprintln!("seed {seed}");
     let mut rng = seed.rng();
+    for begun in (0..rounds).step_by(ROUNDS_PER_STORE) {
+        one_store_survives(child, open, ROUNDS_PER_STORE.min(rounds - begun), &mut rng);
+    }
+}
+
+fn one_store_survives(child: &str, open: Open, rounds: usize, rng: &mut Rng) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (mut promised, mut first, mut total) = (Vec::new(), 1, 0);
     for round in 0..rounds {
         // Some are killed while they open the store, the others amid their appends.
@@ -67,10 +76,16 @@ pub(crate) fn survives(child: &str, open: Open, rounds: usize) {
         let store = open(folder.path());
         let events: Vec<StoredEvent> =
             runtime.block_on(store.read(Query::default()).try_collect()).expect("readable");
-        let ids: HashSet<u64> = events.iter().map(|stored| stored.event.id().as_u128() as u64).collect();
-        assert_eq!(ids.len(), events.len(), "round {round}: nothing stands twice");
-        for id in &promised {
-            assert!(ids.contains(id) && ids.contains(&(id + 1)), "round {round}: {id} was promised");
+        let places: HashMap<u64, Position> =
+            events.iter().map(|stored| (stored.event.id().as_u128() as u64, stored.position)).collect();
+        assert_eq!(places.len(), events.len(), "round {round}: nothing stands twice");
+        for (id, position) in &promised {
+            assert!(places.contains_key(id), "round {round}: {id} was promised");
+            assert_eq!(
+                places.get(&(id + 1)),
+                Some(position),
+                "round {round}: {id} was promised to end there"
+            );
         }
         // Batches are of two: their halves stand next to each other.
         for pair in events.chunks(2) {
@@ -84,14 +99,20 @@ pub(crate) fn survives(child: &str, open: Open, rounds: usize) {
         }
         assert!(events.len() >= total, "round {round}: what survived once survives again");
         total = events.len();
-        first = ids.iter().max().map_or(1, |last| last + 1000);
+        first = places.keys().max().map_or(1, |last| last + 1000);
         runtime.block_on(store.close()).expect("closed");
     }
     assert!(promised.len() > rounds, "the children got somewhere");
 }
 
 /// Runs the child, kills it `delay` after it said that `after` batches were acknowledged, and returns all that were.
-fn run_and_kill(child: &str, place: &Path, first: u64, delay: Duration, after: usize) -> Vec<u64> {
+fn run_and_kill(
+    child: &str,
+    place: &Path,
+    first: u64,
+    delay: Duration,
+    after: usize,
+) -> Vec<(u64, Position)> {
     let mut child = Command::new(std::env::current_exe().expect("known"))
         .args(["--exact", child, "--nocapture"])
         .env(PLACE, place)
@@ -100,8 +121,10 @@ fn run_and_kill(child: &str, place: &Path, first: u64, delay: Duration, after: u
         .spawn()
         .expect("started");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).split(b'\n');
-    let acknowledged = |line: &[u8]| -> Option<u64> {
-        std::str::from_utf8(line).ok()?.strip_prefix("acknowledged ")?.parse().ok()
+    let acknowledged = |line: &[u8]| -> Option<(u64, Position)> {
+        let line = std::str::from_utf8(line).ok()?.strip_prefix("acknowledged ")?;
+        let (id, position) = line.split_once(' ')?;
+        Some((id.parse().ok()?, position.parse().ok()?))
     };
     let mut said = Vec::new();
     while said.len() < after {
