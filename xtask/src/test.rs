@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Makes the call of cargo that runs every test but those of servers that are skipped.
 fn tests(arguments: &Arguments, servers: &Servers) -> std::process::Command {
-    let mut tests = command::cargo(&["test", "--locked", "--workspace"]);
+    let mut tests = command::cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]);
     // The umbrella too, for the guides are its doctests; the services' own, for the experiments use the same binaries.
     tests.args(["--features", "steadfast-backends/full,steadfast/full", "--features", BROKERS, "--"]);
     for skipped in &servers.skipped {
