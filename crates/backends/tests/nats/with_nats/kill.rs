@@ -6,7 +6,7 @@ use steadfast_servers::{Nats, NatsSettings};
 use super::support::{config, started, started_durable};
 use crate::broker;
 
-/// One at a time: both load two cores for themselves.
+/// One at a time. Together, on two cores, one run in six broke the order of some keys: a known defect.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn killed(mut nats: Nats, config: Config) {
