@@ -136,6 +136,7 @@ fn each_event_counts_once_whenever_the_projection_is_killed() {
         let seen = seen_if_there(folder.path());
         assert_eq!(seen, (1..=seen.len() as i64).collect::<Vec<_>>(), "in order, none left out, none twice");
     }
+    assert!(seen_if_there(folder.path()).len() > rounds, "the children got somewhere");
     let projector = runtime.block_on(projector(folder.path(), Poison::Stop));
     runtime.block_on(projector.catch_up()).expect("applied");
     assert_eq!(seen(folder.path()), (1..=count).collect::<Vec<_>>());

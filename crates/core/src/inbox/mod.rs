@@ -9,7 +9,7 @@
 //! What an inbox remembers is bounded: of each of its partitions the newest [`InboxOptions::window`] events. An event
 //! that comes again after more than that many others of its partition is not recognised.
 //!
-//! The memory is bounded, the store is not: each event handled adds a marker to it, some 150 bytes on the file log, and
+//! The memory is bounded, the store is not: each event handled adds a marker to it, and
 //! nothing prunes them. A [dead letter](crate::delivery::DeadLetters) that is replayed later than `window` others of
 //! its partition is applied again if its last attempt had been applied and nobody heard of it.
 //!

@@ -15,7 +15,7 @@ const SHARDS: usize = 16;
 /// an `Arc`. A clone is another handle to the same map. See the [module](mod@crate::cell) for when to use it.
 ///
 /// # Memory
-/// A map without entries takes about 20 KiB. An entry takes 9 bytes beside its key and value, and as the table doubles
+/// An entry takes 9 bytes beside its key and value, and as the table doubles
 /// when it is seven eighths full, up to 2.3 times all that. Room is not given back while the map lives, only reused.
 ///
 /// # Time
