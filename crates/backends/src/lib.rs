@@ -34,6 +34,8 @@ pub mod sqlite;
 #[cfg(feature = "timer")]
 pub mod timer;
 mod tls;
+#[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
+mod url;
 
 pub use secret::Secret;
 pub use tls::Tls;

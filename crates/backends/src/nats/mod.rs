@@ -45,6 +45,7 @@ mod roll;
 mod shared;
 mod sink;
 mod source;
+mod url;
 
 pub use config::Config;
 pub use config::SyncInterval;

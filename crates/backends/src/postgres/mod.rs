@@ -11,6 +11,7 @@ mod error;
 pub mod outbox;
 mod replication;
 pub mod store;
+mod url;
 
 pub use config::Config;
 /// The driver whose transactions [`Outbox::append`](outbox::Outbox::append) takes.

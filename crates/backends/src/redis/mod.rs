@@ -42,6 +42,7 @@ mod receiver;
 mod script;
 mod sink;
 mod source;
+mod url;
 
 pub use config::Config;
 pub use config::Persistence;
