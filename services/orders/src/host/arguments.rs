@@ -1,6 +1,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::place::{Place, PlaceParser};
+use super::store::Level;
+
 /// The arguments that all three programs take.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
@@ -10,7 +13,14 @@ pub struct Common {
     /// A file that gets `HOST:PORT` once the program listens; it appears whole or not at all.
     #[arg(long, value_name = "FILE")]
     pub addr_file: Option<PathBuf>,
-    /// The folder of the event log; it is made if it does not exist.
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    /// The folder of the event log, as `--store file:DIR`; it is made if it does not exist.
+    #[arg(long, value_name = "DIR", required_unless_present = "store", conflicts_with = "store")]
+    pub data: Option<PathBuf>,
+    /// Where events are kept: file:DIR, sqlite:FILE, or postgres://USER:PASSWORD@HOST:PORT/DATABASE (with
+    /// `?sslmode=verify-full`), in which each program takes a schema of its name.
+    #[arg(long, value_name = "URL", value_parser = PlaceParser)]
+    pub store: Option<Place>,
+    /// How safe an event must be before anybody is told of it. A store that cannot do it is refused.
+    #[arg(long, value_name = "LEVEL", value_enum, default_value = "durable")]
+    pub durability: Level,
 }

@@ -1,12 +1,9 @@
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use steadfast::backends::file::{Config, FileLog};
-use steadfast::core::store::EventStore;
 use steadfast::fault::{FaultLayer, Injector};
 use tokio_util::sync::CancellationToken;
 
@@ -86,15 +83,4 @@ impl Program {
         drop(injector);
         Ok(())
     }
-}
-
-/// Opens the event log in a folder, which blocks a thread of its own.
-///
-/// # Errors
-/// The log is open elsewhere, damaged, or cannot be read.
-pub async fn open_log(folder: PathBuf) -> anyhow::Result<Arc<dyn EventStore>> {
-    let config = Config { segment_size: "16MiB".parse().expect("a size with its unit"), ..Config::default() };
-    let context = format!("cannot open the event log in {}", folder.display());
-    let log = tokio::task::spawn_blocking(move || FileLog::open(folder, config)).await?.context(context)?;
-    Ok(Arc::new(log))
 }

@@ -3,14 +3,13 @@ use std::sync::Arc;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use steadfast::core::store::Durability;
 use steadfast::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 
 use super::domain::Reservation;
 use super::grpc::{Service, Store};
-use crate::host::{Common, Gate, Health, HttpMetrics, Program, Ready, Work, grpc_route, open_log, probes};
+use crate::host::{Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, grpc_route, probes};
 use crate::ledger::Repository;
 use crate::proto::inventory::inventory_server::InventoryServer;
 
@@ -50,8 +49,8 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         .merge(probes(gate.clone()))
         .merge(metrics.router());
     let start = async move {
-        let store = open_log(arguments.common.data).await?;
-        let loaded = Repository::<Reservation>::load(Arc::clone(&store), Durability::Durable).await?;
+        let Opened { store, durability } = arguments.common.open_store("inventory").await?;
+        let loaded = Repository::<Reservation>::load(Arc::clone(&store), durability).await?;
         let work = Work::new(COMMANDS_MAX);
         gate.open(Arc::new(Store::new(loaded, arguments.stock, work.clone())));
         health.ready().await;

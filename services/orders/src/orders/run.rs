@@ -5,7 +5,7 @@ use futures::TryFutureExt;
 use steadfast::base::units::HumanDuration;
 use steadfast::base::{Deadline, Seed};
 use steadfast::core::bus::Bus;
-use steadfast::core::store::{Durability, EventStore};
+use steadfast::core::store::EventStore;
 use steadfast::guard::Registry;
 
 use steadfast::telemetry::Metrics;
@@ -18,7 +18,7 @@ use super::metrics::OrderMetrics;
 use super::notices::{Notices, Transport};
 use super::process::{Dependencies, Dependency, Manager, Services};
 use super::view::Totals;
-use crate::host::{Common, Gate, HttpMetrics, Program, Work, open_log, probes};
+use crate::host::{Common, Gate, HttpMetrics, Opened, Program, Work, probes};
 
 /// How many commands may run at once.
 const COMMANDS_MAX: usize = 2048;
@@ -70,7 +70,7 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
     let router = measured.measure(routes).merge(probes(gate.clone())).merge(metrics.router());
     let start = async move {
         let defects = arguments.defects;
-        let mut store = open_log(arguments.common.data).await?;
+        let Opened { mut store, durability } = arguments.common.open_store("orders").await?;
         if defects.acknowledge_before_append {
             store = Arc::new(WriteBehind::new(store)) as Arc<dyn EventStore>;
         }
@@ -89,7 +89,7 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
             }
         });
 
-        let settings = Settings { durability: Durability::Durable, idempotent: !defects.no_idempotency };
+        let settings = Settings { durability, idempotent: !defects.no_idempotency };
         let orders = Arc::new(Orders::new(Arc::clone(&store), book, topic, settings));
         let (seed, guards) = (Seed::random(), defects.guards());
         let dependencies = Dependencies {
@@ -102,10 +102,11 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
             }
         }
         let persistent = !defects.no_retry;
-        let services = Services::new(Arc::clone(&orders), dependencies, stopping, persistent);
+        let services = Services::new(Arc::clone(&orders), dependencies, stopping.clone(), persistent);
         let manager = Manager::new(Arc::clone(&orders), services, work.clone());
         manager.resume().await?;
-        let notices = Notices::start(&store, &arguments.notices, !defects.no_outbox)?;
+        work.spawn(Arc::clone(&manager).keep_up(stopping));
+        let notices = Notices::start(&store, durability, &arguments.notices, !defects.no_outbox)?;
         let closing = Arc::clone(&manager);
         let deadline = !defects.no_breaker_no_deadline;
         gate.open(Arc::new(Api { orders, manager, totals, work: work.clone(), deadline }));

@@ -1,7 +1,8 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use steadfast::core::Aggregate;
 use steadfast::core::bus::Topic;
 use steadfast::core::store::{
@@ -39,6 +40,9 @@ pub struct Orders {
     locks: Locks<OrderId>,
     topic: Topic<Recorded>,
     settings: Settings,
+    // Orders whose streams may hold more than the book: an append has not been answered, or with an error that leaves
+    // it open. Each is read again before anything is decided on it.
+    doubted: Mutex<HashSet<OrderId>>,
 }
 
 /// What subscribers of the bus hear: an event that is in the log.
@@ -62,6 +66,7 @@ impl Orders {
             locks: Locks::new(USERS_MAX),
             topic,
             settings,
+            doubted: Mutex::default(),
         }
     }
 
@@ -101,6 +106,7 @@ impl Orders {
     pub async fn execute(&self, id: OrderId, command: &Command, cause: &Cause) -> Result<Answer, Error> {
         let (_key, _order) = self.enter(id, cause).await?;
         for _ in 0..CONFLICTS_MAX {
+            self.settle(id).await?;
             if let Some(record) = self.known(cause)? {
                 return self.outcome(record.order, record.outcome);
             }
@@ -112,7 +118,8 @@ impl Orders {
                     let current = self.current(id);
                     return answer(id, &current);
                 }
-                Err(store::Error::Conflict { .. }) => self.reload(id).await?,
+                // What the log has is read before it is decided on again.
+                Err(store::Error::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -129,6 +136,7 @@ impl Orders {
     pub async fn start_confirmation(&self, id: OrderId, cause: &Cause) -> Result<Started, Error> {
         let (_key, _order) = self.enter(id, cause).await?;
         for _ in 0..CONFLICTS_MAX {
+            self.settle(id).await?;
             if let Some(record) = self.known(cause)? {
                 return match record.outcome {
                     Outcome::Confirming => Ok(Started::Before),
@@ -145,7 +153,7 @@ impl Orders {
             let entries: Vec<_> = events.into_iter().map(Entry::Confirmation).collect();
             match self.append(id, &current, &entries, cause).await {
                 Ok(()) => return Ok(Started::Now),
-                Err(store::Error::Conflict { .. }) => self.reload(id).await?,
+                Err(store::Error::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -199,6 +207,7 @@ impl Orders {
     ) -> Result<(), Error> {
         let _order = self.locks.lock(id).await?;
         for _ in 0..CONFLICTS_MAX {
+            self.settle(id).await?;
             let current = self.current(id);
             let Some(cause) = self.look(|book| book.confirming().get(&id).cloned()) else { return Ok(()) };
             let entries = decide(&current)?;
@@ -207,7 +216,7 @@ impl Orders {
             }
             match self.append(id, &current, &entries, &cause).await {
                 Ok(()) => return Ok(()),
-                Err(store::Error::Conflict { .. }) => self.reload(id).await?,
+                Err(store::Error::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -274,7 +283,16 @@ impl Orders {
             })
             .collect();
         let durability = self.settings.durability;
-        self.store.append(Batch { events }, Condition::Streams(conditions), durability).await?;
+        // Until the store has answered, nobody knows how the streams stand.
+        self.doubted.lock().insert(id);
+        let appended = self.store.append(Batch { events }, Condition::Streams(conditions), durability).await;
+        if let Err(error) = &appended
+            && !matches!(error, store::Error::Conflict { .. })
+            && error.outcome() == store::Outcome::NotAppended
+        {
+            self.doubted.lock().remove(&id);
+        }
+        appended?;
 
         let (mut revision, mut confirmation_revision) = (current.revision, current.confirmation_revision);
         let details = {
@@ -287,25 +305,68 @@ impl Orders {
             }
             book.order(id).and_then(|entry| entry.order.details().cloned())
         };
+        self.doubted.lock().remove(&id);
         for entry in entries {
-            let recorded = Recorded { id, entry: entry.clone(), details: details.clone() };
-            // A subscriber that is away misses it and rebuilds from the log; the command has been carried out.
-            if let Err(error) = self.topic.publish(recorded).await {
-                tracing::debug!(%error, "nobody heard of an event");
-            }
+            self.tell(id, entry, details.as_ref()).await;
         }
         Ok(())
     }
 
-    /// Reads an order from the log again, because somebody else wrote to it or an append was given up halfway.
-    async fn reload(&self, id: OrderId) -> Result<(), Error> {
-        let streams = vec![log::order_stream(id), log::confirmation_stream(id)];
-        let filter = store::Filter { streams, ..store::Filter::default() };
-        let events: Vec<_> = self.store.read(Query { filter, ..Query::default() }).try_collect().await?;
-        let mut book = self.book.write();
-        book.forget(id);
-        for stored in &events {
-            book.apply_stored(stored)?;
+    async fn tell(&self, id: OrderId, entry: &Entry, details: Option<&Arc<Details>>) {
+        let recorded = Recorded { id, entry: entry.clone(), details: details.cloned() };
+        // A subscriber that is away misses it and rebuilds from the log; the command has been carried out.
+        if let Err(error) = self.topic.publish(recorded).await {
+            tracing::debug!(%error, "nobody heard of an event");
+        }
+    }
+
+    /// Reads all orders again that are in doubt, and returns how many they were.
+    ///
+    /// # Errors
+    /// The store cannot be read; the rest stays in doubt.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the rest in doubt.
+    pub async fn settle_all(&self) -> Result<usize, Error> {
+        let doubted: Vec<_> = self.doubted.lock().iter().copied().collect();
+        for id in &doubted {
+            let _order = self.locks.lock(*id).await?;
+            self.settle(*id).await?;
+        }
+        Ok(doubted.len())
+    }
+
+    /// Reads an order from the log again if it is in doubt: an append was left open, or somebody else wrote to it.
+    async fn settle(&self, id: OrderId) -> Result<(), Error> {
+        if !self.doubted.lock().contains(&id) {
+            return Ok(());
+        }
+        // One stream at a time, for of one stream a store shows all that it has; then in the order of the log.
+        let mut events = Vec::new();
+        for stream in [log::order_stream(id), log::confirmation_stream(id)] {
+            events.extend(self.store.read(Query::stream(stream)).try_collect::<Vec<_>>().await?);
+        }
+        events.sort_by_key(|stored| stored.position);
+        let mut news = Vec::new();
+        let details = {
+            let mut book = self.book.write();
+            let known = book.order(id).cloned().unwrap_or_default();
+            book.forget(id);
+            for stored in &events {
+                let Some((_, entry)) = book.apply_stored(stored)? else { continue };
+                let newest = match entry {
+                    Entry::Order(_) => known.revision,
+                    Entry::Confirmation(_) => known.confirmation_revision,
+                };
+                if newest.is_none_or(|newest| stored.revision > newest) {
+                    news.push(entry);
+                }
+            }
+            book.order(id).and_then(|entry| entry.order.details().cloned())
+        };
+        self.doubted.lock().remove(&id);
+        for entry in news {
+            self.tell(id, &entry, details.as_ref()).await;
         }
         Ok(())
     }

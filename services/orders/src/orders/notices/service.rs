@@ -36,13 +36,19 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Begins to make notices of what `store` holds and will hold, with `transport` between.
+    /// Begins to make notices, as safe as `durability` says, of what `store` holds and will hold, with `transport`
+    /// between.
     ///
     /// Without `outbox`, which is only to show that proof finds it, shipments are sent to a broker once and forgotten.
     ///
     /// # Errors
     /// The store cannot keep an inbox, or the transport's configuration is wrong.
-    pub fn start(store: &Arc<dyn EventStore>, transport: &Transport, outbox: bool) -> anyhow::Result<Self> {
+    pub fn start(
+        store: &Arc<dyn EventStore>,
+        durability: Durability,
+        transport: &Transport,
+        outbox: bool,
+    ) -> anyhow::Result<Self> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let source: Arc<dyn Source> = match transport {
             Transport::Log => Arc::new(Tail::new(Arc::clone(store), shipments())),
@@ -57,7 +63,10 @@ impl Notices {
                 ends.source
             }
         };
-        let inbox = Inbox::new(Arc::clone(store), InboxOptions::new(NAME))?;
+        let inbox = Inbox::new(
+            Arc::clone(store),
+            InboxOptions { durability: Some(durability), ..InboxOptions::new(NAME) },
+        )?;
         let handling = Handling {
             order: Order::PerKey,
             concurrency: CONCURRENCY,

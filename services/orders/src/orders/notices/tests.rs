@@ -40,7 +40,8 @@ async fn each_shipment_is_noticed_once_across_starts() {
     append(&*store, "a", "order.created", "1").await;
     append(&*store, "a", SHIPPED, "2").await;
     for round in 0..3 {
-        let notices_task = Notices::start(&store, &Transport::Log, true).expect("the store keeps an inbox");
+        let notices_task = Notices::start(&store, Durability::Accepted, &Transport::Log, true)
+            .expect("the store keeps an inbox");
         append(&*store, &format!("b{round}"), SHIPPED, &format!("{}", round + 10)).await;
         let found = notices(&*store, round + 2).await;
         assert_eq!(found.len(), round + 2);

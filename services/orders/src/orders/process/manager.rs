@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use steadfast::base::{Deadline, Seed};
 use steadfast::core::process::{self, Driver, Ended, Policy};
 use steadfast::core::store::Durability;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::confirm::{Confirm, Input};
-use super::port::{BACKGROUND_WAIT, STEP_WITHIN, Services};
+use super::port::{BACKGROUND_WAIT, Services};
 use crate::host::Work;
 use crate::orders::command::{Answer, Error, Orders, Started};
 use crate::orders::domain::{self, OrderId};
@@ -17,6 +19,11 @@ use crate::orders::log::Cause;
 
 /// How long to wait for the task of a confirmation to start.
 const START_WAIT: Duration = Duration::from_millis(5);
+/// How often to look for confirmations that nobody carries out, since the store failed them.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the driver waits for a step. The port bounds its calls by itself, and what it asks of the store must not be
+/// given up: the store may be away for long, and have it all the same.
+const ATTEMPT_WITHIN: Duration = Duration::from_secs(24 * 3600);
 /// How long steps under way may take when the program stops; they are resumed at its next start.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -49,7 +56,7 @@ impl Manager {
         let policy = Policy {
             // One attempt, for the port repeats; what it gives up is undone, also when it may have been done.
             attempts_max: Some(1),
-            attempt_timeout: STEP_WITHIN * 2,
+            attempt_timeout: ATTEMPT_WITHIN,
             backoff: BACKGROUND_WAIT,
             durability: Durability::Written.min(store.capabilities().durability_max),
             // Bounded before they are recorded.
@@ -93,7 +100,8 @@ impl Manager {
                 }
                 let running = self.running.lock().get(&process).cloned();
                 match running {
-                    // It is recorded, and whoever recorded it is about to start its task.
+                    // It is recorded, and whoever recorded it is about to start its task; or the store failed them, and
+                    // it will be taken up.
                     None => tokio::time::sleep(START_WAIT).await,
                     Some(mut running) => {
                         // An error says that the task has ended, which is what is waited for.
@@ -123,10 +131,33 @@ impl Manager {
         if resumed + left.len() > 0 {
             tracing::info!(processes = resumed, confirmations = left.len(), "resumed");
         }
+        self.take_up();
+        Ok(())
+    }
+
+    /// Takes up, until `stopping` is cancelled, what a store that was away has left: orders of which it is open what
+    /// the store has, and confirmations that nobody carries out.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves what it has taken up running.
+    pub async fn keep_up(self: Arc<Self>, stopping: CancellationToken) {
+        while stopping.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            match stopping.run_until_cancelled(self.orders.settle_all()).await {
+                None => break,
+                Some(Ok(0)) => {}
+                Some(Ok(orders)) => tracing::info!(orders, "read again after the store was away"),
+                Some(Err(error)) => tracing::debug!(%error, "the store is still away"),
+            }
+            self.take_up();
+        }
+    }
+
+    /// Carries out the confirmations under way that are not being carried out.
+    fn take_up(self: &Arc<Self>) {
+        let left = self.orders.look(|book| book.confirming().clone());
         for input in left.iter().filter_map(|(id, cause)| self.input(*id, cause)) {
             self.spawn(input);
         }
-        Ok(())
     }
 
     /// Returns how many confirmations are being carried out.
@@ -160,13 +191,16 @@ impl Manager {
 
     fn spawn(self: &Arc<Self>, input: Input) {
         let process = input.process_id();
-        let (finished, running) = watch::channel(false);
-        self.running.lock().insert(Arc::clone(&process), running);
+        let (finished, watched) = watch::channel(false);
+        match self.running.lock().entry(Arc::clone(&process)) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(vacant) => drop(vacant.insert(watched)),
+        }
         let manager = Arc::clone(self);
         self.work.spawn(async move {
             let order = input.order;
             if let Err(error) = manager.carry_out(input).await {
-                tracing::warn!(%order, %error, "a confirmation waits for the next start");
+                tracing::warn!(%order, %error, "a confirmation waits for the store");
             }
             manager.running.lock().remove(&process);
             manager.services.forget(&process);

@@ -28,7 +28,7 @@ pub(super) const BACKGROUND_WAIT: Backoff = Backoff {
     jitter: Jitter::Full,
 };
 /// How long a step may be tried in the background before the confirmation is given up and taken back.
-pub(super) const STEP_WITHIN: Duration = Duration::from_secs(300);
+const STEP_WITHIN: Duration = Duration::from_secs(300);
 
 /// Does and undoes the steps of confirmations.
 ///
@@ -126,13 +126,18 @@ impl Shared {
                 }
                 Err(error) => tracing::debug!(%error, "once more in the background"),
             }
-            let wait = BACKGROUND_WAIT.delay(repetition, &mut self.rng.lock());
-            if self.stopping.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                // Not given up but left to the next start: the driver drops this when it closes.
-                std::future::pending::<()>().await;
-            }
+            self.wait(repetition).await;
         }
         Ok(())
+    }
+
+    /// Waits before the next attempt.
+    async fn wait(&self, repetition: u32) {
+        let wait = BACKGROUND_WAIT.delay(repetition, &mut self.rng.lock());
+        if self.stopping.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            // Not given up but left to the next start: the driver drops this when it closes.
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn in_background(
@@ -146,15 +151,16 @@ impl Shared {
     }
 
     async fn confirm(&self, id: OrderId) -> Result<(), StepError> {
-        match self.orders.complete_confirmation(id).await {
-            Ok(()) => Ok(()),
-            Err(Error::Refused(refused)) => Err(StepError::refused(refused.to_string())),
-            Err(error) => {
-                // The log takes nothing now, so neither can this be given up: it is for the next start.
-                tracing::error!(order = %id, %error, "a confirmation waits for the next start");
-                std::future::pending().await
+        for repetition in 0.. {
+            match self.orders.complete_confirmation(id).await {
+                Ok(()) => break,
+                Err(Error::Refused(refused)) => return Err(StepError::refused(refused.to_string())),
+                // It may be in the log all the same, so it cannot be given up: what is confirmed must not be taken back.
+                Err(error) => tracing::warn!(order = %id, %error, "a confirmation waits for the log"),
             }
+            self.wait(repetition).await;
         }
+        Ok(())
     }
 }
 
