@@ -44,8 +44,8 @@ pub(crate) fn says_nothing(code: i32) -> bool {
     matches!(code, 4 | 5)
 }
 
-/// The features by which the orders service speaks to brokers; the main job needs none.
-pub(crate) const BROKERS: &str = "orders/redis,orders/nats,orders/kafka";
+/// The features by which the orders service speaks to stores and brokers; the main job needs none.
+pub(crate) const DRIVERS: &str = "orders/sqlite,orders/postgres,orders/redis,orders/nats,orders/kafka";
 
 /// How binaries are built.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ pub(crate) fn build(profile: Profile) -> anyhow::Result<()> {
     let mut arguments = vec!["build", "--locked", "-p", "steadfast-cli", "-p", "orders", "--bins"];
     match profile {
         Profile::Release => arguments.push("--release"),
-        Profile::Dev => arguments.extend(["--features", BROKERS]),
+        Profile::Dev => arguments.extend(["--features", DRIVERS]),
     }
     command::run(command::cargo(&arguments))
 }

@@ -1,12 +1,13 @@
 //! Every test: cargo's, the failing twins, and the experiment on a process that is not ours.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::prove::{BROKERS, Profile, build, documents, says_nothing, steadfast};
+use crate::prove::{DRIVERS, Profile, build, documents, says_nothing, steadfast};
 use crate::servers::Servers;
 use crate::{command, servers, setup};
 
@@ -65,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 
     eprintln!("\nexperiments");
-    for folder in ["specs/orders/failing", "specs/orders/notices"] {
+    for folder in ["specs/orders/failing", "specs/orders/notices", "specs/orders/stores"] {
         for file in documents(&command::root().join(folder))? {
             let name = file.display().to_string();
             match word(&file, "needs")?.as_deref().and_then(|server| servers.missing(server)) {
@@ -105,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn tests(arguments: &Arguments, servers: &Servers) -> std::process::Command {
     let mut tests = command::cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]);
     // The umbrella too, for the guides are its doctests; the services' own, for the experiments use the same binaries.
-    tests.args(["--features", "steadfast-backends/full,steadfast/full", "--features", BROKERS, "--"]);
+    tests.args(["--features", "steadfast-backends/full,steadfast/full", "--features", DRIVERS, "--"]);
     for skipped in &servers.skipped {
         tests.args(["--skip", skipped]);
     }
@@ -190,6 +191,8 @@ enum Seen {
 
 fn run_once(file: &std::path::Path, expected: &Expected, servers: &Servers) -> anyhow::Result<Seen> {
     let out = tempfile::tempdir()?;
+    // PostgreSQL runs as another user, who must be able to enter.
+    std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o755))?;
     let folder = out.path().join("run");
     let mut command = steadfast(Profile::Dev, &["prove"]);
     for (variable, program) in &servers.environment {

@@ -329,17 +329,20 @@ impl Orders {
     /// Dropping the future leaves the rest in doubt.
     pub async fn settle_all(&self) -> Result<usize, Error> {
         let doubted: Vec<_> = self.doubted.lock().iter().copied().collect();
-        for id in &doubted {
-            let _order = self.locks.lock(*id).await?;
-            self.settle(*id).await?;
+        let mut settled = 0;
+        for id in doubted {
+            // Whoever appends at this moment holds it, and mostly leaves no doubt.
+            let _order = self.locks.lock(id).await?;
+            settled += usize::from(self.settle(id).await?);
         }
-        Ok(doubted.len())
+        Ok(settled)
     }
 
-    /// Reads an order from the log again if it is in doubt: an append was left open, or somebody else wrote to it.
-    async fn settle(&self, id: OrderId) -> Result<(), Error> {
+    /// Reads an order from the log again if it is in doubt, for an append was left open or somebody else wrote to it,
+    /// and says whether it was.
+    async fn settle(&self, id: OrderId) -> Result<bool, Error> {
         if !self.doubted.lock().contains(&id) {
-            return Ok(());
+            return Ok(false);
         }
         // One stream at a time, for of one stream a store shows all that it has; then in the order of the log.
         let mut events = Vec::new();
@@ -368,7 +371,7 @@ impl Orders {
         for entry in news {
             self.tell(id, &entry, details.as_ref()).await;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
