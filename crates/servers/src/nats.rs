@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{Error, Launch, Server, locate};
@@ -73,6 +74,11 @@ impl Nats {
     /// Returns where it listens, the same after each restart.
     pub fn address(&self) -> SocketAddr {
         self.0.address()
+    }
+
+    /// Returns the folder that holds its streams.
+    pub fn folder(&self) -> PathBuf {
+        self.0.folder().join("jetstream")
     }
 
     /// Kills it with SIGKILL and waits until it has ended.

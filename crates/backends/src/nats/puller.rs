@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use steadfast_core::Event;
 use steadfast_core::transport::Error;
 use tokio::sync::watch;
@@ -32,6 +33,10 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::fr
 /// Each delivery of a consumer has a number, one more than that before it. A gap means that a delivery went elsewhere:
 /// to a connection that was lost, or to a receiver that did not know yet that the shard is not its own. Then nothing
 /// later is handed out until every message that the server has given to anybody is acknowledged or here.
+///
+/// A server that was killed has forgotten its last deliveries and counts on from an earlier one. So numbers mean nothing
+/// across connections, and what was put aside and is not counted as delivered any more is dropped: what is before it
+/// may have gone elsewhere and be forgotten too, and all of it is delivered again.
 pub(super) struct Puller {
     shard: u32,
     /// Which puller this is. An earlier one of the same shard, which has not noticed yet that it is stopped, must not
@@ -45,6 +50,8 @@ pub(super) struct Puller {
     generation: watch::Receiver<u64>,
     inbox: String,
     messages: Subscriber,
+    /// The connection, counted by the client, on which `messages` come.
+    connection: u64,
     /// The number of the next delivery.
     next: u64,
     /// How many messages are asked for and have not come.
@@ -76,9 +83,8 @@ impl Puller {
         generation: watch::Receiver<u64>,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        let inbox = client.new_inbox();
-        let messages =
-            client.subscribe(inbox.clone()).await.map_err(|error| error::asked("subscribing", error))?;
+        let connection = connection(&client);
+        let (inbox, messages) = subscribe(&client).await?;
         let consumer = place::consumer(group, shard);
         let (next, asked, asked_until) = (0, 0, Instant::now());
         Ok(Self {
@@ -92,6 +98,7 @@ impl Puller {
             generation,
             inbox,
             messages,
+            connection,
             next,
             asked,
             asked_until,
@@ -143,7 +150,8 @@ impl Puller {
                 message = self.messages.next() => {
                     let message = message.ok_or_else(|| error::unavailable("the subscription has ended"))?;
                     let Some(delivered) = self.open(message)? else { continue };
-                    if delivered.number == self.next {
+                    // The driver's word that the connection has changed may come after what came by the new one.
+                    if delivered.number == self.next && self.connection == connection(&self.client) {
                         self.next += 1;
                         self.take(delivered).await;
                         self.shared.ready.notify_waiters();
@@ -206,6 +214,7 @@ impl Puller {
         let mut progress_due = Instant::now() + progress_every;
         self.asked = 0;
         loop {
+            self.follow_connection().await?;
             if Instant::now() >= progress_due {
                 // What waits here must not be given again because it waits.
                 progress_due = Instant::now() + progress_every;
@@ -216,15 +225,15 @@ impl Puller {
             }
             // What is settled meanwhile is counted by the server and not here: one look more, never one too few.
             let info = self.place.info(&self.consumer).await?;
-            // A server that was killed may have forgotten its last deliveries: it does not count those behind this one.
             let last = info.delivered.stream_sequence;
             let here = {
                 let mut state = self.shared.state.lock();
                 if !self.is_ours(&mut state) {
                     return Err(error::unavailable("the shard is not ours any more"));
                 }
-                self.aside.retain(|id, message| !state.renew(self.shard, *id, &message.reply));
-                state.unsettled_to(self.shard, last) + self.aside.range(..=last).count()
+                // IMPORTANT: What a server that was killed has forgotten must go. It comes again, behind what is before it.
+                self.aside.retain(|id, message| *id <= last && !state.renew(self.shard, *id, &message.reply));
+                state.unsettled_to(self.shard, last) + self.aside.len()
             };
             let elsewhere = info.num_ack_pending.saturating_sub(here);
             self.next = info.delivered.consumer_sequence + 1;
@@ -254,6 +263,25 @@ impl Puller {
             self.take(message).await;
         }
         self.shared.ready.notify_waiters();
+        Ok(())
+    }
+
+    /// Subscribes anew if the connection is another one than before. What came by the one before is put aside.
+    async fn follow_connection(&mut self) -> Result<(), Error> {
+        let now = connection(&self.client);
+        if self.connection == now {
+            return Ok(());
+        }
+        let (inbox, messages) = subscribe(&self.client).await?;
+        let mut before = std::mem::replace(&mut self.messages, messages);
+        (self.inbox, self.connection, self.asked) = (inbox, now, 0);
+        // Requests end with their connection, so that nothing else is on its way there.
+        while let Some(Some(message)) = before.next().now_or_never() {
+            if let Ok(Some(message)) = self.open(message) {
+                self.aside.insert(message.id, message);
+            }
+        }
+        self.asked = 0;
         Ok(())
     }
 
@@ -312,4 +340,17 @@ impl Puller {
         }
         let _ = self.client.flush().await;
     }
+}
+
+/// Returns how many connections the client has made: one that was lost and made again is another one.
+fn connection(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
+}
+
+/// Subscribes to a subject of its own.
+async fn subscribe(client: &Client) -> Result<(String, Subscriber), Error> {
+    let inbox = client.new_inbox();
+    let messages =
+        client.subscribe(inbox.clone()).await.map_err(|error| error::asked("subscribing", error))?;
+    Ok((inbox, messages))
 }

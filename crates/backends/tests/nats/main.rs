@@ -11,6 +11,7 @@ mod tls;
 mod with_nats {
     mod conformance;
     mod examples;
+    mod forgotten;
     mod kill;
     mod settings;
     mod support;

@@ -6,9 +6,6 @@ use steadfast_servers::{Nats, NatsSettings};
 use super::support::{config, started, started_durable};
 use crate::broker;
 
-/// One at a time. Together, on two cores, one run in six broke the order of some keys: a known defect.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 async fn killed(mut nats: Nats, config: Config) {
     let sink = Arc::new(NatsSink::new(config.clone()).expect("the configuration is right"));
     let source = Arc::new(NatsSource::new(config).expect("the configuration is right"));
@@ -22,7 +19,6 @@ async fn killed(mut nats: Nats, config: Config) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_mid_stream_it_loses_nothing() {
-    let _turn = TURN.lock().await;
     let nats = started_durable().await;
     let config = config(&nats);
     killed(nats, config).await;
@@ -31,7 +27,6 @@ async fn killed_in_mid_stream_it_loses_nothing() {
 /// What was written survives the death of the process, if not the loss of power.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_without_syncing_it_loses_nothing() {
-    let _turn = TURN.lock().await;
     let nats = started(NatsSettings::default()).await;
     let config = Config { sync: SyncInterval::Lazy, ..config(&nats) };
     killed(nats, config).await;
