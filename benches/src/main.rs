@@ -6,6 +6,7 @@ mod http;
 mod load;
 mod log;
 mod memory;
+mod replay;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -46,11 +47,17 @@ pub struct Row {
 type Benchmark = fn(&Options) -> anyhow::Result<Vec<Row>>;
 
 /// Every benchmark by name; each is a group of rows.
-const BENCHMARKS: &[(&str, Benchmark)] =
-    &[("bus", bus::run), ("cell", cell::run), ("http", http::run), ("load", load::run), ("log", log::run)];
+const BENCHMARKS: &[(&str, Benchmark)] = &[
+    ("bus", bus::run),
+    ("cell", cell::run),
+    ("http", http::run),
+    ("load", load::run),
+    ("log", log::run),
+    ("replay", replay::run),
+];
 
 fn main() -> anyhow::Result<()> {
-    if load::serve_if_asked()? || http::serve_if_asked()? {
+    if load::serve_if_asked()? || http::serve_if_asked()? || replay::replay_if_asked()? {
         return Ok(());
     }
     let options = Options::parse();

@@ -26,6 +26,10 @@ pub struct Config {
     /// that needs a new segment waits until it is written full of zeros; a simulation wants that, for then the
     /// order of all operations on the disk is the same each time.
     pub prepare_ahead: bool,
+    /// Reads and checks every event when the log is opened. Without it the index files of finished segments are believed,
+    /// which takes a hundredth of the time; damage in such a segment is then an error of the read that meets it, and
+    /// [`survey`](super::survey) looks for it.
+    pub verify_on_open: bool,
     /// The number that a new log carries in all its checksums; none draws one.
     pub identity: Option<u64>,
 }
@@ -37,6 +41,7 @@ impl Default for Config {
             queue_size_max: Size::from_mebibytes(16),
             deduplicated_events: 1 << 18,
             prepare_ahead: true,
+            verify_on_open: false,
             identity: None,
         }
     }

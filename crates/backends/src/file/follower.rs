@@ -10,6 +10,7 @@ use super::format::frame::Invalid;
 use super::format::segment::Header;
 use super::index::Index;
 use super::recovery::{damaged, opening, read_header, take, visit_written};
+use super::sealed::PartFile;
 use super::shared::Shared;
 use super::window::Window;
 
@@ -17,6 +18,8 @@ use super::window::Window;
 const READ: usize = 256 << 10;
 /// How many frames readers wait for at most while more are read.
 const FRAMES_MAX: u32 = 1024;
+/// For how many segments an index file is looked for at once.
+const LET_GO_MAX: usize = 4;
 
 /// How far another process's log has been read.
 ///
@@ -123,10 +126,30 @@ impl Follower {
                 drop(state);
                 taken.map_err(|problem| damaged(at.to_string(), problem))?;
                 self.tail = at.plus(frame.length);
+                if at == Offset::start_of(at.segment()) {
+                    self.let_go()?;
+                }
                 Ok(None)
             }
             Err(problem) => Ok(Some(problem)),
         }
+    }
+
+    /// Lets go of what is in memory of finished segments and in files of the writer's too. A file that it has not made
+    /// yet is looked for once more when the next segment begins.
+    fn let_go(&self) -> Result<(), Error> {
+        let unsealed = self.shared.state().index.parts.unsealed();
+        for number in unsealed.into_iter().rev().take(LET_GO_MAX) {
+            let file = PartFile::open(&self.shared.segments, number, self.first.identity).map_err(opening)?;
+            let mut state = self.shared.state();
+            if let Some(file) = file
+                && let Some(part) = state.index.parts.in_memory(number)
+                && (file.first(), file.next()) == (part.first, part.next())
+            {
+                state.index.parts.replace(Arc::new(file));
+            }
+        }
+        Ok(())
     }
 
     /// Goes on in the next segment if that starts with the frame that is due.
@@ -180,5 +203,5 @@ impl Follower {
 
 /// The index of a log that nobody here appends to.
 pub(super) fn index() -> Index {
-    Index::new(0)
+    Index::without_ids(0)
 }

@@ -18,6 +18,7 @@ use super::group::Group;
 use super::prepare::Preparer;
 use super::reader::Reader;
 use super::recovery::{Recovered, recover};
+use super::sealed::Sealer;
 use super::segments::Segments;
 use super::shared::{Shared, read_error};
 use super::state::{Queued, Scan, State, Status};
@@ -85,7 +86,7 @@ impl FileLog {
             _ => opening(error),
         })?;
         let segments = Segments::new(disk, folder.to_owned());
-        let Recovered { index, file, header, tail, next, clean } = recover(&segments, &config)?;
+        let Recovered { index, file, header, tail, next, clean, sealed } = recover(&segments, &config)?;
         let state = State {
             index,
             group: Group::default(),
@@ -100,6 +101,7 @@ impl FileLog {
             durable: next - 1,
             durable_end: tail,
             queue_bytes_max: usize::try_from(config.queue_size_max.bytes()).unwrap_or(usize::MAX).max(1),
+            placed: Vec::new(),
         };
         let shared = Arc::new(Shared::new(segments, state));
         if !clean {
@@ -110,6 +112,7 @@ impl FileLog {
         let new_header = Header { size: config.segment_bytes(), ..header };
         let preparer =
             Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
+        let sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead);
         let writer = Writer {
             shared: Arc::clone(&shared),
             identity: header.identity,
@@ -120,6 +123,7 @@ impl FileLog {
             written: next - 1,
             announced: None,
             preparer,
+            sealer: sealer.map_err(opening)?,
             lock,
         };
         let thread = std::thread::Builder::new()
@@ -230,7 +234,7 @@ impl EventStore for FileLog {
         Box::pin(async move {
             self.shared.check_open()?;
             let state = self.shared.state();
-            let count = state.index.streams.count_until(stream, state.readable);
+            let count = state.index.count_until(stream, state.readable);
             Ok(count.checked_sub(1).map(Revision))
         })
     }

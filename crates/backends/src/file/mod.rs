@@ -7,8 +7,9 @@
 //! ```
 //! Appenders encode their batch into the group that waits, check their condition against the index, and give the
 //! batch its position and its place, all under one short lock that is never held over I/O. The writer takes the
-//! whole group and needs one `write` and one `fdatasync` for all of it. The index is derived: it is never written
-//! and is rebuilt when the log is opened.
+//! whole group and needs one `write` and one `fdatasync` for all of it. The index is derived: what it says of a finished
+//! segment moves into a file, which is never synced and made again where it is not whole; the rest is in memory and is
+//! rebuilt when the log is opened.
 //!
 //! [`FileLogReader`] follows a log from another process, [`survey`] looks at all of one and changes nothing, and
 //! [`repair`] cuts off what is behind the first damage.
@@ -26,10 +27,12 @@ mod read_only;
 mod reader;
 mod recovery;
 mod repair;
+mod sealed;
 mod segments;
 mod shared;
 mod state;
 mod survey;
+mod trail;
 mod window;
 mod writer;
 

@@ -95,6 +95,7 @@ impl FileLogReader {
             durable: 0,
             durable_end: Offset::start_of(1),
             queue_bytes_max: 0,
+            placed: Vec::new(),
         };
         let shared = Arc::new(Shared::new(segments, state));
         let mut follower = Follower::new(Arc::clone(&shared), first);
@@ -180,7 +181,7 @@ impl EventStore for FileLogReader {
         Box::pin(async move {
             catch_up(Arc::clone(&self.shared), Arc::clone(&self.follower)).await?;
             let state = self.shared.state();
-            let count = state.index.streams.count_until(stream, state.readable);
+            let count = state.index.count_until(stream, state.readable);
             Ok(count.checked_sub(1).map(Revision))
         })
     }

@@ -11,6 +11,7 @@ use super::format::record::Record;
 use super::format::segment;
 use super::index::Checkpoint;
 use super::shared::{Shared, read_error};
+use super::trail::Trail;
 use super::window::Window;
 
 /// How many events, and about how many bytes of segments, are read in one go at most.
@@ -34,6 +35,8 @@ pub(super) struct Reader {
     window: Window,
     /// The frame read last.
     cursor: Option<Checkpoint>,
+    /// Which events of the streams come next, where streams are asked for.
+    trail: Trail,
 }
 
 impl Reader {
@@ -57,6 +60,7 @@ impl Reader {
             left: query.limit.unwrap_or(u64::MAX),
             window: Window::new(AHEAD),
             cursor: None,
+            trail: Trail::default(),
         }
     }
 
@@ -97,23 +101,16 @@ impl Reader {
     fn next_of_streams(&mut self, found: &mut VecDeque<StoredEvent>) -> Result<(), Error> {
         let max = EVENTS_MAX.min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let forward = self.direction == Direction::Forward;
-        let positions = {
-            let state = self.shared.state();
-            let (streams, wanted) = (&state.index.streams, &self.filter.streams);
-            match self.direction {
-                Direction::Forward => streams.forward(wanted, self.from, self.to, max),
-                Direction::Backward => streams.backward(wanted, self.from, self.to, max),
-            }
-        };
-        let all = positions.len() < max;
-        for position in positions {
+        for _ in 0..max {
+            let (streams, range) = (&self.filter.streams, (self.from, self.to));
+            let Some(position) = self.trail.next(&self.shared, streams, self.direction, range)? else {
+                self.from = self.to + 1;
+                break;
+            };
             let (first, events) = self.events_at(position)?;
             let event = events.into_iter().nth((position - first) as usize);
             self.offer(event.ok_or_else(|| lost(position))?, found);
             if forward { self.from = position + 1 } else { self.to = position - 1 }
-        }
-        if all {
-            self.from = self.to + 1;
         }
         Ok(())
     }
@@ -160,7 +157,7 @@ impl Reader {
     }
 
     fn checkpoint(&self, position: u64) -> Result<Checkpoint, Error> {
-        self.shared.state().index.checkpoints.before(position).ok_or_else(|| lost(position))
+        self.shared.state().index.parts.checkpoint(position).ok_or_else(|| lost(position))
     }
 
     /// Returns all events of the frame that holds `position`, which is readable, and the position of the first.
@@ -218,6 +215,6 @@ fn damaged(at: Offset, problem: &str) -> Error {
     Error::Damaged { place: at.to_string(), problem: problem.to_owned() }
 }
 
-fn lost(position: u64) -> Error {
+pub(super) fn lost(position: u64) -> Error {
     Error::Damaged { place: format!("position {position}"), problem: "the event is not there".to_owned() }
 }

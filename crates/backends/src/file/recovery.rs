@@ -5,6 +5,7 @@
 //! damage otherwise.
 
 use std::io;
+use std::sync::Arc;
 
 use steadfast_base::disk::DiskFile;
 use steadfast_core::store::{Error, Outcome};
@@ -15,12 +16,15 @@ use super::format::frame::{self, Frame, Invalid};
 use super::format::record::Record;
 use super::format::segment::{self, Header, HeaderError};
 use super::format::{Offset, VERSION};
-use super::index::{Index, Place};
+use super::index::{Added, Index};
+use super::sealed::{PartFile, Sealed, Snapshot};
 use super::segments::Segments;
 use super::window::Window;
 
 /// How much is read at once.
 const READ: usize = 1 << 20;
+/// How much is read to see what a segment begins with.
+const LOOK: usize = 4 << 10;
 
 /// A log as it was found and put in order.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Recovered {
     pub(super) next: u64,
     /// The last frame says itself that all before it was durable.
     pub(super) clean: bool,
+    /// What of the index is on the disk.
+    pub(super) sealed: Sealed,
 }
 
 /// Opens the log in the folder of `segments`, or makes one. The caller holds the lock.
@@ -49,7 +55,11 @@ pub(super) fn recover(segments: &Segments, config: &Config) -> Result<Recovered,
         tail: Offset::start_of(1),
         durable: Offset::start_of(1),
         last_is_mark: false,
+        sealed: Sealed::default(),
     };
+    if !config.verify_on_open {
+        scan.adopt(&headers, config)?;
+    }
     let problem = scan.frames(&headers)?;
     scan.refuse_damage(&headers, problem)?;
     scan.cut(&headers, config)
@@ -62,7 +72,8 @@ fn create(segments: &Segments, config: &Config) -> Result<Recovered, Error> {
         .prepare(&header)
         .map_err(|error| Error::io("making the first segment of the log", error, Outcome::NotAppended))?;
     let index = Index::new(config.deduplicated_events);
-    Ok(Recovered { index, file, header, tail: Offset::start_of(1), next: 1, clean: true })
+    let (tail, sealed) = (Offset::start_of(1), Sealed::default());
+    Ok(Recovered { index, file, header, tail, next: 1, clean: true, sealed })
 }
 
 /// Reads the headers of all segments, removes what was being prepared, and makes the folder's entries durable.
@@ -120,9 +131,50 @@ struct Scan<'a> {
     /// The furthest that any valid frame says was durable.
     durable: Offset,
     last_is_mark: bool,
+    sealed: Sealed,
 }
 
 impl Scan<'_> {
+    /// Takes what the index files say of the first segments, which need not be read then. Where one of them is not what
+    /// it was, the segments are read.
+    fn adopt(&mut self, headers: &[Header], config: &Config) -> Result<(), Error> {
+        let parts = self.parts(headers)?;
+        match adopted(self.segments, self.identity, &parts, config.deduplicated_events) {
+            Ok((index, sealed)) => {
+                (self.index, self.sealed) = (index, sealed);
+                self.next = parts.last().map_or(1, |last| last.next());
+                self.tail = Offset::start_of(parts.len() as u32 + 1);
+                self.durable = self.tail;
+                Ok(())
+            }
+            Err(Error::Damaged { place, problem }) => {
+                tracing::warn!(place, problem, "the index is made again from the log");
+                (self.next, self.tail) = (1, Offset::start_of(1));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the index files of the first segments: those that are followed by the segment that is due. The last one is
+    /// still written to, whatever there is.
+    fn parts(&mut self, headers: &[Header]) -> Result<Vec<Arc<PartFile>>, Error> {
+        let ahead = std::mem::replace(&mut self.window, Window::new(LOOK));
+        let mut parts = Vec::new();
+        for header in headers {
+            let next = self.next;
+            let part = PartFile::open(self.segments, header.number, self.identity).map_err(opening)?;
+            let Some(part) = part.filter(|part| part.first() == next) else { break };
+            (self.next, self.tail) = (part.next(), part.end());
+            if !self.goes_on(header.number + 1, headers)? {
+                break;
+            }
+            parts.push(Arc::new(part));
+        }
+        self.window = ahead;
+        Ok(parts)
+    }
+
     /// Takes all frames up to the first that is not there, and says why it is not.
     fn frames(&mut self, headers: &[Header]) -> Result<Invalid, Error> {
         loop {
@@ -204,7 +256,7 @@ impl Scan<'_> {
     /// Removes the torn tail, so that nothing of it can be taken for a frame later, and makes what is left
     /// durable.
     fn cut(self, headers: &[Header], config: &Config) -> Result<Recovered, Error> {
-        let Self { segments, tail, durable, index, next, .. } = self;
+        let Self { segments, tail, durable, index, next, sealed, .. } = self;
         let header = headers[tail.segment() as usize - 1];
         let mut cut = 0;
         // Newest first: segments must never have a gap. A prepared one of another size is made again.
@@ -247,8 +299,40 @@ impl Scan<'_> {
             clearing.end().map_err(opening)?;
         }
         let clean = cut == 0 && self.last_is_mark;
-        Ok(Recovered { index, file, header, tail, next, clean })
+        Ok(Recovered { index, file, header, tail, next, clean, sealed })
     }
+}
+
+/// Makes the index of a log out of the index files of its first segments.
+fn adopted(
+    segments: &Segments,
+    identity: u64,
+    parts: &[Arc<PartFile>],
+    ids_max: u32,
+) -> Result<(Index, Sealed), Error> {
+    let mut index = Index::new(ids_max);
+    let mut sealed = Sealed { number: parts.len() as u32, ..Sealed::default() };
+    if let Some(snapshot) = Snapshot::load(segments, identity)?
+        && let Some(last) = snapshot.number().checked_sub(1)
+        && parts.get(last as usize).is_some_and(|part| snapshot.ends_with(part))
+        && snapshot.note(&mut index.streams).is_some()
+    {
+        (sealed.covered, sealed.streams) = (snapshot.number(), snapshot.count());
+    }
+    for part in &parts[sealed.covered as usize..] {
+        part.note_streams(segments, &mut index.streams)?;
+        sealed.since += part.counts().1;
+    }
+    let enough =
+        |parts: &[Arc<PartFile>]| parts.iter().map(|part| part.counts().0).sum::<u64>() >= u64::from(ids_max);
+    let from = (0..parts.len()).rev().find(|from| enough(&parts[*from..])).unwrap_or_default();
+    for (at, part) in parts.iter().enumerate() {
+        if at >= from && ids_max > 0 {
+            part.note_ids(segments, &index.streams, &mut index.ids)?;
+        }
+        index.parts.adopt(Arc::clone(part));
+    }
+    Ok((index, sealed))
 }
 
 /// Takes the events of a valid frame into the index.
@@ -259,19 +343,18 @@ pub(super) fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u
     if frame.durable > at {
         return Err("a frame says that more was durable than was written".to_owned());
     }
-    if frame.count == 0 {
-        return Ok(());
-    }
-    index.checkpoints.add(frame.first, at);
+    index.add_frame(at, frame.length, frame.count > 0);
     let mut rest = frame.payload;
     for at in 0..frame.count {
         let record = Record::take(&mut rest).map_err(|_| format!("event {next} is malformed"))?;
-        let revision = index.streams.push(record.stream, *next);
+        let number = index.streams.number_of(record.stream);
+        let revision = index.streams.take_revisions(number, 1);
         if revision != record.revision {
             let problem = format!("event {next} has revision {} where {revision} is due", record.revision);
             return Err(problem);
         }
-        index.ids.add(record.id, Place { position: *next, first: at == 0, last: at + 1 == frame.count });
+        let (first, last) = (at == 0, at + 1 == frame.count);
+        index.add_event(number, Added { id: record.id, revision, first, last });
         *next += 1;
     }
     if rest.is_empty() { Ok(()) } else { Err("a frame holds more than its events".to_owned()) }

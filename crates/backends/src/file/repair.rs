@@ -120,6 +120,7 @@ fn copy(disk: &dyn Disk, folder: &Path, numbers: &[u32]) -> io::Result<PathBuf> 
 
 /// Writes zeros from `at` to the end of the segment, and a mark that all before it is durable.
 fn cut(segments: &Segments, at: Offset, identity: u64, next: u64) -> io::Result<()> {
+    segments.remove_index(at.segment())?;
     let file = segments.writer(at.segment())?.ok_or(io::ErrorKind::NotFound)?;
     let size = file.length()?;
     let zeros = vec![0; CHUNK];

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use steadfast_base::disk::{Disk, DiskFile, OpenMode};
 
 use super::format::segment::{Header, name};
+use super::sealed;
 
 /// How many bytes of zeros are written at once.
 const ZEROS: usize = 256 << 10;
@@ -73,8 +74,17 @@ impl Segments {
         }
     }
 
+    /// Removes what the index holds of segment `number` on the disk.
+    pub(super) fn remove_index(&self, number: u32) -> io::Result<()> {
+        match self.disk.remove(&sealed::path(&self.folder, number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     /// Removes segment `number`, durably.
     pub(super) fn remove(&self, number: u32) -> io::Result<()> {
+        self.remove_index(number)?;
         self.forget(number);
         self.disk.remove(&self.path(number))?;
         self.disk.sync_dir(&self.folder)

@@ -10,7 +10,7 @@ use steadfast_core::store::{
 use super::answer::Answer;
 use super::format::{Offset, frame, record};
 use super::group::{Group, Run};
-use super::index::{Index, Place};
+use super::index::{Added, Index, Place};
 
 /// The longest name of a stream in bytes.
 const STREAM_MAX: usize = 512;
@@ -66,6 +66,8 @@ pub(super) struct State {
     /// Up to where the log is durable.
     pub(super) durable_end: Offset,
     pub(super) queue_bytes_max: usize,
+    /// The streams and revisions of the batch that is being put; kept for its room.
+    pub(super) placed: Vec<(u32, u64)>,
 }
 
 impl State {
@@ -112,6 +114,7 @@ impl State {
         frame::end(&mut bytes, 0, self.next, 0);
         frame::seal(&mut bytes, self.identity, at, at);
         self.tail = at.plus(bytes.len());
+        self.index.add_frame(at, bytes.len(), false);
         Some((bytes, at))
     }
 
@@ -154,9 +157,12 @@ impl State {
         for (at, new) in batch.events.iter().enumerate() {
             let position = first + at as u64;
             let (begins, ends) = (at == 0, at + 1 == batch.events.len());
-            match self.index.streams.revision_at(&new.stream, position) {
-                Some(found) if known(new) == Some(Place { position, first: begins, last: ends }) => {
-                    revision = found;
+            match known(new) {
+                Some(place)
+                    if (place.position, place.first, place.last) == (position, begins, ends)
+                        && self.index.streams.find(&new.stream) == Some(place.stream) =>
+                {
+                    revision = place.revision;
                 }
                 _ => return refuse(new),
             }
@@ -214,7 +220,7 @@ impl State {
                 let after = after.parts().0.max(scanned);
                 let by_stream_alone = filter.kinds.is_empty() && filter.subjects.is_empty();
                 let matches = if by_stream_alone && !filter.streams.is_empty() {
-                    Some(filter.streams.iter().any(|s| streams.last(s).is_some_and(|last| last > after)))
+                    Some(filter.streams.iter().any(|stream| streams.of(stream).last > after))
                 } else {
                     self.index.recent.matches_after(filter, after, self.next)
                 };
@@ -241,22 +247,13 @@ impl State {
         let mut revision = 0;
         // Most batches are for one stream, which need not be looked up for each event.
         for events in batch.events.chunk_by(|a, b| Arc::ptr_eq(&a.stream, &b.stream)) {
-            let positions = self.index.streams.positions(&events[0].stream);
-            for new in events {
-                revision = positions.len() as u64;
-                positions.push(self.next);
-                record::encode(&mut self.group.bytes, new, revision);
-                let place = Place {
-                    position: self.next,
-                    first: self.next == first,
-                    last: self.next + 1 == first + u64::from(count),
-                };
-                self.index.ids.add(new.event.id().as_u128(), place);
-                self.next += 1;
+            let number = self.index.streams.number(&events[0].stream);
+            let next = self.index.streams.take_revisions(number, events.len() as u64);
+            for (new, next) in events.iter().zip(next..) {
+                record::encode(&mut self.group.bytes, new, next);
+                self.placed.push((number, next));
+                revision = next;
             }
-        }
-        for (new, position) in batch.events.into_iter().zip(first..) {
-            self.index.recent.push(new.into(), position, self.readable);
         }
         frame::end(&mut self.group.bytes, start, first, count);
         let length = self.group.bytes.len() - start;
@@ -265,7 +262,15 @@ impl State {
         if self.group.runs.last().is_none_or(|run| run.start != start) {
             frame::seal(&mut self.group.bytes[start..], self.identity, at, self.durable_end);
         }
-        self.index.checkpoints.add(first, at);
+        // Where the frame goes had to be known first: each segment has its own part of the index.
+        self.index.add_frame(at, length, true);
+        for (new, (number, revision)) in batch.events.into_iter().zip(self.placed.drain(..)) {
+            let (begins, ends) = (self.next == first, self.next + 1 == first + u64::from(count));
+            let id = new.event.id().as_u128();
+            self.index.add_event(number, Added { id, revision, first: begins, last: ends });
+            self.index.recent.push(new.into(), self.next, self.readable);
+            self.next += 1;
+        }
         self.group.last = Some(self.next - 1);
         Appended {
             position: Position::from_parts(self.next - 1, 0),

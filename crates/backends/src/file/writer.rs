@@ -9,6 +9,7 @@ use super::answer::{Meeting, Outcome as Fate};
 use super::format::{Offset, frame};
 use super::group::Group;
 use super::prepare::Preparer;
+use super::sealed::Sealer;
 use super::shared::Shared;
 
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(super) struct Writer {
     /// Whose waiters have been told and may not all be woken.
     pub(super) announced: Option<Arc<Meeting>>,
     pub(super) preparer: Preparer,
+    pub(super) sealer: Sealer,
     pub(super) lock: Box<dyn DiskLock>,
 }
 
@@ -118,14 +120,16 @@ impl Writer {
             .preparer
             .take(number)
             .map_err(|error| Error::io("preparing the next segment of the log", error, outcome))?;
-        self.segment = number;
+        // All of the one before is durable.
+        self.sealer.seal(std::mem::replace(&mut self.segment, number));
         Ok(())
     }
 
     /// Leaves a mark that all of it is durable, and gives the lock back.
     fn finish(self) {
-        let Self { shared, file, segment, preparer, lock, .. } = self;
+        let Self { shared, file, segment, preparer, sealer, lock, .. } = self;
         preparer.join();
+        sealer.join();
         let failed = shared.state().failure.is_some();
         if !failed && let Err(error) = mark(&shared, &*file, segment) {
             tracing::error!(%error, "the log could not be closed cleanly");

@@ -7,7 +7,7 @@ use steadfast_base::disk::{Crash, Disk, DiskFault, OpenMode, SimDisk};
 use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore};
 use steadfast_core::{Event, EventId};
 
-use crate::support::{FOLDER, append, event, ids, open, sim, try_append};
+use crate::support::{FOLDER, append, event, ids, open, sim, try_append, verify};
 
 const HEADER: u64 = 64;
 
@@ -172,7 +172,7 @@ async fn a_segment_that_was_left_is_known_to_be_durable() {
     disk.crash(Crash::ProcessOnly);
     drop(log);
     disk.flip_bit(&segment(1), HEADER + 40, 3);
-    let Err(Error::Damaged { problem, .. }) = open(&disk).map(drop) else { panic!("it is damage") };
+    let Err(Error::Damaged { problem, .. }) = verify(&disk).map(drop) else { panic!("it is damage") };
     assert!(problem.contains("segment 0000000002.log"), "{problem}");
 }
 

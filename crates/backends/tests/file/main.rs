@@ -8,6 +8,7 @@ mod inbox;
 mod kill;
 mod old_formats;
 mod read_only;
+mod sealed;
 mod simulation;
 mod support;
 

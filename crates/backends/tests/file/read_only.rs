@@ -12,7 +12,7 @@ use steadfast_core::store::{
     Batch, Condition, Durability, Error, EventStore, Filter, Position, Query, Revision,
 };
 
-use crate::support::{FOLDER, all, append, event, ids, open, sim, try_append};
+use crate::support::{FOLDER, all, append, event, ids, open, sim, try_append, verify};
 
 fn reader(disk: &SimDisk) -> Result<FileLogReader, Error> {
     FileLogReader::open_on(Arc::new(disk.process()), FOLDER)
@@ -215,7 +215,7 @@ async fn a_repair_cuts_at_the_first_damage_and_keeps_a_copy() {
     log.close().await.expect("closed");
     drop(log);
     disk.flip_bit(&segment(1), starts[7] + 40, 0);
-    assert!(matches!(open(&disk).map(drop), Err(Error::Damaged { .. })));
+    assert!(matches!(verify(&disk).map(drop), Err(Error::Damaged { .. })));
     let repaired = repair_on(Arc::new(disk.process()), FOLDER).expect("repaired").expect("there was damage");
     assert_eq!((repaired.damage.byte, repaired.damage.position, repaired.events_cut), (starts[7], 8, id - 8));
     let copies = disk.process().list(&repaired.copy).expect("there");

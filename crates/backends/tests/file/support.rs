@@ -32,6 +32,11 @@ pub(crate) fn open(disk: &SimDisk) -> Result<FileLog, Error> {
     FileLog::open_on(Arc::new(disk.process()), FOLDER, small())
 }
 
+/// Opens the log and believes no index file.
+pub(crate) fn verify(disk: &SimDisk) -> Result<FileLog, Error> {
+    FileLog::open_on(Arc::new(disk.process()), FOLDER, Config { verify_on_open: true, ..small() })
+}
+
 /// An event whose identity is `id`.
 pub(crate) fn event(id: u64) -> Event {
     Event::new("/test", "tested").id(EventId::from_u128(id.into())).subject(format!("s{id}")).build()

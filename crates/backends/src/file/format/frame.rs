@@ -92,6 +92,11 @@ pub(crate) fn claimed_length(bytes: &[u8]) -> Result<usize, Invalid> {
     Ok(length_with(four(header, 8) as usize))
 }
 
+/// Returns the checksum that the frame whose header `bytes` starts with carries.
+pub(crate) fn checksum_of(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk::<HEADER>().map(|header| four(header, 4))
+}
+
 /// Checks the frame that `bytes` starts with.
 pub(crate) fn parse(bytes: &[u8], identity: u64, at: Offset) -> Result<Frame<'_>, Invalid> {
     let length = claimed_length(bytes)?;

@@ -4,7 +4,7 @@ pub(super) mod frame;
 mod offset;
 pub(super) mod record;
 pub(super) mod segment;
-mod varint;
+pub(super) mod varint;
 
 pub(super) use offset::Offset;
 

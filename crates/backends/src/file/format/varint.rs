@@ -5,7 +5,7 @@ use super::record::Malformed;
 /// The most bytes that a number takes.
 pub(super) const BYTES_MAX: usize = 10;
 
-pub(super) fn put(buffer: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put(buffer: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         buffer.push(value as u8 | 0x80);
         value >>= 7;
@@ -14,7 +14,7 @@ pub(super) fn put(buffer: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes a number off the front of `bytes`.
-pub(super) fn take(bytes: &mut &[u8]) -> Result<u64, Malformed> {
+pub(crate) fn take(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     let mut value = 0_u64;
     for index in 0..BYTES_MAX {
         let (&byte, rest) = bytes.split_first().ok_or(Malformed)?;

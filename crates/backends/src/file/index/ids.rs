@@ -7,6 +7,17 @@ pub(in crate::file) struct Place {
     pub(in crate::file) position: u64,
     pub(in crate::file) first: bool,
     pub(in crate::file) last: bool,
+    /// The number of its stream, and its revision there.
+    pub(in crate::file) stream: u32,
+    pub(in crate::file) revision: u64,
+}
+
+/// What is kept beside an id.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    revision: u64,
+    stream: u32,
+    edges: u8,
 }
 
 /// The newest event ids and where they stand.
@@ -18,8 +29,8 @@ pub(in crate::file) struct Place {
 pub(in crate::file) struct Ids {
     /// Oldest first, of positions without gap.
     kept: VecDeque<u128>,
-    /// For each id kept, whether it begins and whether it ends its batch.
-    edges: VecDeque<u8>,
+    /// For each id kept, its stream, and whether it begins and whether it ends its batch.
+    beside: VecDeque<Kept>,
     /// The position after the newest one kept.
     next: u64,
     /// Open addressing with linear probing: a power of two of them, at least three eighths of them empty.
@@ -47,8 +58,14 @@ impl Slot {
     }
 }
 
-const BEGINS: u8 = 1;
-const ENDS: u8 = 2;
+/// Whether an event begins its batch, and whether it ends it.
+pub(in crate::file) const BEGINS: u8 = 1;
+pub(in crate::file) const ENDS: u8 = 2;
+
+pub(super) fn edges(first: bool, last: bool) -> u8 {
+    (u8::from(first) * BEGINS) | (u8::from(last) * ENDS)
+}
+
 /// One more in so many is kept before the oldest are forgotten together.
 const SURPLUS: usize = 1024;
 /// The fewest slots there are.
@@ -59,7 +76,7 @@ impl Ids {
         let random = RandomState::new();
         Self {
             kept: VecDeque::new(),
-            edges: VecDeque::new(),
+            beside: VecDeque::new(),
             next: 1,
             slots: vec![Slot::EMPTY; SLOTS_MIN],
             max: max as usize,
@@ -75,8 +92,9 @@ impl Ids {
                 let index = self.index(self.slots[at]);
                 if self.kept[index] == id {
                     let position = self.next - (self.kept.len() - index) as u64;
-                    let edges = self.edges[index];
-                    return Some(Place { position, first: edges & BEGINS != 0, last: edges & ENDS != 0 });
+                    let Kept { revision, stream, edges } = self.beside[index];
+                    let (first, last) = (edges & BEGINS != 0, edges & ENDS != 0);
+                    return Some(Place { position, first, last, stream, revision });
                 }
             }
             at = self.after(at);
@@ -96,7 +114,7 @@ impl Ids {
         if self.kept.len() == self.kept.capacity() {
             let more = (self.kept.len() + SLOTS_MIN).min(most - self.kept.len());
             self.kept.reserve_exact(more);
-            self.edges.reserve_exact(more);
+            self.beside.reserve_exact(more);
         }
         if self.kept.len() * 8 >= self.slots.len() * 5 {
             self.grow();
@@ -104,7 +122,8 @@ impl Ids {
         debug_assert!(self.kept.is_empty() || place.position == self.next, "positions have no gap");
         self.next = place.position + 1;
         self.kept.push_back(id);
-        self.edges.push_back((u8::from(place.first) * BEGINS) | (u8::from(place.last) * ENDS));
+        let Place { revision, stream, first, last, .. } = place;
+        self.beside.push_back(Kept { revision, stream, edges: edges(first, last) });
         let hash = self.hash(id);
         self.put(Slot::new(hash, place.position));
     }
@@ -131,7 +150,7 @@ impl Ids {
 
     fn forget_oldest(&mut self) {
         let Some(id) = self.kept.pop_front() else { return };
-        self.edges.pop_front();
+        self.beside.pop_front();
         let oldest = Slot::new(self.hash(id), self.next - self.kept.len() as u64 - 1);
         let mut hole = self.home(oldest.hash());
         while self.slots[hole] != oldest {
@@ -198,7 +217,8 @@ mod tests {
     #[test]
     fn the_newest_are_remembered() {
         let mut ids = Ids::new(3);
-        let place = |id: u64| Place { position: id + 6, first: id == 4, last: id != 3 };
+        let place =
+            |id: u64| Place { position: id + 6, first: id == 4, last: id != 3, stream: 1, revision: id };
         (1..=5).for_each(|id| ids.add(u128::from(id), place(id)));
         assert_eq!((ids.place(1), ids.place(2)), (None, None));
         assert!((3..=5).all(|id| ids.place(u128::from(id)) == Some(place(id))));
@@ -208,7 +228,8 @@ mod tests {
     fn the_oldest_are_forgotten_several_at_once() {
         const MAX: u64 = 4096;
         let mut ids = Ids::new(MAX as u32);
-        let place = |position: u64| Place { position, first: true, last: true };
+        let place =
+            |position: u64| Place { position, first: true, last: true, stream: 0, revision: position };
         for newest in 1..=3 * MAX {
             ids.add(u128::from(newest), place(newest));
             let kept = ids.kept.len() as u64;
@@ -233,7 +254,8 @@ mod tests {
             let mut expected = HashMap::new();
             for (at, id) in added.iter().enumerate() {
                 let position = start + at as u64;
-                let place = Place { position, first: at % 3 == 0, last: at % 2 == 0 };
+                let (first, last) = (at % 3 == 0, at % 2 == 0);
+                let place = Place { position, first, last, stream: at as u32 % 5, revision: at as u64 };
                 ids.add(*id, place);
                 expected.insert(*id, place);
                 if let Some(old) = at.checked_sub(max as usize) {

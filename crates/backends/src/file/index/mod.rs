@@ -1,17 +1,30 @@
 //! What the log keeps in memory to find events; derived from the segments and rebuilt when they are opened.
 //!
-//! Cost: 8 bytes per event for its stream's list (up to 16 while a list grows), 16 bytes per 16 KiB of log for
-//! checkpoints, about 100 bytes and the name per stream, about 40 bytes per remembered event id.
+//! What the index says of a segment is a [`Part`]. The part of the segment that is written to is in memory; when the
+//! next segment is begun, it is finished, and soon moves into a file (`sealed`), so that memory does not grow with the
+//! log.
+//!
+//! Cost: about 100 bytes and the name per stream, 8 bytes per 16 KiB of log for places to start reading at, about 50
+//! bytes per remembered event id, and of the segment that is written to 25 bytes per event.
 
 mod ids;
+mod part;
+mod parts;
 mod recent;
 mod streams;
 
 use super::format::Offset;
 
+pub(super) use ids::BEGINS;
+pub(super) use ids::ENDS;
 pub(super) use ids::Ids;
 pub(super) use ids::Place;
+pub(super) use part::Mark;
+pub(super) use part::Part;
+pub(super) use parts::Held;
+pub(super) use parts::Parts;
 pub(super) use recent::Recent;
+pub(super) use streams::Entry;
 pub(super) use streams::Streams;
 
 /// A place to start reading from.
@@ -25,46 +38,80 @@ pub(super) struct Checkpoint {
 /// How far apart checkpoints stand at least.
 const APART: u32 = 16 << 10;
 
-/// Where frames start, one of many.
-#[derive(Debug, Default)]
-pub(super) struct Checkpoints(Vec<Checkpoint>);
-
-impl Checkpoints {
-    /// Adds the frame at `at` whose first event has `position`, if it is far enough from the last one kept.
-    pub(super) fn add(&mut self, position: u64, at: Offset) {
-        let far = self
-            .0
-            .last()
-            .is_none_or(|last| last.at.segment() != at.segment() || at.byte() - last.at.byte() >= APART);
-        if far {
-            self.0.push(Checkpoint { position, at });
-        }
-    }
-
-    /// Returns the last frame kept that starts at or before the event at `position`.
-    pub(super) fn before(&self, position: u64) -> Option<Checkpoint> {
-        let behind = self.0.partition_point(|checkpoint| checkpoint.position <= position);
-        self.0[..behind].last().copied()
-    }
-}
-
 /// All of it.
 #[derive(Debug)]
 pub(super) struct Index {
     pub(super) streams: Streams,
-    pub(super) checkpoints: Checkpoints,
+    pub(super) parts: Parts,
     pub(super) ids: Ids,
     pub(super) recent: Recent,
+    /// Whether parts hold the identities of their events: those that are to be put on the disk do.
+    keep_ids: bool,
+}
+
+/// An event that is added.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Added {
+    pub(super) id: u128,
+    pub(super) revision: u64,
+    pub(super) first: bool,
+    pub(super) last: bool,
 }
 
 impl Index {
+    /// Makes the index of a log without events that remembers `ids_max` identities.
     pub(super) fn new(ids_max: u32) -> Self {
+        Self { keep_ids: true, ..Self::without_ids(ids_max) }
+    }
+
+    /// Makes one whose parts do not go to the disk.
+    pub(super) fn without_ids(ids_max: u32) -> Self {
         Self {
             streams: Streams::default(),
-            checkpoints: Checkpoints::default(),
+            parts: Parts::new(1, 1),
             ids: Ids::new(ids_max),
             recent: Recent::default(),
+            keep_ids: false,
         }
+    }
+
+    /// Adds a frame of `length` bytes at `at`, whose events are to be added next, if there are any.
+    pub(super) fn add_frame(&mut self, at: Offset, length: usize, events: bool) {
+        if at.segment() != self.parts.active.number {
+            self.parts.go_on(at.segment());
+        }
+        self.parts.active.add_frame(at, length, events);
+    }
+
+    /// Adds the next event, of the stream that has `number`. Its revision was taken before.
+    pub(super) fn add_event(&mut self, number: u32, added: Added) {
+        let Added { id, revision, first, last } = added;
+        let part = &mut self.parts.active;
+        let position = part.next();
+        let (name, entry) = self.streams.named(number);
+        part.add_event(name, entry, revision);
+        if self.keep_ids {
+            part.ids.push(id);
+            part.edges.push(ids::edges(first, last));
+        }
+        self.ids.add(id, Place { position, first, last, stream: number, revision });
+    }
+
+    /// Returns how many events `stream` has at or before `position`, behind which nothing is on the disk yet.
+    pub(super) fn count_until(&self, stream: &str, position: u64) -> u64 {
+        let Entry { next_revision: mut count, mut last, .. } = self.streams.of(stream);
+        while last > position {
+            let part = match self.parts.active_with(last) {
+                Some(active) => active,
+                None => match self.parts.done_with(last) {
+                    Some(Held::Memory(part)) => part,
+                    // What is on the disk can be read.
+                    _ => break,
+                },
+            };
+            (count, last) = (count - 1, part.event_before(last));
+        }
+        count
     }
 }
 
@@ -72,17 +119,52 @@ impl Index {
 mod tests {
     use super::*;
 
+    fn add(index: &mut Index, stream: &str, id: u128) {
+        let number = index.streams.number_of(stream);
+        let revision = index.streams.take_revisions(number, 1);
+        index.add_event(number, Added { id, revision, first: true, last: true });
+    }
+
     #[test]
     fn a_checkpoint_stands_at_or_before_its_event() {
-        let mut checkpoints = Checkpoints::default();
-        assert_eq!(checkpoints.before(1), None);
+        let mut index = Index::new(10);
+        assert_eq!(index.parts.checkpoint(1), None);
         for frame in 0..100_u32 {
-            checkpoints.add(u64::from(frame) * 10 + 1, Offset::new(1, 64 + frame * 4096));
+            index.add_frame(Offset::new(1, 64 + frame * 4096), 4096, true);
+            (0..10).for_each(|event| add(&mut index, "a", u128::from(frame * 10 + event)));
         }
-        checkpoints.add(1001, Offset::start_of(2));
-        assert_eq!(checkpoints.0.len(), 26);
-        let found = checkpoints.before(45).expect("one");
+        index.add_frame(Offset::start_of(2), 100, true);
+        add(&mut index, "a", 1000);
+        let found = index.parts.checkpoint(45).expect("one");
         assert_eq!((found.position, found.at), (41, Offset::new(1, 64 + 4 * 4096)));
-        assert_eq!(checkpoints.before(5000).map(|c| c.at), Some(Offset::start_of(2)));
+        assert_eq!(index.parts.checkpoint(5000).map(|c| c.at), Some(Offset::start_of(2)));
+        assert_eq!(index.parts.unsealed(), [1]);
+    }
+
+    #[test]
+    fn the_events_of_a_stream_are_a_chain_through_the_parts() {
+        let mut index = Index::new(10);
+        let mut position = 0;
+        for segment in 1..=3 {
+            index.add_frame(Offset::start_of(segment), 100, true);
+            for stream in ["a", "b", "a"] {
+                position += 1;
+                add(&mut index, stream, position);
+            }
+        }
+        assert_eq!(index.streams.next_revision("a"), 6);
+        assert_eq!(
+            (index.count_until("a", 5), index.count_until("b", 9), index.count_until("c", 9)),
+            (3, 3, 0)
+        );
+        let last = index.streams.of("a").last;
+        let mut found = Vec::new();
+        let active = index.parts.active_with(last).expect("it is there");
+        active.positions(last, 8, 9, &mut found);
+        assert_eq!((found.as_slice(), active.before(last)), ([9].as_slice(), 6));
+        let Some(Held::Memory(part)) = index.parts.done_with(6) else { panic!("it is in memory") };
+        found.clear();
+        part.positions(6, 1, 5, &mut found);
+        assert_eq!((found.as_slice(), part.before(6)), ([4].as_slice(), 3));
     }
 }

@@ -66,7 +66,7 @@ struct World {
 pub(super) async fn live(seed: u64, plant: Plant) -> Vec<Vec<StoredEvent>> {
     let mut rng = Seed::new(seed).stream("appends");
     let segment_size = Size::from_bytes(pick(&mut rng, &[4096, 4600, 8192]));
-    let config = Config { segment_size, ..small() };
+    let config = Config { segment_size, verify_on_open: seed % 4 == 3, ..small() };
     let mut world = World { disk: sim(seed), rng, config, plant, history: History::default(), next_id: 1 };
     // The first segment is made honestly, so that it is the events that are lost and not the log.
     if plant == Plant::NoSync {

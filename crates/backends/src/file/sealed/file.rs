@@ -1,0 +1,256 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use steadfast_base::disk::{DiskFile, OpenMode};
+use steadfast_core::store::Error;
+
+use super::encode::{Said, read};
+use super::hash::hash;
+use super::head::{ENTRY, HEAD, Head, MARK, broken, eight, four};
+use crate::file::format::Offset;
+use crate::file::format::frame;
+use crate::file::index::{BEGINS, ENDS, Ids, Mark, Place, Streams};
+use crate::file::segments::Segments;
+use crate::file::shared::read_error;
+
+/// How many bytes of the table of streams are read at once.
+const LOOK: u64 = 8 << 10;
+
+/// The index of a finished segment, on the disk.
+#[derive(Debug)]
+pub(in crate::file) struct PartFile {
+    path: PathBuf,
+    head: Head,
+    marks: Arc<[Mark]>,
+}
+
+/// Where the events of a stream are in a part.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::file) struct Found {
+    /// Their positions.
+    pub(in crate::file) positions: Vec<u64>,
+    /// The position of the newest event of the stream in an earlier part, 0 if there is none.
+    pub(in crate::file) before: u64,
+}
+
+/// The file of segment `number`.
+pub(in crate::file) fn path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:010}.idx"))
+}
+
+impl PartFile {
+    /// Opens the file of segment `number` of the log called `identity`. None if there is no such file that is whole and
+    /// belongs to the segment as it is.
+    pub(in crate::file) fn open(segments: &Segments, number: u32, identity: u64) -> io::Result<Option<Self>> {
+        let path = path(segments.folder(), number);
+        let file = match segments.disk().open(&path, OpenMode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut bytes = [0; HEAD];
+        let count = file.read_at(&mut bytes, 0)?;
+        let Some(head) = Head::decode(&bytes[..count]) else { return Ok(None) };
+        if head.number != number || head.identity != identity || head.length() != file.length()? {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; head.marks as usize * MARK];
+        let count = file.read_at(&mut bytes, HEAD as u64)?;
+        if count != bytes.len() || crc32c::crc32c(&bytes) != head.marks_checksum {
+            return Ok(None);
+        }
+        let marks = bytes.chunks_exact(MARK);
+        let marks = marks.map(|mark| Mark { event: four(mark, 0), byte: four(mark, 4) }).collect();
+        let part = Self { path, head, marks };
+        Ok(part.fits(segments)?.then_some(part))
+    }
+
+    /// Says whether the segment ends with the frame that it ended with when the file was made.
+    fn fits(&self, segments: &Segments) -> io::Result<bool> {
+        let (start, end) = (self.head.last_frame, self.head.end);
+        if start == end {
+            return Ok(false);
+        }
+        let mut bytes = vec![0; end.saturating_sub(start) as usize];
+        let count = segments.reader(self.head.number)?.read_at(&mut bytes, start.into())?;
+        let at = Offset::new(self.head.number, start);
+        let frame = frame::parse(&bytes[..count], self.head.identity, at);
+        Ok(frame::checksum_of(&bytes) == Some(self.head.last_checksum)
+            && frame.is_ok_and(|frame| {
+                frame.length == bytes.len() && frame.first + u64::from(frame.count) == self.next()
+            }))
+    }
+
+    pub(in crate::file) fn number(&self) -> u32 {
+        self.head.number
+    }
+
+    /// The position of its first event.
+    pub(in crate::file) fn first(&self) -> u64 {
+        self.head.first
+    }
+
+    /// The position after its last event.
+    pub(in crate::file) fn next(&self) -> u64 {
+        self.head.first + self.head.events
+    }
+
+    /// How many events it has, and how many streams.
+    pub(in crate::file) fn counts(&self) -> (u64, u64) {
+        (self.head.events, self.head.streams.into())
+    }
+
+    /// Where the segment's last frame ends.
+    pub(in crate::file) fn end(&self) -> Offset {
+        Offset::new(self.head.number, self.head.end)
+    }
+
+    /// The checksum of the segment's last frame.
+    pub(super) fn last_checksum(&self) -> u32 {
+        self.head.last_checksum
+    }
+
+    pub(in crate::file) fn checkpoints(&self) -> Arc<[Mark]> {
+        Arc::clone(&self.marks)
+    }
+
+    /// Finds the events of `stream`, which has some here. It blocks.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Damaged`] when the file is not as it was.
+    pub(in crate::file) fn find(&self, segments: &Segments, stream: &str) -> Result<Found, Error> {
+        let file = self.reopen(segments)?;
+        let wanted = hash(stream);
+        for index in self.candidates(&*file, wanted)? {
+            let entry = self.take(&*file, self.head.table_at() + index * ENTRY as u64, ENTRY as u32)?;
+            let at = self.head.streams_at() + u64::from(four(&entry, 8));
+            let bytes = self.take(&*file, at, four(&entry, 12).min(self.head.streams_bytes))?;
+            let said = read(&bytes).ok_or_else(|| self.broken("what it says of a stream is not whole"))?;
+            if said.name == stream {
+                let events =
+                    said.events().ok_or_else(|| self.broken("what it says of a stream is not whole"))?;
+                let positions = events.into_iter().map(|event| self.head.first + event).collect();
+                return Ok(Found { positions, before: said.before });
+            }
+        }
+        Err(self.broken("a stream is missing"))
+    }
+
+    /// Returns which entries of the table have the hash `wanted`. Hashes are spread evenly, so they are looked for where
+    /// they should be, and around there.
+    fn candidates(&self, file: &dyn DiskFile, wanted: u64) -> Result<std::ops::Range<u64>, Error> {
+        let count = u64::from(self.head.streams);
+        let each = ENTRY as u64;
+        let guess = ((u128::from(wanted) * u128::from(count)) >> 64) as u64;
+        let width = LOOK / each;
+        let (mut start, mut end) =
+            (guess.saturating_sub(width / 2), (guess.saturating_sub(width / 2) + width).min(count));
+        loop {
+            let bytes =
+                self.take(file, self.head.table_at() + start * each, ((end - start) * each) as u32)?;
+            let hashes: Vec<u64> = bytes.chunks_exact(ENTRY).map(|entry| eight(entry, 0)).collect();
+            let (lower, upper) = (
+                hashes.partition_point(|hash| *hash < wanted),
+                hashes.partition_point(|hash| *hash <= wanted),
+            );
+            let (before, behind) = (lower == 0 && start > 0, upper == hashes.len() && end < count);
+            if !before && !behind {
+                return Ok(start + lower as u64..start + upper as u64);
+            }
+            if before {
+                start = start.saturating_sub((end - start) * 2);
+            }
+            if behind {
+                end = (end + (end - start) * 2).min(count);
+            }
+        }
+    }
+
+    /// Notes how each of its streams stands after this part. It blocks.
+    pub(in crate::file) fn note_streams(
+        &self,
+        segments: &Segments,
+        streams: &mut Streams,
+    ) -> Result<(), Error> {
+        let bytes = self.streams(segments)?;
+        self.each_stream(&bytes, &mut |said| {
+            said.note(self.head.first, streams);
+            Some(())
+        })
+    }
+
+    /// Adds the identities of its events to `ids`. Their streams are known. It blocks.
+    pub(in crate::file) fn note_ids(
+        &self,
+        segments: &Segments,
+        streams: &Streams,
+        ids: &mut Ids,
+    ) -> Result<(), Error> {
+        let count = self.head.events as usize;
+        let mut owners = vec![(0_u32, 0_u64); count];
+        let bytes = self.streams(segments)?;
+        self.each_stream(&bytes, &mut |said| {
+            let number = streams.find(said.name)?;
+            for (revision, event) in (said.first_revision..).zip(said.events()?) {
+                *owners.get_mut(event as usize)? = (number, revision);
+            }
+            Some(())
+        })?;
+        let bytes = self.take(&*self.reopen(segments)?, self.head.ids_at(), (count * 17) as u32)?;
+        if crc32c::crc32c(&bytes) != self.head.ids_checksum {
+            return Err(self.broken("the identities are not whole"));
+        }
+        let (identities, edges) = bytes.split_at(count * 16);
+        for (at, id) in identities.as_chunks::<16>().0.iter().enumerate() {
+            let (stream, revision) = owners[at];
+            let (first, last) = (edges[at] & BEGINS != 0, edges[at] & ENDS != 0);
+            let position = self.head.first + at as u64;
+            ids.add(u128::from_le_bytes(*id), Place { position, first, last, stream, revision });
+        }
+        Ok(())
+    }
+
+    /// Reads the table of streams and what is said of them.
+    pub(super) fn streams(&self, segments: &Segments) -> Result<Vec<u8>, Error> {
+        let length = self.head.ids_at() - self.head.table_at();
+        let bytes = self.take(&*self.reopen(segments)?, self.head.table_at(), length as u32)?;
+        if crc32c::crc32c(&bytes) != self.head.streams_checksum {
+            return Err(self.broken("the streams are not whole"));
+        }
+        Ok(bytes)
+    }
+
+    /// Calls `each` with what [`PartFile::streams`] has read of each stream, in the order of their hashes.
+    pub(super) fn each_stream(
+        &self,
+        bytes: &[u8],
+        each: &mut dyn FnMut(Said<'_>) -> Option<()>,
+    ) -> Result<(), Error> {
+        let (table, said) = bytes.split_at(self.head.streams as usize * ENTRY);
+        let mut all = || {
+            for entry in table.chunks_exact(ENTRY) {
+                let (start, length) = (four(entry, 8) as usize, four(entry, 12) as usize);
+                each(read(said.get(start..start.checked_add(length)?)?)?)?;
+            }
+            Some(())
+        };
+        all().ok_or_else(|| self.broken("what it says of a stream is not whole"))
+    }
+
+    fn reopen(&self, segments: &Segments) -> Result<Box<dyn DiskFile>, Error> {
+        segments.disk().open(&self.path, OpenMode::Read).map_err(read_error)
+    }
+
+    fn take(&self, file: &dyn DiskFile, at: u64, length: u32) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; length as usize];
+        match file.read_at(&mut bytes, at).map_err(read_error)? {
+            count if count == bytes.len() => Ok(bytes),
+            _ => Err(self.broken("it is cut off")),
+        }
+    }
+
+    fn broken(&self, problem: &str) -> Error {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        broken(&name, problem)
+    }
+}

@@ -1,0 +1,186 @@
+use std::cmp::Ordering;
+use std::io;
+use std::path::PathBuf;
+
+use steadfast_base::disk::OpenMode;
+use steadfast_core::store::Error;
+
+use super::encode::Said;
+use super::file::PartFile;
+use super::hash::hash;
+use super::head::{broken, eight, four};
+use crate::file::format::{VERSION, varint};
+use crate::file::index::Streams;
+use crate::file::segments::Segments;
+use crate::file::shared::read_error;
+
+const NAME: &str = "streams.idx";
+const HEAD: usize = 64;
+const MAGIC: &[u8; 8] = b"STEADSTR";
+const SUMMED: usize = 56;
+
+/// How every stream stands after the first parts: what would have to be gathered from all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::file) struct Snapshot {
+    identity: u64,
+    /// The number of the last part that it covers, the position after that, and the checksum of its last frame.
+    number: u32,
+    next: u64,
+    last_checksum: u32,
+    /// How many streams there are.
+    count: u64,
+    /// The streams by hash and name.
+    body: Vec<u8>,
+}
+
+/// A stream of a snapshot.
+#[derive(Debug, Clone, Copy)]
+struct Stands<'a> {
+    hash: u64,
+    name: &'a str,
+    next_revision: u64,
+    last: u64,
+}
+
+impl Snapshot {
+    /// Makes the snapshot of a log without events.
+    pub(in crate::file) fn empty(identity: u64) -> Self {
+        Self { identity, number: 0, next: 1, last_checksum: 0, count: 0, body: Vec::new() }
+    }
+
+    /// The number of the last part that it covers, 0 if none.
+    pub(in crate::file) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// How many streams there are.
+    pub(in crate::file) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Says whether `part` is the last one that it covers.
+    pub(in crate::file) fn ends_with(&self, part: &PartFile) -> bool {
+        (self.number, self.next, self.last_checksum) == (part.number(), part.next(), part.last_checksum())
+    }
+
+    /// Notes how each stream stands; none if that cannot be read.
+    pub(in crate::file) fn note(&self, streams: &mut Streams) -> Option<()> {
+        let mut rest = self.body.as_slice();
+        while !rest.is_empty() {
+            let Stands { name, next_revision, last, .. } = take(&mut rest)?;
+            streams.insert(name, next_revision, last);
+        }
+        Some(())
+    }
+
+    /// Returns the snapshot that covers `part` too, which comes after what this one covers.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Damaged`] when one of the two is not whole.
+    pub(super) fn with(&self, part: &PartFile, segments: &Segments) -> Result<Self, Error> {
+        let bytes = part.streams(segments)?;
+        let mut body = Vec::with_capacity(self.body.len() + bytes.len());
+        let (mut rest, mut count) = (self.body.as_slice(), 0);
+        let mut waiting = take(&mut rest);
+        part.each_stream(&bytes, &mut |said: Said<'_>| {
+            let newer = Stands {
+                hash: hash(said.name),
+                name: said.name,
+                next_revision: said.first_revision + said.count,
+                last: part.first() + said.last,
+            };
+            while let Some(older) = waiting {
+                match (older.hash, older.name).cmp(&(newer.hash, newer.name)) {
+                    Ordering::Less => put(&mut body, older, &mut count),
+                    Ordering::Equal => {}
+                    Ordering::Greater => break,
+                }
+                waiting = take(&mut rest);
+            }
+            put(&mut body, newer, &mut count);
+            Some(())
+        })?;
+        while let Some(older) = waiting {
+            put(&mut body, older, &mut count);
+            waiting = take(&mut rest);
+        }
+        if !rest.is_empty() {
+            return Err(broken(NAME, "what it says of a stream is not whole"));
+        }
+        let (number, next, last_checksum) = (part.number(), part.next(), part.last_checksum());
+        Ok(Self { identity: self.identity, number, next, last_checksum, count, body })
+    }
+
+    /// Reads the one in the folder; none if there is none that is whole and of the log called `identity`. It blocks.
+    pub(in crate::file) fn load(segments: &Segments, identity: u64) -> Result<Option<Self>, Error> {
+        let file = match segments.disk().open(&path(segments), OpenMode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(read_error)?,
+        };
+        let mut bytes = vec![0; usize::try_from(file.length().map_err(read_error)?).unwrap_or_default()];
+        let count = file.read_at(&mut bytes, 0).map_err(read_error)?;
+        bytes.truncate(count);
+        let Some((head, body)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let is_whole = head.starts_with(MAGIC)
+            && head[8] == VERSION
+            && four(head, SUMMED) == crc32c::crc32c(&head[..SUMMED])
+            && eight(head, 16) == identity
+            && eight(head, 40) == body.len() as u64
+            && four(head, 52) == crc32c::crc32c(body);
+        Ok(is_whole.then(|| Self {
+            identity,
+            number: four(head, 12),
+            next: eight(head, 24),
+            count: eight(head, 32),
+            last_checksum: four(head, 48),
+            body: body.to_vec(),
+        }))
+    }
+
+    /// Puts it into the folder, in the place of the one before. It blocks.
+    pub(super) fn store(&self, segments: &Segments) -> io::Result<()> {
+        let mut head = [0; HEAD];
+        head[..8].copy_from_slice(MAGIC);
+        head[8] = VERSION;
+        head[12..16].copy_from_slice(&self.number.to_le_bytes());
+        for (at, value) in
+            [(16, self.identity), (24, self.next), (32, self.count), (40, self.body.len() as u64)]
+        {
+            head[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        head[48..52].copy_from_slice(&self.last_checksum.to_le_bytes());
+        head[52..56].copy_from_slice(&crc32c::crc32c(&self.body).to_le_bytes());
+        let sum = crc32c::crc32c(&head[..SUMMED]);
+        head[SUMMED..SUMMED + 4].copy_from_slice(&sum.to_le_bytes());
+
+        let (disk, path) = (segments.disk(), path(segments));
+        let unfinished = path.with_extension("new");
+        super::sealer::remove(disk, &unfinished)?;
+        let file = disk.open(&unfinished, OpenMode::CreateNew)?;
+        file.write_all_at(&[&head[..], &self.body].concat(), 0)?;
+        disk.rename(&unfinished, &path)
+    }
+}
+
+fn path(segments: &Segments) -> PathBuf {
+    segments.folder().join(NAME)
+}
+
+fn take<'a>(bytes: &mut &'a [u8]) -> Option<Stands<'a>> {
+    let (hash, mut rest) = bytes.split_first_chunk::<8>()?;
+    let length = usize::try_from(varint::take(&mut rest).ok()?).ok()?;
+    let name = std::str::from_utf8(rest.get(..length)?).ok()?;
+    rest = &rest[length..];
+    let (next_revision, last) = (varint::take(&mut rest).ok()?, varint::take(&mut rest).ok()?);
+    *bytes = rest;
+    Some(Stands { hash: u64::from_le_bytes(*hash), name, next_revision, last })
+}
+
+fn put(bytes: &mut Vec<u8>, stream: Stands<'_>, count: &mut u64) {
+    bytes.extend_from_slice(&stream.hash.to_le_bytes());
+    varint::put(bytes, stream.name.len() as u64);
+    bytes.extend_from_slice(stream.name.as_bytes());
+    varint::put(bytes, stream.next_revision);
+    varint::put(bytes, stream.last);
+    *count += 1;
+}
