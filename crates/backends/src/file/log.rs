@@ -1,7 +1,5 @@
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
@@ -11,12 +9,14 @@ use steadfast_core::store::{
     Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Outcome, Position,
     Query, Revision, StoredEvent,
 };
+use tokio::task::JoinHandle;
 
 use super::config::Config;
 use super::format::segment::Header;
 use super::group::Group;
+use super::index::{ANOTHER, Held};
 use super::prepare::Preparer;
-use super::reader::Reader;
+use super::reader::{Chunk, Reader};
 use super::recovery::{Recovered, recover};
 use super::sealed::Sealer;
 use super::segments::Segments;
@@ -55,7 +55,7 @@ use super::writer::{Writer, mark};
 pub struct FileLog {
     shared: Arc<Shared>,
     capabilities: Capabilities,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 impl FileLog {
@@ -162,6 +162,11 @@ impl FileLog {
                     batch = untouched;
                     scan
                 }
+                Queued::Identify(untouched, first) => {
+                    batch = untouched;
+                    Box::pin(self.identify(&batch, first)).await?;
+                    continue;
+                }
             };
             scanned = scan.to;
             // Boxed, for it is large and rare.
@@ -171,6 +176,25 @@ impl FileLog {
         }
     }
 
+    /// Looks up of which streams the events are that stand from `first` on, as many as the batch has, if they are those
+    /// of the batch.
+    async fn identify(&self, batch: &Batch, first: u64) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let streams: Vec<Arc<str>> = batch.events.iter().map(|new| Arc::clone(&new.stream)).collect();
+        let looking = tokio::task::spawn_blocking(move || {
+            for (stream, position) in streams.iter().zip(first..) {
+                let held = shared.state().index.parts.done_with(position).cloned();
+                let Some(Held::File(file)) = held else { continue };
+                let revision = file.revision_at(&shared.segments, stream, position)?;
+                let index = &mut shared.state().index;
+                let number = revision.and_then(|_| index.streams.find(stream)).unwrap_or(ANOTHER);
+                index.ids.tell(position, number, revision.unwrap_or_default());
+            }
+            Ok(())
+        });
+        looking.await.unwrap_or_else(|error| Err(read_error(error.into())))
+    }
+
     /// Says whether an event is what the scan looks for.
     async fn any(&self, scan: Scan) -> Result<bool, Error> {
         let from = Some(Position::from_parts(scan.after, 0));
@@ -178,8 +202,8 @@ impl FileLog {
         let mut reader = Reader::new(&self.shared, query);
         reader.end_at(scan.to);
         while !reader.is_done() {
-            let (same, found) = chunk(reader).await?;
-            if !found.is_empty() {
+            let (same, mut found) = chunk(reader).await?;
+            if found.next().transpose()?.is_some() {
                 return Ok(true);
             }
             reader = same;
@@ -274,7 +298,7 @@ pub(super) fn follow(
                 let (same, found) = chunk(reader).await?;
                 reader = same;
                 if !found.is_empty() {
-                    return Ok(Some((stream::iter(found).map(Ok), (reader, head))));
+                    return Ok(Some((stream::iter(found), (reader, head))));
                 }
             } else if now.closed || head.changed().await.is_err() {
                 return Ok(None);
@@ -286,21 +310,38 @@ pub(super) fn follow(
 
 /// Streams what the reader finds.
 pub(super) fn events(reader: Reader) -> impl Stream<Item = Result<StoredEvent, Error>> + Send {
-    let chunks = stream::try_unfold(reader, async |mut reader| {
-        while !reader.is_done() {
-            let (same, found) = chunk(reader).await?;
+    let chunks = stream::try_unfold(Next::Idle(reader), async |mut next| {
+        loop {
+            let (reader, found) = match next {
+                Next::Idle(reader) if reader.is_done() => return Ok(None),
+                Next::Idle(reader) => chunk(reader).await?,
+                Next::Reading(reading) => finish(reading).await?,
+            };
+            // What comes next is read while this is taken apart.
+            next = if reader.is_done() { Next::Idle(reader) } else { Next::Reading(read(reader)) };
             if !found.is_empty() {
-                return Ok(Some((stream::iter(found).map(Ok), same)));
+                return Ok(Some((stream::iter(found), next)));
             }
-            reader = same;
         }
-        Ok(None)
     });
     chunks.try_flatten()
 }
 
+/// What a stream of events goes on with.
+enum Next {
+    Idle(Reader),
+    Reading(JoinHandle<Result<(Reader, Chunk), Error>>),
+}
+
 /// Takes the next events off a reader, on a thread that may block.
-async fn chunk(mut reader: Reader) -> Result<(Reader, VecDeque<StoredEvent>), Error> {
-    let reading = tokio::task::spawn_blocking(move || reader.next().map(|found| (reader, found)));
+async fn chunk(reader: Reader) -> Result<(Reader, Chunk), Error> {
+    finish(read(reader)).await
+}
+
+fn read(mut reader: Reader) -> JoinHandle<Result<(Reader, Chunk), Error>> {
+    tokio::task::spawn_blocking(move || reader.next().map(|found| (reader, found)))
+}
+
+async fn finish(reading: JoinHandle<Result<(Reader, Chunk), Error>>) -> Result<(Reader, Chunk), Error> {
     reading.await.unwrap_or_else(|error| Err(read_error(error.into())))
 }

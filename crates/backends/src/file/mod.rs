@@ -15,6 +15,7 @@
 //! [`repair`] cuts off what is behind the first damage.
 
 mod answer;
+mod block;
 mod clearing;
 mod config;
 mod follower;

@@ -31,7 +31,8 @@ const POLL: Duration = Duration::from_millis(20);
 ///
 /// It takes no lock, writes nothing, and follows the writer: an event is returned once its whole batch is in the
 /// page cache, which is [`Durability::Written`], and never before. Where the writer ends, dies or cuts a torn tail, it
-/// waits for the next one. Damage ends reads and subscriptions with an error and is never passed over.
+/// waits for the next one. Damage ends reads and subscriptions with an error and is never passed over; where the disk
+/// cannot be read, reads fail and subscriptions wait until it can.
 ///
 /// What it keeps in memory is what [`FileLog`](super::FileLog) keeps, but for the ids.
 ///
@@ -108,9 +109,16 @@ impl FileLogReader {
             .spawn(move || {
                 while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(POLL) {
                     let caught_up = ours.lock().catch_up();
-                    if let Err(error) = caught_up {
-                        theirs.state().failure = Some(error);
-                        break;
+                    match caught_up {
+                        Ok(()) => {}
+                        // It may read the next time; whoever reads meanwhile is told.
+                        Err(error @ Error::Io { .. }) => {
+                            tracing::debug!(%error, "the log cannot be followed")
+                        }
+                        Err(error) => {
+                            theirs.state().failure = Some(error);
+                            break;
+                        }
                     }
                 }
                 theirs.head.send_modify(|head| (head.ended, head.closed) = (true, true));

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use steadfast_core::store::{Direction, Error, Filter, Position, Query, Revision, StoredEvent};
 
+use super::block::{Block, FrameAt};
 use super::format::Offset;
-use super::format::frame::{Frame, Invalid};
-use super::format::record::Record;
+use super::format::frame::{self, Frame, Invalid};
+use super::format::record::{Names, Record};
 use super::format::segment;
 use super::index::Checkpoint;
 use super::shared::{Shared, read_error};
@@ -20,12 +22,40 @@ const BYTES_MAX: usize = 1 << 20;
 /// How much is read from the disk at once.
 const AHEAD: usize = 64 << 10;
 
+/// How much of a segment is read at once where all of it is read.
+const BLOCK: usize = 256 << 10;
+
+/// Events that were read.
+#[derive(Debug)]
+pub(super) enum Chunk {
+    Events(VecDeque<StoredEvent>),
+    Block(Block),
+}
+
+impl Chunk {
+    /// Says that it holds none for certain.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Events(events) if events.is_empty())
+    }
+}
+
+impl Iterator for Chunk {
+    type Item = Result<StoredEvent, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Events(events) => events.pop_front().map(Ok),
+            Self::Block(block) => block.next(),
+        }
+    }
+}
+
 /// A place in the log that moves as events are taken.
 #[derive(Debug)]
 pub(super) struct Reader {
     shared: Arc<Shared>,
     identity: u64,
-    filter: Filter,
+    filter: Arc<Filter>,
     direction: Direction,
     /// What is left to look at, both ends included.
     from: u64,
@@ -53,7 +83,7 @@ impl Reader {
         Self {
             shared: Arc::clone(shared),
             identity,
-            filter: query.filter,
+            filter: Arc::new(query.filter),
             direction: query.direction,
             from,
             to,
@@ -85,17 +115,21 @@ impl Reader {
     }
 
     /// Returns the next events; none means that none matched so far, [`Reader::is_done`] whether more may come.
-    pub(super) fn next(&mut self) -> Result<VecDeque<StoredEvent>, Error> {
+    pub(super) fn next(&mut self) -> Result<Chunk, Error> {
         let mut found = VecDeque::new();
         if self.is_done() {
-            return Ok(found);
+            return Ok(Chunk::Events(found));
         }
         match (self.filter.streams.is_empty(), self.direction) {
             (false, _) => self.next_of_streams(&mut found)?,
+            // How many events of a block match is not known before they are taken out of it.
+            (true, Direction::Forward) if self.left == u64::MAX => {
+                return self.next_block().map(Chunk::Block);
+            }
             (true, Direction::Forward) => self.next_forward(&mut found)?,
             (true, Direction::Backward) => self.next_backward(&mut found)?,
         }
-        Ok(found)
+        Ok(Chunk::Events(found))
     }
 
     fn next_of_streams(&mut self, found: &mut VecDeque<StoredEvent>) -> Result<(), Error> {
@@ -113,6 +147,60 @@ impl Reader {
             if forward { self.from = position + 1 } else { self.to = position - 1 }
         }
         Ok(())
+    }
+
+    /// Reads the frames that come next, as many as fit into one block.
+    fn next_block(&mut self) -> Result<Block, Error> {
+        let wanted = (self.from, self.to);
+        let mut here = self.frame_before(self.from)?;
+        let mut need = BLOCK;
+        loop {
+            let Checkpoint { at, position } = here;
+            let file = self.shared.segments.reader(at.segment()).map_err(read_error)?;
+            let mut bytes = vec![0; need];
+            let count = file.read_at(&mut bytes, at.byte().into()).map_err(read_error)?;
+            let (mut frames, mut taken, mut next) = (Vec::new(), 0, position);
+            let problem = loop {
+                if next > self.to {
+                    break None;
+                }
+                let at = at.plus(taken);
+                match frame::parse(&bytes[taken..count], self.identity, at) {
+                    Ok(frame) if frame.first != next => {
+                        return Err(damaged(at, "a frame starts with another position than is due"));
+                    }
+                    Ok(frame) => {
+                        let start = taken + frame::HEADER;
+                        let payload = (start, start + frame.payload.len());
+                        frames.push(FrameAt { payload, first: next, count: frame.count, at });
+                        next += u64::from(frame.count);
+                        taken += frame.length;
+                    }
+                    Err(problem) => break Some(problem),
+                }
+            };
+            here = Checkpoint { position: next, at: at.plus(taken) };
+            if !frames.is_empty() {
+                self.cursor = Some(here);
+                self.from = next.min(self.to + 1);
+                return Ok(Block::new(bytes, frames, wanted, Arc::clone(&self.filter)));
+            }
+            // Where the segment ends there may be no room for a header.
+            let left = &bytes[taken..count];
+            match frame::claimed_length(left) {
+                Ok(length) if length > left.len() && need < length && count == need => need = length,
+                Err(Invalid::Empty) if at.byte() as usize > segment::HEADER => {
+                    here.at = Offset::start_of(at.segment() + 1);
+                }
+                _ => {
+                    let problem = match problem {
+                        Some(Invalid::Broken(problem)) => problem,
+                        _ => "a frame is missing",
+                    };
+                    return Err(damaged(at, problem));
+                }
+            }
+        }
     }
 
     fn next_forward(&mut self, found: &mut VecDeque<StoredEvent>) -> Result<(), Error> {
@@ -160,13 +248,18 @@ impl Reader {
         self.shared.state().index.parts.checkpoint(position).ok_or_else(|| lost(position))
     }
 
-    /// Returns all events of the frame that holds `position`, which is readable, and the position of the first.
-    fn events_at(&mut self, position: u64) -> Result<(u64, Vec<StoredEvent>), Error> {
+    /// Returns a frame that starts at or before the event at `position`, and not long before.
+    fn frame_before(&self, position: u64) -> Result<Checkpoint, Error> {
         let kept = self.checkpoint(position)?;
-        let mut here = match self.cursor {
+        Ok(match self.cursor {
             Some(cursor) if cursor.position <= position && cursor.position >= kept.position => cursor,
             _ => kept,
-        };
+        })
+    }
+
+    /// Returns all events of the frame that holds `position`, which is readable, and the position of the first.
+    fn events_at(&mut self, position: u64) -> Result<(u64, Vec<StoredEvent>), Error> {
+        let mut here = self.frame_before(position)?;
         loop {
             let Checkpoint { at, position: first } = here;
             let file = self.shared.segments.reader(at.segment()).map_err(read_error)?;
@@ -198,20 +291,22 @@ impl Reader {
 
 fn decode(frame: Frame<'_>) -> Option<Vec<StoredEvent>> {
     let mut rest = frame.payload;
+    let mut names = Names::default();
     let mut events = Vec::with_capacity((frame.count as usize).min(frame.payload.len()));
     for position in frame.first..frame.first + u64::from(frame.count) {
         let record = Record::take(&mut rest).ok()?;
+        let data = Bytes::copy_from_slice(record.data);
         events.push(StoredEvent {
             position: Position::from_parts(position, 0),
-            stream: record.stream.into(),
+            stream: names.stream(record.stream),
             revision: Revision(record.revision),
-            event: record.to_event().ok()?,
+            event: record.to_event(&mut names, data).ok()?,
         });
     }
     Some(events)
 }
 
-fn damaged(at: Offset, problem: &str) -> Error {
+pub(super) fn damaged(at: Offset, problem: &str) -> Error {
     Error::Damaged { place: at.to_string(), problem: problem.to_owned() }
 }
 

@@ -323,13 +323,14 @@ fn adopted(
         part.note_streams(segments, &mut index.streams)?;
         sealed.since += part.counts().1;
     }
-    let enough =
-        |parts: &[Arc<PartFile>]| parts.iter().map(|part| part.counts().0).sum::<u64>() >= u64::from(ids_max);
-    let from = (0..parts.len()).rev().find(|from| enough(&parts[*from..])).unwrap_or_default();
-    for (at, part) in parts.iter().enumerate() {
-        if at >= from && ids_max > 0 {
-            part.note_ids(segments, &index.streams, &mut index.ids)?;
+    let mut events: u64 = parts.iter().map(|part| part.counts().0).sum();
+    for part in parts {
+        let behind = events - part.counts().0;
+        let wanted = u64::from(ids_max).saturating_sub(behind);
+        if wanted > 0 {
+            part.note_ids(segments, wanted, &mut index.ids)?;
         }
+        events = behind;
         index.parts.adopt(Arc::clone(part));
     }
     Ok((index, sealed))

@@ -10,7 +10,7 @@ use steadfast_core::store::{
 use super::answer::Answer;
 use super::format::{Offset, frame, record};
 use super::group::{Group, Run};
-use super::index::{Added, Index, Place};
+use super::index::{Added, Index, Place, UNKNOWN};
 
 /// The longest name of a stream in bytes.
 const STREAM_MAX: usize = 512;
@@ -34,6 +34,16 @@ pub(super) enum Queued {
     Waiting(Answer),
     /// Nothing yet: the disk must be asked first. The batch comes back.
     Scan(Batch, Scan),
+    /// Nothing yet: of which stream the events are that stand from this position on must be looked up first.
+    Identify(Batch, u64),
+}
+
+/// What is known of a batch that may have been appended before.
+enum Known {
+    No,
+    There(Appended),
+    /// Its events stand from this position on, of streams that are not in memory.
+    Perhaps(u64),
 }
 
 /// The question whether an event after `after` and up to `to` matches.
@@ -84,7 +94,11 @@ impl State {
             return Err(Error::Closed);
         }
         let payload_max = self.validate(&batch)?;
-        let duplicate = self.find_duplicate(&batch, durability)?;
+        let duplicate = match self.find_duplicate(&batch, durability)? {
+            Known::No => None,
+            Known::There(appended) => Some(appended),
+            Known::Perhaps(first) => return Ok(Queued::Identify(batch, first)),
+        };
         if self.status == Status::Poisoned {
             // What was queued when the write failed may be in the log.
             return Err(duplicate.and(self.failure.clone()).unwrap_or(Error::Poisoned));
@@ -142,32 +156,33 @@ impl State {
     }
 
     /// Finds where the batch stands if it was appended before.
-    fn find_duplicate(&self, batch: &Batch, durability: Durability) -> Result<Option<Appended>, Error> {
+    fn find_duplicate(&self, batch: &Batch, durability: Durability) -> Result<Known, Error> {
         let known = |new: &NewEvent| self.index.ids.place(new.event.id().as_u128());
         let refuse = |new: &NewEvent| {
             let id = new.event.id();
             Err(Error::Invalid { reason: format!("event {id} was appended before, in another batch") })
         };
-        let Some((first, rest)) = batch.events.split_first() else { return Ok(None) };
+        let Some((first, rest)) = batch.events.split_first() else { return Ok(Known::No) };
         let Some(Place { position: first, .. }) = known(first) else {
             self.check_ids_differ(batch)?;
-            return rest.iter().find(|new| known(new).is_some()).map_or(Ok(None), refuse);
+            return rest.iter().find(|new| known(new).is_some()).map_or(Ok(Known::No), refuse);
         };
         let mut revision = 0;
         for (at, new) in batch.events.iter().enumerate() {
             let position = first + at as u64;
             let (begins, ends) = (at == 0, at + 1 == batch.events.len());
             match known(new) {
-                Some(place)
-                    if (place.position, place.first, place.last) == (position, begins, ends)
-                        && self.index.streams.find(&new.stream) == Some(place.stream) =>
-                {
+                Some(place) if (place.position, place.first, place.last) != (position, begins, ends) => {
+                    return refuse(new);
+                }
+                Some(Place { stream: UNKNOWN, .. }) => return Ok(Known::Perhaps(first)),
+                Some(place) if self.index.streams.find(&new.stream) == Some(place.stream) => {
                     revision = place.revision;
                 }
                 _ => return refuse(new),
             }
         }
-        Ok(Some(Appended {
+        Ok(Known::There(Appended {
             position: Position::from_parts(first + batch.events.len() as u64 - 1, 0),
             revision: Revision(revision),
             achieved: durability,

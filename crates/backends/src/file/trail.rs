@@ -7,7 +7,6 @@ use steadfast_core::store::{Direction, Error};
 
 use super::index::Held;
 use super::reader::lost;
-use super::sealed::Found;
 use super::shared::Shared;
 
 /// The way along the events of some streams, either way.
@@ -78,7 +77,7 @@ impl Trail {
         let to = self.planned.unwrap_or(to);
         let mut found = Vec::new();
         for (stream, position) in part {
-            found.extend(events(shared, &streams[stream], position, from, to)?.positions);
+            found.extend(events(shared, &streams[stream], position, from, to)?.0);
         }
         found.sort_unstable();
         found.dedup();
@@ -106,9 +105,9 @@ impl Trail {
         let mut found = Vec::new();
         for (stream, name) in streams.iter().enumerate() {
             if self.newest[stream] >= part {
-                let events = events(shared, name, self.newest[stream], from, to)?;
-                found.extend(events.positions);
-                self.newest[stream] = events.before;
+                let (positions, before) = events(shared, name, self.newest[stream], from, to)?;
+                found.extend(positions);
+                self.newest[stream] = before;
             }
         }
         found.sort_unstable_by_key(|position| std::cmp::Reverse(*position));
@@ -140,27 +139,34 @@ fn before(shared: &Shared, stream: &str, position: u64) -> Result<(u64, u64), Er
     }
 }
 
-/// Returns the positions within `from..=to` of `stream` in the part that holds its event at `position`.
-fn events(shared: &Shared, stream: &str, position: u64, from: u64, to: u64) -> Result<Found, Error> {
+/// Returns the positions within `from..=to` of `stream` in the part that holds its event at `position`, and the position
+/// of its newest event before that part, 0 if there is none.
+fn events(
+    shared: &Shared,
+    stream: &str,
+    position: u64,
+    from: u64,
+    to: u64,
+) -> Result<(Vec<u64>, u64), Error> {
     let mut positions = Vec::new();
     let held = {
         let state = shared.state();
         let parts = &state.index.parts;
         if let Some(active) = parts.active_with(position) {
             active.positions(position, from, to, &mut positions);
-            return Ok(Found { positions, before: active.before(position) });
+            return Ok((positions, active.before(position)));
         }
         parts.done_with(position).cloned().ok_or_else(|| lost(position))?
     };
     match held {
         Held::Memory(part) => {
             part.positions(position, from, to, &mut positions);
-            Ok(Found { positions, before: part.before(position) })
+            Ok((positions, part.before(position)))
         }
         Held::File(file) => {
             let mut found = file.find(&shared.segments, stream)?;
             found.positions.retain(|position| (from..=to).contains(position));
-            Ok(found)
+            Ok((found.positions, found.before))
         }
     }
 }

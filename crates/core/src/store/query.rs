@@ -35,7 +35,8 @@ impl Filter {
         self.passes(&label.stream, &label.kind, label.subject.as_deref())
     }
 
-    fn passes(&self, stream: &str, kind: &str, subject: Option<&str>) -> bool {
+    /// Says whether an event of type `kind` about `subject` in `stream` passes.
+    pub fn passes(&self, stream: &str, kind: &str, subject: Option<&str>) -> bool {
         let passes = |list: &[Arc<str>], value: Option<&str>| {
             list.is_empty() || value.is_some_and(|value| list.iter().any(|name| &**name == value))
         };

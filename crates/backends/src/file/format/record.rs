@@ -5,6 +5,7 @@
 //! extensions (count, then name and value each); data last. Texts and data are a length and bytes; numbers are
 //! varints, but those of fixed length are little-endian.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -32,14 +33,14 @@ pub(crate) struct Record<'a> {
     pub(crate) stream: &'a str,
     time: SystemTime,
     source: &'a str,
-    kind: &'a str,
-    subject: Option<&'a str>,
+    pub(crate) kind: &'a str,
+    pub(crate) subject: Option<&'a str>,
     content_type: Option<&'a str>,
     schema: Option<&'a str>,
     trace: Option<TraceContext>,
     extensions: &'a [u8],
     extension_count: u64,
-    data: &'a [u8],
+    pub(crate) data: &'a [u8],
 }
 
 /// Returns a length that the record of `new` does not exceed.
@@ -137,17 +138,18 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Makes the event, with a copy of its data.
-    pub(crate) fn to_event(self) -> Result<Event, Malformed> {
-        let mut builder = Event::restore(EventId::from_u128(self.id), self.source, self.kind, self.time);
+    /// Makes the event with its `data`.
+    pub(crate) fn to_event(self, names: &mut Names, data: Bytes) -> Result<Event, Malformed> {
+        let (source, kind) = (recall(&mut names.source, self.source), recall(&mut names.kind, self.kind));
+        let mut builder = Event::restore(EventId::from_u128(self.id), source, kind, self.time);
         if let Some(subject) = self.subject {
             builder = builder.subject(subject);
         }
         if let Some(content_type) = self.content_type {
-            builder = builder.content_type(content_type);
+            builder = builder.content_type(recall(&mut names.content_type, content_type));
         }
         if let Some(schema) = self.schema {
-            builder = builder.data_schema(schema);
+            builder = builder.data_schema(recall(&mut names.schema, schema));
         }
         if let Some(trace) = self.trace {
             builder = builder.trace(trace);
@@ -156,7 +158,32 @@ impl<'a> Record<'a> {
         for _ in 0..self.extension_count {
             builder = builder.extension(take_text(&mut rest)?, take_text(&mut rest)?);
         }
-        Ok(builder.bytes(Bytes::copy_from_slice(self.data)))
+        Ok(builder.bytes(data))
+    }
+}
+
+/// The names of the event before, which those of the next one mostly are: they are shared and not made again.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    stream: Name,
+    source: Name,
+    kind: Name,
+    content_type: Name,
+    schema: Name,
+}
+
+type Name = Option<Arc<str>>;
+
+impl Names {
+    pub(crate) fn stream(&mut self, name: &str) -> Arc<str> {
+        recall(&mut self.stream, name)
+    }
+}
+
+fn recall(before: &mut Name, name: &str) -> Arc<str> {
+    match before {
+        Some(before) if **before == *name => Arc::clone(before),
+        _ => Arc::clone(before.insert(name.into())),
     }
 }
 
@@ -215,6 +242,11 @@ mod tests {
 
     use super::*;
 
+    fn whole(record: Record<'_>) -> Result<Event, Malformed> {
+        let data = Bytes::copy_from_slice(record.data);
+        record.to_event(&mut Names::default(), data)
+    }
+
     prop_compose! {
         fn event()(
             id: u128,
@@ -259,17 +291,17 @@ mod tests {
             let record = Record::take(&mut rest).expect("valid");
             prop_assert!(rest.is_empty());
             prop_assert_eq!((record.stream, record.revision), (&*new.stream, revision));
-            prop_assert_eq!(record.to_event().expect("valid"), new.event);
+            prop_assert_eq!(whole(record).expect("valid"), new.event);
         }
 
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, new in event(), at: prop::sample::Index, value: u8) {
-            let _ = Record::take(&mut bytes.as_slice()).map(Record::to_event);
+            let _ = Record::take(&mut bytes.as_slice()).map(whole);
             let mut buffer = Vec::new();
             encode(&mut buffer, &new, 1);
             let at = at.index(buffer.len());
             buffer[at] = value;
-            let _ = Record::take(&mut buffer.as_slice()).map(Record::to_event);
+            let _ = Record::take(&mut buffer.as_slice()).map(whole);
             prop_assert!(Record::take(&mut &buffer[..at]).is_err());
         }
     }

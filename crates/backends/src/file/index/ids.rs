@@ -7,10 +7,15 @@ pub(in crate::file) struct Place {
     pub(in crate::file) position: u64,
     pub(in crate::file) first: bool,
     pub(in crate::file) last: bool,
-    /// The number of its stream, and its revision there.
+    /// The number of its stream, or [`UNKNOWN`], and its revision there.
     pub(in crate::file) stream: u32,
     pub(in crate::file) revision: u64,
 }
+
+/// The stream of an event of a finished segment, until somebody has asked.
+pub(in crate::file) const UNKNOWN: u32 = u32::MAX;
+/// The stream of an event that is none of the one asked for.
+pub(in crate::file) const ANOTHER: u32 = u32::MAX - 1;
 
 /// What is kept beside an id.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +131,15 @@ impl Ids {
         self.beside.push_back(Kept { revision, stream, edges: edges(first, last) });
         let hash = self.hash(id);
         self.put(Slot::new(hash, place.position));
+    }
+
+    /// Notes the stream of the event at `position`, if its id is kept.
+    pub(in crate::file) fn tell(&mut self, position: u64, stream: u32, revision: u64) {
+        let oldest = self.next - self.kept.len() as u64;
+        let index = position.checked_sub(oldest).map(|index| index as usize);
+        if let Some(kept) = index.and_then(|index| self.beside.get_mut(index)) {
+            (kept.stream, kept.revision) = (stream, revision);
+        }
     }
 
     fn put(&mut self, slot: Slot) {

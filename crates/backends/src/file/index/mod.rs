@@ -15,10 +15,12 @@ mod streams;
 
 use super::format::Offset;
 
+pub(super) use ids::ANOTHER;
 pub(super) use ids::BEGINS;
 pub(super) use ids::ENDS;
 pub(super) use ids::Ids;
 pub(super) use ids::Place;
+pub(super) use ids::UNKNOWN;
 pub(super) use part::Mark;
 pub(super) use part::Part;
 pub(super) use parts::Held;

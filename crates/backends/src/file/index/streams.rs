@@ -37,7 +37,14 @@ impl Streams {
         }
     }
 
-    /// Notes how a stream stands that is new.
+    /// Makes room for `count` streams more.
+    pub(in crate::file) fn reserve(&mut self, count: usize) {
+        self.numbers.reserve(count);
+        self.names.reserve(count);
+        self.entries.reserve(count);
+    }
+
+    /// Notes how a stream stands.
     pub(in crate::file) fn insert(&mut self, stream: &str, next_revision: u64, last: u64) {
         let number = self.number_of(stream);
         self.entries[number as usize] = Entry { next_revision, last, local: 0 };

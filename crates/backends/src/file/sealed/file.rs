@@ -10,7 +10,7 @@ use super::hash::hash;
 use super::head::{ENTRY, HEAD, Head, MARK, broken, eight, four};
 use crate::file::format::Offset;
 use crate::file::format::frame;
-use crate::file::index::{BEGINS, ENDS, Ids, Mark, Place, Streams};
+use crate::file::index::{BEGINS, ENDS, Ids, Mark, Place, Streams, UNKNOWN};
 use crate::file::segments::Segments;
 use crate::file::shared::read_error;
 
@@ -32,6 +32,8 @@ pub(in crate::file) struct Found {
     pub(in crate::file) positions: Vec<u64>,
     /// The position of the newest event of the stream in an earlier part, 0 if there is none.
     pub(in crate::file) before: u64,
+    /// The revision of its first event in this part.
+    first_revision: u64,
 }
 
 /// The file of segment `number`.
@@ -119,6 +121,26 @@ impl PartFile {
     /// # Errors
     /// [`Error::Io`]; [`Error::Damaged`] when the file is not as it was.
     pub(in crate::file) fn find(&self, segments: &Segments, stream: &str) -> Result<Found, Error> {
+        self.look_for(segments, stream)?.ok_or_else(|| self.broken("a stream is missing"))
+    }
+
+    /// Returns the revision of the event at `position` if it is one of `stream`. It blocks.
+    ///
+    /// # Errors
+    /// As [`PartFile::find`].
+    pub(in crate::file) fn revision_at(
+        &self,
+        segments: &Segments,
+        stream: &str,
+        position: u64,
+    ) -> Result<Option<u64>, Error> {
+        let found = self.look_for(segments, stream)?;
+        Ok(found.and_then(|found| {
+            found.positions.binary_search(&position).ok().map(|at| found.first_revision + at as u64)
+        }))
+    }
+
+    fn look_for(&self, segments: &Segments, stream: &str) -> Result<Option<Found>, Error> {
         let file = self.reopen(segments)?;
         let wanted = hash(stream);
         for index in self.candidates(&*file, wanted)? {
@@ -130,10 +152,11 @@ impl PartFile {
                 let events =
                     said.events().ok_or_else(|| self.broken("what it says of a stream is not whole"))?;
                 let positions = events.into_iter().map(|event| self.head.first + event).collect();
-                return Ok(Found { positions, before: said.before });
+                let Said { first_revision, before, .. } = said;
+                return Ok(Some(Found { positions, before, first_revision }));
             }
         }
-        Err(self.broken("a stream is missing"))
+        Ok(None)
     }
 
     /// Returns which entries of the table have the hash `wanted`. Hashes are spread evenly, so they are looked for where
@@ -179,30 +202,22 @@ impl PartFile {
         })
     }
 
-    /// Adds the identities of its events to `ids`. Their streams are known. It blocks.
+    /// Adds the identities of its newest `wanted` events to `ids`. It blocks.
     pub(in crate::file) fn note_ids(
         &self,
         segments: &Segments,
-        streams: &Streams,
+        wanted: u64,
         ids: &mut Ids,
     ) -> Result<(), Error> {
         let count = self.head.events as usize;
-        let mut owners = vec![(0_u32, 0_u64); count];
-        let bytes = self.streams(segments)?;
-        self.each_stream(&bytes, &mut |said| {
-            let number = streams.find(said.name)?;
-            for (revision, event) in (said.first_revision..).zip(said.events()?) {
-                *owners.get_mut(event as usize)? = (number, revision);
-            }
-            Some(())
-        })?;
         let bytes = self.take(&*self.reopen(segments)?, self.head.ids_at(), (count * 17) as u32)?;
         if crc32c::crc32c(&bytes) != self.head.ids_checksum {
             return Err(self.broken("the identities are not whole"));
         }
         let (identities, edges) = bytes.split_at(count * 16);
-        for (at, id) in identities.as_chunks::<16>().0.iter().enumerate() {
-            let (stream, revision) = owners[at];
+        let skipped = self.head.events.saturating_sub(wanted) as usize;
+        for (at, id) in identities.as_chunks::<16>().0.iter().enumerate().skip(skipped) {
+            let (stream, revision) = (UNKNOWN, 0);
             let (first, last) = (edges[at] & BEGINS != 0, edges[at] & ENDS != 0);
             let position = self.head.first + at as u64;
             ids.add(u128::from_le_bytes(*id), Place { position, first, last, stream, revision });

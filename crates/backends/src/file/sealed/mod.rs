@@ -9,7 +9,6 @@ mod head;
 mod sealer;
 mod snapshot;
 
-pub(super) use file::Found;
 pub(super) use file::PartFile;
 pub(super) use file::path;
 pub(super) use sealer::Sealed;

@@ -66,6 +66,7 @@ impl Snapshot {
     /// Notes how each stream stands; none if that cannot be read.
     pub(in crate::file) fn note(&self, streams: &mut Streams) -> Option<()> {
         let mut rest = self.body.as_slice();
+        streams.reserve(usize::try_from(self.count).ok()?.min(rest.len()));
         while !rest.is_empty() {
             let Stands { name, next_revision, last, .. } = take(&mut rest)?;
             streams.insert(name, next_revision, last);

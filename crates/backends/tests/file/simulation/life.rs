@@ -60,6 +60,8 @@ struct World {
     plant: Plant,
     history: History,
     next_id: u64,
+    /// How many batches were sent before this life.
+    sent_before: usize,
 }
 
 /// Lives through one seed and returns what was in the log at the end of each life.
@@ -67,7 +69,15 @@ pub(super) async fn live(seed: u64, plant: Plant) -> Vec<Vec<StoredEvent>> {
     let mut rng = Seed::new(seed).stream("appends");
     let segment_size = Size::from_bytes(pick(&mut rng, &[4096, 4600, 8192]));
     let config = Config { segment_size, verify_on_open: seed % 4 == 3, ..small() };
-    let mut world = World { disk: sim(seed), rng, config, plant, history: History::default(), next_id: 1 };
+    let mut world = World {
+        disk: sim(seed),
+        rng,
+        config,
+        plant,
+        history: History::default(),
+        next_id: 1,
+        sent_before: 0,
+    };
     // The first segment is made honestly, so that it is the events that are lost and not the log.
     if plant == Plant::NoSync {
         drop(world.open(&world.disk));
@@ -99,6 +109,7 @@ impl World {
         let failed_syncs = self.disk.failed_syncs();
         self.open_in_bad_weather(crash);
         let log = self.open_again("a log without damage opens");
+        self.sent_before = self.history.sent.len();
         self.make_weather();
         let grouped = self.rng.chance(0.5);
         for _ in 0..self.rng.below(16) {
@@ -199,8 +210,10 @@ impl World {
             levels.push(Durability::Accepted);
         }
         let level = pick(&mut self.rng, &levels);
-        if !self.history.sent.is_empty() && self.rng.chance(0.15) {
-            let again = self.rng.below(self.history.sent.len() as u64) as usize;
+        // What an earlier life has sent is looked up on the disk, which takes more than one poll.
+        let known = if grouped { self.sent_before } else { 0 };
+        if self.history.sent.len() > known && self.rng.chance(0.15) {
+            let again = known + self.rng.below((self.history.sent.len() - known) as u64) as usize;
             if !(grouped && matches!(self.history.sent[again].condition, Condition::NoneMatching { .. })) {
                 return (again, level);
             }
