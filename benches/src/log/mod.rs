@@ -34,6 +34,8 @@ impl Round {
 
 /// How long one round is, ours and the peer's each.
 const ROUND: Duration = Duration::from_millis(40);
+/// How many events a second are to be written at least.
+const WRITTEN_WANTED: u64 = 1_000_000;
 /// How many rounds are run at least and at most.
 const ROUNDS: std::ops::RangeInclusive<usize> = 3..=151;
 
@@ -49,9 +51,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     // The log writes on a thread of its own. Fewer threads for the appenders give it a core, more encode faster:
     // which is better depends on how many append, so both are shown.
-    for (workers, appenders, wanted) in
-        [(1, 1, 0.75), (1, 8, 0.85), (1, 64, 0.85), (2, 1, 0.75), (2, 8, 0.85), (2, 64, 0.85)]
-    {
+    for (workers, appenders, wanted) in [
+        (1, 1, 0.75),
+        (1, 8, 0.85),
+        (1, 64, 0.85),
+        (1, 512, 0.85),
+        (2, 1, 0.75),
+        (2, 8, 0.85),
+        (2, 64, 0.85),
+        (2, 512, 0.85),
+    ] {
         let place = folder.path().join(format!("log-{workers}-{appenders}"));
         let mut ours = ours::Ours::open(&place, workers, appenders, 1)?;
         let plural = |count: usize| if count == 1 { "" } else { "s" };
@@ -81,6 +90,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
         Ok((ours.round(ROUND)?.0, sqlite.round(ROUND)?))
     });
     rows.push(row?);
+    for (workers, writers) in [(1, 1), (2, 8)] {
+        let place = folder.path().join(format!("log-written-{writers}"));
+        let mut ours = ours::Ours::open(&place, workers, writers, 64)?.written();
+        let plural = if writers == 1 { "" } else { "s" };
+        let name = format!("log written, batches of 64, {writers} writer{plural}");
+        let wanted = || Round { events: WRITTEN_WANTED, elapsed: Duration::from_secs(1) };
+        rows.push(compare(name, "wanted", 1.0, budget, || Ok((ours.round(ROUND)?.0, wanted())))?);
+    }
     Ok(rows)
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Ours {
     appenders: usize,
     /// Events per append.
     batch: usize,
+    durability: Durability,
     next_id: u128,
 }
 
@@ -36,19 +37,26 @@ impl Ours {
             tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
         let writes = Recording::default();
         let log = FileLog::open_on(Arc::new(writes.clone()), folder, Config::default())?;
-        Ok(Self { runtime, log: Arc::new(log), writes, appenders, batch, next_id: 0 })
+        let (log, durability) = (Arc::new(log), Durability::Durable);
+        Ok(Self { runtime, log, writes, appenders, batch, durability, next_id: 0 })
+    }
+
+    /// Has appends wait until they are written, and not until they are durable.
+    pub(super) fn written(self) -> Self {
+        Self { durability: Durability::Written, ..self }
     }
 
     /// Appends for `length` and returns how many events each write had besides.
     pub(super) fn round(&mut self, length: Duration) -> anyhow::Result<(Round, Vec<u64>)> {
         self.writes.take();
         let start = Instant::now();
-        let (log, batch) = (&self.log, self.batch);
+        let (log, batch, durability) = (&self.log, self.batch, self.durability);
         let counts = self.runtime.block_on(async {
             let mut tasks = JoinSet::new();
             for appender in 0..self.appenders {
                 let (log, first) = (Arc::clone(log), self.next_id + ((appender as u128) << 64));
-                tasks.spawn(async move { append(&log, appender, first, batch, start + length).await });
+                let end = start + length;
+                tasks.spawn(async move { append(&log, appender, first, (batch, durability), end).await });
             }
             tasks.join_all().await
         });
@@ -68,7 +76,7 @@ async fn append(
     log: &FileLog,
     appender: usize,
     first_id: u128,
-    batch: usize,
+    (batch, durability): (usize, Durability),
     end: Instant,
 ) -> anyhow::Result<u64> {
     let stream: Arc<str> = format!("appender-{appender}").into();
@@ -82,7 +90,7 @@ async fn append(
         });
         let batch = Batch::to_stream(Arc::clone(&stream), made);
         events += batch.events.len() as u64;
-        log.append(batch, Condition::Any, Durability::Durable).await?;
+        log.append(batch, Condition::Any, durability).await?;
     }
     Ok(events)
 }

@@ -310,15 +310,15 @@ pub(super) fn follow(
 
 /// Streams what the reader finds.
 pub(super) fn events(reader: Reader) -> impl Stream<Item = Result<StoredEvent, Error>> + Send {
-    let chunks = stream::try_unfold(Next::Idle(reader), async |mut next| {
+    let chunks = stream::try_unfold(Next::Idle(Box::new(reader)), async |mut next| {
         loop {
             let (reader, found) = match next {
                 Next::Idle(reader) if reader.is_done() => return Ok(None),
-                Next::Idle(reader) => chunk(reader).await?,
+                Next::Idle(reader) => chunk(*reader).await?,
                 Next::Reading(reading) => finish(reading).await?,
             };
             // What comes next is read while this is taken apart.
-            next = if reader.is_done() { Next::Idle(reader) } else { Next::Reading(read(reader)) };
+            next = if reader.is_done() { Next::Idle(Box::new(reader)) } else { Next::Reading(read(reader)) };
             if !found.is_empty() {
                 return Ok(Some((stream::iter(found), next)));
             }
@@ -329,7 +329,7 @@ pub(super) fn events(reader: Reader) -> impl Stream<Item = Result<StoredEvent, E
 
 /// What a stream of events goes on with.
 enum Next {
-    Idle(Reader),
+    Idle(Box<Reader>),
     Reading(JoinHandle<Result<(Reader, Chunk), Error>>),
 }
 

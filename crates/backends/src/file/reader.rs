@@ -23,7 +23,7 @@ const BYTES_MAX: usize = 1 << 20;
 const AHEAD: usize = 64 << 10;
 
 /// How much of a segment is read at once where all of it is read.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 1 << 20;
 
 /// Events that were read.
 #[derive(Debug)]
