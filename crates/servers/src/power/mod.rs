@@ -27,17 +27,19 @@
 //!
 //! # What it is not
 //! It needs root and `/dev/fuse`, and is far slower than a disk. It keeps in memory what was removed until the next
-//! cut. It knows no extended attributes, no devices and no sockets; locks and maps are the kernel's. Its calls are
-//! answered by threads of the process that mounted it, so who is killed with files open in it may hang until the next
-//! [`PowerCutFs::mount`], in whatever process, has cleaned up.
+//! cut. It knows no extended attributes, no devices and no sockets; locks and maps are the kernel's, so what a program
+//! has put into a shared map and not synced counts as not written.
 
 mod contents;
+mod daemon;
 mod mount;
+mod mounted;
 mod serve;
 mod stale;
 #[cfg(test)]
 mod tests;
 mod volume;
 
+pub use daemon::serve_if_asked;
 pub use mount::Cut;
 pub use mount::PowerCutFs;

@@ -1,16 +1,11 @@
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
-use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use parking_lot::Mutex;
-use rustix::mount::{UnmountFlags, unmount};
 use steadfast_base::Seed;
 use tempfile::TempDir;
 
-use super::serve::Served;
+use super::daemon::Daemon;
 use super::stale;
-use super::volume::Volume;
 use crate::Error;
 
 /// What is left of the things that were not synced when power is lost.
@@ -28,44 +23,50 @@ pub enum Cut {
 /// also after power is back. Dropping it unmounts it.
 ///
 /// # Examples
+/// In a file below `tests/`, for the file system is served by another process, which runs one of its tests:
 /// ```no_run
 /// use std::io::Write;
 /// use steadfast_servers::power::{Cut, PowerCutFs};
 ///
+/// #[test]
+/// fn serves_files() {
+///     steadfast_servers::power::serve_if_asked();
+/// }
+///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut fs = PowerCutFs::mount()?;
+/// let mut fs = PowerCutFs::mount("serves_files")?;
 /// let path = fs.path().join("a");
 /// let mut file = std::fs::File::create(&path)?;
 /// file.write_all(b"synced")?;
 /// file.sync_all()?;
 /// file.write_all(b", forgotten")?;
 ///
-/// fs.cut(Cut::DropAll);
+/// fs.cut(Cut::DropAll)?;
 /// assert!(file.sync_all().is_err());
 /// fs.restore()?;
 /// assert_eq!(std::fs::read(&path)?, b"synced");
 /// # Ok(()) }
 /// ```
+#[derive(Debug)]
 pub struct PowerCutFs {
-    volume: Arc<Mutex<Volume>>,
-    /// What is left, from the loss of power until it is back.
-    survivor: Option<Volume>,
-    session: Option<BackgroundSession>,
+    // Dropped first: it unmounts.
+    daemon: Mutex<Daemon>,
     folder: TempDir,
 }
 
 impl PowerCutFs {
     /// Mounts an empty file system in a temporary folder, and unmounts those that killed processes have left behind.
     ///
+    /// `test` is the name of the test in this program that calls [`serve_if_asked`](super::serve_if_asked).
+    ///
     /// # Errors
-    /// [`Error::Mount`], where this process is not root, or there is no `/dev/fuse`.
-    pub fn mount() -> Result<Self, Error> {
+    /// [`Error::Mount`], where this process is not root, there is no `/dev/fuse`, or no such test.
+    pub fn mount(test: &str) -> Result<Self, Error> {
         stale::unmount_all();
-        let folder = tempfile::Builder::new().prefix("steadfast-power-").tempdir().map_err(failed)?;
-        let volume = Arc::new(Mutex::new(Volume::new()));
-        let mut fs = Self { volume, survivor: None, session: None, folder };
-        fs.serve()?;
-        Ok(fs)
+        let folder = tempfile::Builder::new().prefix("steadfast-power-").tempdir();
+        let folder = folder.map_err(|source| Error::Mount { source })?;
+        let daemon = Mutex::new(Daemon::start(test, folder.path())?);
+        Ok(Self { daemon, folder })
     }
 
     /// Returns the folder that it is mounted at, the same after each cut. Everybody may look into it, and root write.
@@ -74,22 +75,31 @@ impl PowerCutFs {
     }
 
     /// Makes everything durable that was written so far, as `sync` does: for what is set up before a test.
-    pub fn sync_all(&self) {
-        self.volume.lock().sync_all();
+    ///
+    /// # Errors
+    /// [`Error::Mount`], when the process that serves it is gone.
+    pub fn sync_all(&self) -> Result<(), Error> {
+        self.daemon.lock().order("sync")
+    }
+
+    /// Takes syncing out, until the power is cut: a sync succeeds and does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Mount`], when the process that serves it is gone.
+    pub fn lie_about_sync(&self) -> Result<(), Error> {
+        self.daemon.lock().order("lie")
     }
 
     /// Cuts the power. From this moment on nothing can be changed or made durable; what is left is decided. It does
     /// nothing while the power is off.
-    pub fn cut(&mut self, cut: Cut) {
-        let mut volume = self.volume.lock();
-        if volume.dead {
-            return;
+    ///
+    /// # Errors
+    /// [`Error::Mount`], when the process that serves it is gone.
+    pub fn cut(&mut self, cut: Cut) -> Result<(), Error> {
+        match cut {
+            Cut::DropAll => self.daemon.lock().order("cut"),
+            Cut::Torn(seed) => self.daemon.lock().order(&format!("cut {seed}")),
         }
-        volume.dead = true;
-        self.survivor = Some(match cut {
-            Cut::DropAll => volume.survivor(None),
-            Cut::Torn(seed) => volume.survivor(Some(&mut seed.rng())),
-        });
     }
 
     /// Puts the power back: what is left is mounted at the same place. It does nothing while there is power.
@@ -99,43 +109,12 @@ impl PowerCutFs {
     /// # Errors
     /// [`Error::Mount`].
     pub fn restore(&mut self) -> Result<(), Error> {
-        let Some(survivor) = self.survivor.take() else { return Ok(()) };
-        self.detach();
-        self.volume = Arc::new(Mutex::new(survivor));
-        self.serve()
+        self.daemon.lock().order("restore")
     }
 
-    fn serve(&mut self) -> Result<(), Error> {
-        let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName(stale::source()), MountOption::DefaultPermissions];
-        // A server may run as another user.
-        config.acl = SessionACL::All;
-        let served = Served::new(Arc::clone(&self.volume));
-        self.session = Some(fuser::spawn_mount(served, self.path(), &config).map_err(failed)?);
-        Ok(())
+    #[cfg(test)]
+    pub(super) fn kill_daemon(&self) {
+        let mut daemon = self.daemon.lock();
+        daemon.child.kill().and_then(|()| daemon.child.wait()).expect("killed");
     }
-
-    /// Takes it out of the tree of folders. It is there for those who have something open in it, until they close it.
-    fn detach(&mut self) {
-        if let Some(session) = self.session.take() {
-            let _ = unmount(self.path(), UnmountFlags::DETACH);
-            drop(session);
-        }
-    }
-}
-
-impl Drop for PowerCutFs {
-    fn drop(&mut self) {
-        self.detach();
-    }
-}
-
-impl std::fmt::Debug for PowerCutFs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PowerCutFs").field("path", &self.path()).finish_non_exhaustive()
-    }
-}
-
-fn failed(source: io::Error) -> Error {
-    Error::Mount { source }
 }

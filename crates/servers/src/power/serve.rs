@@ -270,7 +270,6 @@ impl Filesystem for Served {
         let written = || {
             let mut volume = self.volume.lock();
             volume.file_mut(number.0)?.write(offset, bytes);
-            eprintln!("write {number} {flags:?}");
             // `O_SYNC` has the bit of `O_DSYNC` too.
             match flags {
                 flags if flags.contains(OFlags::SYNC) => volume.sync(number.0),

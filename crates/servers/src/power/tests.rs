@@ -6,6 +6,7 @@ mod with_fuse {
     use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
     use std::path::Path;
     use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
 
     use rustix::fs::{FallocateFlags, OFlags, fallocate, fdatasync};
     use steadfast_base::Seed;
@@ -13,7 +14,13 @@ mod with_fuse {
     use crate::power::{Cut, PowerCutFs};
 
     fn mount() -> PowerCutFs {
-        PowerCutFs::mount().expect("it is mounted")
+        PowerCutFs::mount("power::tests::with_fuse::serves_files").expect("it is mounted")
+    }
+
+    /// The process that serves the file systems of these tests; a test that does nothing else.
+    #[test]
+    fn serves_files() {
+        crate::power::serve_if_asked();
     }
 
     fn is_mounted(path: &Path) -> bool {
@@ -73,7 +80,7 @@ mod with_fuse {
         let mut fs = mount();
         let path = |fs: &PowerCutFs, name: &str| fs.path().join(name);
         fs::write(path(&fs, "set up"), "long ago").expect("written");
-        fs.sync_all();
+        fs.sync_all().expect("synced");
         let mut file = File::create(path(&fs, "log")).expect("made");
         file.write_all(b"one").expect("written");
         file.sync_all().expect("synced");
@@ -90,7 +97,7 @@ mod with_fuse {
         fs::write(path(&fs, "forgotten"), "all").expect("written");
         fs::remove_file(path(&fs, "set up")).expect("removed");
 
-        fs.cut(Cut::DropAll);
+        fs.cut(Cut::DropAll).expect("cut");
         assert!(file.write_all(b"late").is_err() && file.sync_all().is_err());
         assert!(fs::write(path(&fs, "late"), "x").is_err());
         fs.restore().expect("it is mounted again");
@@ -100,6 +107,21 @@ mod with_fuse {
             assert_eq!(fs::read_to_string(path(&fs, name)).expect("read"), left);
         }
         fs::write(path(&fs, "log"), "goes on").expect("written");
+    }
+
+    #[test]
+    fn a_disk_that_lies_leaves_nothing() {
+        let mut fs = mount();
+        let path = fs.path().join("log");
+        fs::write(&path, "old").expect("written");
+        fs.sync_all().expect("synced");
+        fs.lie_about_sync().expect("told");
+        let mut file = File::create(&path).expect("made");
+        file.write_all(b"new").and_then(|()| file.sync_all()).expect("a lie");
+        File::open(fs.path()).and_then(|folder| folder.sync_all()).expect("a lie");
+        fs.cut(Cut::DropAll).expect("cut");
+        fs.restore().expect("it is mounted again");
+        assert_eq!(fs::read(&path).expect("read"), b"old");
     }
 
     #[test]
@@ -113,7 +135,7 @@ mod with_fuse {
             for _ in 0..4 {
                 file.write_all(&[1; 4096]).expect("written");
             }
-            fs.cut(Cut::Torn(Seed::new(seed)));
+            fs.cut(Cut::Torn(Seed::new(seed))).expect("cut");
             fs.restore().expect("it is mounted again");
             let left = fs::read(&path).expect("read");
             assert!(left.iter().all(|byte| *byte <= 1));
@@ -151,7 +173,7 @@ mod with_fuse {
     }
 
     #[test]
-    fn what_a_killed_process_left_behind_is_unmounted_by_the_next() {
+    fn it_is_unmounted_when_its_owner_is_killed() {
         let child = "power::tests::with_fuse::child_mounts_and_writes_until_it_is_killed";
         let mut child = Command::new(std::env::current_exe().expect("known"))
             .args(["--exact", child, "--nocapture"])
@@ -162,16 +184,22 @@ mod with_fuse {
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let path = lines.into_iter().find_map(|line| Some(line.strip_prefix("at ")?.to_owned()));
         let path = path.expect("it has mounted one");
-        child.kill().expect("killed");
-        // Not before its threads are gone or stuck, which its mother sees; the next one wakes the stuck ones.
-        let stat = format!("/proc/{}/stat", child.id());
-        while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
-            std::thread::yield_now();
+        assert!(is_mounted(Path::new(&path)));
+        child.kill().and_then(|()| child.wait()).expect("killed");
+        let since = Instant::now();
+        while is_mounted(Path::new(&path)) || Path::new(&path).exists() {
+            assert!(since.elapsed() < Duration::from_secs(30), "nobody cleans up");
+            std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(is_mounted(Path::new(&path)), "nobody has cleaned up");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_behind_is_unmounted_by_the_next() {
+        let dead = mount();
+        let path = dead.path().to_owned();
+        dead.kill_daemon();
+        assert!(is_mounted(&path), "nobody has cleaned up");
         let fs = mount();
-        child.wait().expect("it has ended");
-        assert!(!is_mounted(Path::new(&path)) && !Path::new(&path).exists());
-        assert!(is_mounted(fs.path()));
+        assert!(is_mounted(fs.path()) && !is_mounted(&path) && !path.exists());
     }
 }
