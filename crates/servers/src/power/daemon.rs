@@ -36,17 +36,24 @@ pub fn serve_if_asked() {
     answer(Ok(()));
     // It ends with whoever has started it, also when that is killed.
     for order in std::io::stdin().lock().lines().map_while(Result::ok) {
-        answer(match order.split_once(' ') {
-            None if order == "sync" => Ok(mounted.sync_all()),
-            None if order == "lie" => Ok(mounted.lie_about_sync()),
-            None if order == "restore" => mounted.restore(),
-            None => Ok(mounted.cut(Cut::DropAll)),
-            Some((_, seed)) => Ok(mounted.cut(Cut::Torn(seed.parse().unwrap_or(Seed::new(0))))),
-        });
+        answer(obey(&mut mounted, &order));
     }
     drop(mounted);
     // Those who have something open in it are not waited for.
     std::process::exit(0);
+}
+
+fn obey(mounted: &mut Mounted, order: &str) -> std::io::Result<()> {
+    let invalid = |_| std::io::Error::from(std::io::ErrorKind::InvalidInput);
+    match order.split_once(' ').unwrap_or((order, "")) {
+        ("sync", _) => mounted.sync_all(),
+        ("lie", _) => mounted.lie_about_sync(),
+        ("drop", _) => mounted.cut(Cut::DropAll),
+        ("tear", seed) => mounted.cut(Cut::Torn(seed.parse::<Seed>().map_err(invalid)?)),
+        ("restore", _) => return mounted.restore(),
+        _ => return Err(std::io::ErrorKind::InvalidInput.into()),
+    }
+    Ok(())
 }
 
 /// The process, as its owner sees it.

@@ -97,8 +97,8 @@ impl PowerCutFs {
     /// [`Error::Mount`], when the process that serves it is gone.
     pub fn cut(&mut self, cut: Cut) -> Result<(), Error> {
         match cut {
-            Cut::DropAll => self.daemon.lock().order("cut"),
-            Cut::Torn(seed) => self.daemon.lock().order(&format!("cut {seed}")),
+            Cut::DropAll => self.daemon.lock().order("drop"),
+            Cut::Torn(seed) => self.daemon.lock().order(&format!("tear {seed}")),
         }
     }
 
