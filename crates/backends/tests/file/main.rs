@@ -10,6 +10,10 @@ mod old_formats;
 mod read_only;
 mod simulation;
 mod support;
+mod with_fuse;
 
 #[path = "../killed/mod.rs"]
 mod killed;
+
+#[path = "../power/mod.rs"]
+mod power;

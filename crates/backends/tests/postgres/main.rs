@@ -25,3 +25,6 @@ mod example;
 
 #[path = "../stand_by/mod.rs"]
 mod stand_by;
+
+#[path = "../power/mod.rs"]
+mod power;

@@ -22,3 +22,6 @@ mod stand_by;
 
 #[path = "../killed/mod.rs"]
 mod killed;
+
+#[path = "../power/mod.rs"]
+mod power;

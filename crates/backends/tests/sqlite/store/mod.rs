@@ -3,6 +3,7 @@
 mod basics;
 mod conformance;
 mod kill;
+mod with_fuse;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ mod basics;
 mod conformance;
 mod kill;
 mod tail;
+mod with_fuse;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
