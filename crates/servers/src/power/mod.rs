@@ -35,6 +35,8 @@ mod daemon;
 mod mount;
 mod mounted;
 mod serve;
+#[cfg(test)]
+mod servers;
 mod stale;
 #[cfg(test)]
 mod tests;
