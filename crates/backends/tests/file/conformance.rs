@@ -9,7 +9,7 @@ use steadfast_base::units::Size;
 use steadfast_core::store::EventStore;
 use steadfast_core::testing::store::{self as suite, Crash, StoreFactory};
 
-use crate::power::Boastful;
+use crate::boastful::Boastful;
 use crate::support::{FOLDER, sim};
 
 fn config() -> Config {

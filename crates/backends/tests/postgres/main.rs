@@ -26,5 +26,6 @@ mod example;
 #[path = "../stand_by/mod.rs"]
 mod stand_by;
 
+#[cfg(target_os = "linux")]
 #[path = "../power/mod.rs"]
 mod power;

@@ -2,8 +2,6 @@
 //!
 //! A store brings a [`Place`]. What must be there is what `steadfast_core::testing::store::survives_crashes` says.
 
-mod boastful;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +11,6 @@ use steadfast_base::{Rng, Seed};
 use steadfast_core::store::{Durability, EventStore};
 use steadfast_core::testing::store::{Crash, CrashTest, StoreFactory, survives_crashes};
 use steadfast_servers::power::{Cut, PowerCutFs};
-
-pub(crate) use boastful::Boastful;
 
 /// What a store needs to be started, and started again, on a file system that loses power.
 pub(crate) trait Place: Send {
@@ -33,8 +29,9 @@ fn serves_files() {
 }
 
 struct OnPowerCutFs<P> {
-    fs: PowerCutFs,
+    // Dropped first: a server ends before its files go.
     place: P,
+    fs: PowerCutFs,
     rng: Rng,
     /// Whether a cut may leave some of what was not synced.
     tears: bool,
@@ -89,7 +86,7 @@ fn test(
     let seed = given.unwrap_or_else(Seed::random);
     eprintln!("seed {seed}");
     let fs = PowerCutFs::mount("power::serves_files").expect("it is mounted");
-    let mut factory = OnPowerCutFs { fs, place, rng: seed.stream("cuts"), tears };
+    let mut factory = OnPowerCutFs { place, fs, rng: seed.stream("cuts"), tears };
     let test = CrashTest { rounds, ..CrashTest::new(Crash::Power, durability, seed) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let started = Instant::now();

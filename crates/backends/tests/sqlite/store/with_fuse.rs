@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use steadfast_core::store::{Durability, EventStore};
 use steadfast_servers::power::PowerCutFs;
 
-use crate::power::{self, Boastful, Place};
+use crate::boastful::Boastful;
+use crate::power::{self, Place};
 
 /// The database, and what is done to a store once it is open.
 struct Database(fn(Arc<dyn EventStore>, &PowerCutFs) -> Arc<dyn EventStore>);

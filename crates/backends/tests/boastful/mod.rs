@@ -1,3 +1,5 @@
+//! A store that promises more than it does.
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
