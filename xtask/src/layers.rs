@@ -10,7 +10,7 @@ use crate::command;
 /// The level of every crate; a crate may depend on lower levels only.
 const LEVELS: &[(&str, u8)] = &[
     ("steadfast-base", 0),
-    ("steadfast-servers", 0),
+    ("steadfast-servers", 1),
     ("steadfast-core", 1),
     ("steadfast-schema", 1),
     ("steadfast-guard", 1),

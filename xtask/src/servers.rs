@@ -15,7 +15,7 @@ struct Wanted {
 }
 
 /// Each server's tests stand in a module called `with_` and its name.
-const WANTED: [Wanted; 4] = [
+const WANTED: [Wanted; 5] = [
     Wanted {
         name: "redis",
         obtain: || setup::obtain(&setup::REDIS),
@@ -34,6 +34,9 @@ const WANTED: [Wanted; 4] = [
         variable: "STEADFAST_NATS_SERVER",
         required: true,
     },
+    // No server, but wanted in the same way: what makes a file system that loses power. Where it is, its tests run; a
+    // machine of CI without it is told so, and not failed, for nothing that can be installed would help.
+    Wanted { name: "fuse", obtain: setup::fuse, variable: "STEADFAST_FUSE", required: false },
     Wanted { name: "kafka", obtain: kafka::obtain, variable: "STEADFAST_KAFKA_LIBS", required: false },
 ];
 

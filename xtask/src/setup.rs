@@ -51,6 +51,18 @@ pub(crate) fn obtain(tool: &Tool) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Looks whether a file system can be mounted that is served by a process, and returns the device.
+pub(crate) fn fuse() -> anyhow::Result<PathBuf> {
+    let device = Path::new("/dev/fuse");
+    if !device.exists() {
+        bail!("there is no /dev/fuse");
+    }
+    if !is_root() {
+        bail!("only root may mount");
+    }
+    Ok(device.to_owned())
+}
+
 /// Returns the folder that the tool called `name` is put into.
 pub(crate) fn folder(name: &str) -> PathBuf {
     command::target().join("tools").join(name)

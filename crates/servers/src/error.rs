@@ -32,4 +32,10 @@ pub enum Error {
         /// The log's last lines.
         tail: String,
     },
+    /// A file system in user space could not be mounted.
+    #[error("mounting a file system in user space, which needs root and /dev/fuse: {source}")]
+    Mount {
+        /// What the operating system said.
+        source: std::io::Error,
+    },
 }

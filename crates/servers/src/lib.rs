@@ -12,6 +12,8 @@ mod locate;
 mod nats;
 #[cfg(unix)]
 mod postgres;
+#[cfg(target_os = "linux")]
+pub mod power;
 mod redis;
 mod server;
 mod spawn;

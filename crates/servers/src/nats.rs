@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::{Error, Launch, Server, locate};
@@ -44,7 +44,17 @@ impl Nats {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(settings: &NatsSettings) -> Result<Self, Error> {
-        Server::start(
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// Does as [`start_with`](Self::start_with), with the server's folder in `parent`, such as a
+    /// [file system that loses power](crate::power).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_in(parent: &Path, settings: &NatsSettings) -> Result<Self, Error> {
+        Server::start_in(
+            parent,
             "nats-server",
             |address, folder| {
                 let mend = "set STEADFAST_NATS_SERVER to the path of nats-server 2.10 or later";

@@ -43,8 +43,17 @@ impl Postgres {
     /// # Errors
     /// See [`Server::start`].
     pub fn start_with(settings: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// Does as [`start_with`](Self::start_with), with the server's folder in `parent`, such as a
+    /// [file system that loses power](crate::power).
+    ///
+    /// # Errors
+    /// See [`Server::start`].
+    pub fn start_in(parent: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
         let launch = |address, folder: &Path| launch(address, folder, settings);
-        Server::start("postgres", launch, is_ready).map(|server| Self { server })
+        Server::start_in(parent, "postgres", launch, is_ready).map(|server| Self { server })
     }
 
     /// Returns where it listens, the same after each restart.

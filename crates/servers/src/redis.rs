@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::{Error, Launch, Server, locate};
@@ -35,11 +36,21 @@ impl Redis {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(settings: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// Does as [`start_with`](Self::start_with), with the server's folder in `parent`, such as a
+    /// [file system that loses power](crate::power).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_in(parent: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
         let own = [("bind", "127.0.0.1"), ("port", "PORT"), ("save", ""), ("daemonize", "no")];
         let durable = [("appendonly", "yes"), ("appendfsync", "always")];
         let all = own.iter().chain(&durable).chain(settings);
         let tls = settings.iter().any(|(name, _)| *name == "tls-port");
-        Server::start(
+        Server::start_in(
+            parent,
             "redis-server",
             |address, folder| {
                 let program =

@@ -51,8 +51,22 @@ impl Server {
         launch: impl FnOnce(SocketAddr, &Path) -> Result<Launch, Error>,
         ready: impl Fn(SocketAddr) -> bool + Send + Sync + 'static,
     ) -> Result<Self, Error> {
+        Self::start_in(&std::env::temp_dir(), name, launch, ready)
+    }
+
+    /// Does as [`start`](Self::start), with the server's folder in `parent`, such as a
+    /// [file system that loses power](crate::power).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_in(
+        parent: &Path,
+        name: &'static str,
+        launch: impl FnOnce(SocketAddr, &Path) -> Result<Launch, Error>,
+        ready: impl Fn(SocketAddr) -> bool + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         let failed = |source| Error::Start { program: name.to_owned(), source };
-        let folder = tempfile::Builder::new().prefix(name).tempdir().map_err(failed)?;
+        let folder = tempfile::Builder::new().prefix(name).tempdir_in(parent).map_err(failed)?;
         let address = free_address().map_err(failed)?;
         let launch = launch(address, folder.path())?;
         let mut server = Self { name, launch, ready: Box::new(ready), address, folder, child: None };

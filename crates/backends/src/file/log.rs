@@ -158,6 +158,11 @@ impl FileLog {
                     self.shared.notify();
                     return answer.await;
                 }
+                Queued::Refused(answer, refusal) => {
+                    self.shared.notify();
+                    // Where what it tells of was not written, nobody knows any more whether it holds.
+                    return Err(answer.await.map_or(Error::Poisoned, |_| refusal));
+                }
                 Queued::Scan(untouched, scan) => {
                     batch = untouched;
                     scan

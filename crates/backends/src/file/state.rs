@@ -32,6 +32,8 @@ pub(super) enum Queued {
     Done(Appended),
     /// The writer will answer.
     Waiting(Answer),
+    /// It is refused like this, once the writer has answered.
+    Refused(Answer, Error),
     /// Nothing yet: the disk must be asked first. The batch comes back.
     Scan(Batch, Scan),
     /// Nothing yet: of which stream the events are that stand from this position on must be looked up first.
@@ -106,8 +108,10 @@ impl State {
         if let Some(appended) = duplicate {
             return Ok(self.answer(appended, durability));
         }
-        if let Some(scan) = self.check(condition, scanned)? {
-            return Ok(Queued::Scan(batch, scan));
+        match self.check(condition, scanned) {
+            Ok(None) => {}
+            Ok(Some(scan)) => return Ok(Queued::Scan(batch, scan)),
+            Err(conflict) => return self.refuse(conflict),
         }
         if self.group.bytes.len() >= self.queue_bytes_max {
             return Err(Error::Overloaded);
@@ -250,6 +254,23 @@ impl State {
             _ => return Err(Error::Unsupported { what: format!("the condition {condition:?}") }),
         }
         Ok(None)
+    }
+
+    /// Refuses a batch, but not before everybody can read what the refusal tells of: whoever reads again because of a
+    /// conflict must find what it was about.
+    fn refuse(&mut self, conflict: Error) -> Result<Queued, Error> {
+        let newest = self.next - 1;
+        if newest <= self.readable || !matches!(conflict, Error::Conflict { .. }) {
+            return Err(conflict);
+        }
+        let newest = Appended {
+            position: Position::from_parts(newest, 0),
+            revision: Revision(0),
+            achieved: Durability::Written,
+            duplicate: false,
+        };
+        let meeting = Arc::clone(self.group.written.get_or_insert_default());
+        Ok(Queued::Refused(Answer::new(newest, meeting), conflict))
     }
 
     /// Encodes the batch behind the group's bytes and gives it its place. Nothing can fail here.

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use steadfast_backends::file::{Config, FileLog};
 use steadfast_base::disk::{self, RealDisk, SimDisk};
 use steadfast_base::units::Size;
-use steadfast_core::store::{
-    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position, Query,
-    Revision, StoredEvent,
-};
+use steadfast_core::store::EventStore;
 use steadfast_core::testing::store::{self as suite, Crash, StoreFactory};
 
+use crate::boastful::Boastful;
 use crate::support::{FOLDER, sim};
 
 fn config() -> Config {
@@ -110,48 +107,8 @@ fn a_log_whose_sync_is_taken_out_is_caught() {
 
 #[test]
 fn a_log_that_answers_before_syncing_is_caught() {
-    let factory = OnSimDisk { wrap: |log| Arc::new(Boastful(log)), ..OnSimDisk::new(disk::Crash::Dropped) };
+    let factory =
+        OnSimDisk { wrap: |log| Arc::new(Boastful(Arc::new(log))), ..OnSimDisk::new(disk::Crash::Dropped) };
     let problem = loss_of_power(factory).expect_err("the suite must notice");
     assert!(problem.contains("is lost"), "{problem}");
-}
-
-/// A log that reports as durable what is merely written.
-struct Boastful(FileLog);
-
-impl EventStore for Boastful {
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
-
-    fn append(
-        &self,
-        batch: Batch,
-        condition: Condition,
-        durability: Durability,
-    ) -> BoxFuture<'_, Result<Appended, Error>> {
-        Box::pin(async move {
-            let appended = self.0.append(batch, condition, durability.min(Durability::Written)).await?;
-            Ok(Appended { achieved: durability, ..appended })
-        })
-    }
-
-    fn read(&self, query: Query) -> BoxStream<'_, Result<StoredEvent, Error>> {
-        self.0.read(query)
-    }
-
-    fn subscribe(&self, filter: Filter, after: Position) -> BoxStream<'_, Result<StoredEvent, Error>> {
-        self.0.subscribe(filter, after)
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, Error>> {
-        self.0.head()
-    }
-
-    fn revision<'a>(&'a self, stream: &'a str) -> BoxFuture<'a, Result<Option<Revision>, Error>> {
-        self.0.revision(stream)
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
-        self.0.close()
-    }
 }

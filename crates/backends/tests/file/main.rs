@@ -11,6 +11,15 @@ mod read_only;
 mod sealed;
 mod simulation;
 mod support;
+#[cfg(target_os = "linux")]
+mod with_fuse;
 
 #[path = "../killed/mod.rs"]
 mod killed;
+
+#[path = "../boastful/mod.rs"]
+mod boastful;
+
+#[cfg(target_os = "linux")]
+#[path = "../power/mod.rs"]
+mod power;

@@ -25,3 +25,7 @@ mod example;
 
 #[path = "../stand_by/mod.rs"]
 mod stand_by;
+
+#[cfg(target_os = "linux")]
+#[path = "../power/mod.rs"]
+mod power;

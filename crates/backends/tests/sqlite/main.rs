@@ -22,3 +22,10 @@ mod stand_by;
 
 #[path = "../killed/mod.rs"]
 mod killed;
+
+#[path = "../boastful/mod.rs"]
+mod boastful;
+
+#[cfg(target_os = "linux")]
+#[path = "../power/mod.rs"]
+mod power;

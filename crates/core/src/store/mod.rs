@@ -5,6 +5,8 @@
 //! - A reader never passes a position behind which an event appears later; positions may have holes.
 //! - What [`EventStore::append`] reports as achieved has been achieved: an append that returned
 //!   [`Durability::Written`] survives the death of the process, [`Durability::Durable`] the loss of power.
+//! - Calls on a stream are linearizable: they take effect one after the other, each between its begin and its end. What
+//!   an append as [`Durability::Written`] or more has returned, and what a conflict tells of, the next call sees.
 //! - An append that failed with an error whose [`Error::outcome`] is [`Outcome::NotAppended`] left nothing behind.
 //! - Appending a batch again (same event ids in the same order) within the store's stated memory changes nothing
 //!   and returns where it stands, whatever the condition says by now; it is raised to the durability asked for.

@@ -33,6 +33,9 @@ pub(super) struct Writer {
 enum Done {
     Appended(Answer<Appended>, Appended),
     Deleted(Answer<Deleted>, u64),
+    // What a refusal tells of may be in the same transaction, so that nobody can read it before.
+    NotAppended(Answer<Appended>, Error),
+    NotDeleted(Answer<Deleted>, Error),
 }
 
 impl Done {
@@ -40,13 +43,15 @@ impl Done {
         match self {
             Self::Appended(answer, appended) => drop(answer.send(Ok(Appended { achieved, ..appended }))),
             Self::Deleted(answer, events) => drop(answer.send(Ok(Deleted { events, achieved }))),
+            Self::NotAppended(answer, refusal) => drop(answer.send(Err(refusal))),
+            Self::NotDeleted(answer, refusal) => drop(answer.send(Err(refusal))),
         }
     }
 
     fn refuse(self, error: Error) {
         match self {
-            Self::Appended(answer, _) => drop(answer.send(Err(error))),
-            Self::Deleted(answer, _) => drop(answer.send(Err(error))),
+            Self::Appended(answer, _) | Self::NotAppended(answer, _) => drop(answer.send(Err(error))),
+            Self::Deleted(answer, _) | Self::NotDeleted(answer, _) => drop(answer.send(Err(error))),
         }
     }
 }
@@ -168,7 +173,7 @@ fn transact(
                 Job::Append { batch, condition, answer, .. } => {
                     match known.append(&transaction, &batch, &condition) {
                         Ok(appended) => done.push(Done::Appended(answer, appended)),
-                        Err(Failure::Refused(error)) => drop(answer.send(Err(error))),
+                        Err(Failure::Refused(error)) => done.push(Done::NotAppended(answer, error)),
                         Err(Failure::Broken(error)) => {
                             let _ = answer.send(Err(rolled_back(copy(&error))));
                             return Err(error);
@@ -178,7 +183,7 @@ fn transact(
                 Job::Delete { stream, expected, answer, .. } => {
                     match known.delete(&transaction, &stream, expected) {
                         Ok(events) => done.push(Done::Deleted(answer, events)),
-                        Err(Failure::Refused(error)) => drop(answer.send(Err(error))),
+                        Err(Failure::Refused(error)) => done.push(Done::NotDeleted(answer, error)),
                         Err(Failure::Broken(error)) => {
                             let _ = answer.send(Err(rolled_back(copy(&error))));
                             return Err(error);

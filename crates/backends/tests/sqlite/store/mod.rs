@@ -3,6 +3,8 @@
 mod basics;
 mod conformance;
 mod kill;
+#[cfg(target_os = "linux")]
+mod with_fuse;
 
 use std::path::Path;
 use std::sync::Arc;

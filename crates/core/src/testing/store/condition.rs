@@ -55,6 +55,28 @@ pub async fn expected_revision(factory: &mut dyn StoreFactory) -> Checked {
     holds(&*store, both(Expected::Revision(Revision(8)))).await
 }
 
+/// Whoever loses against an append that is still under way, and reads again because of it, finds what it lost against.
+///
+/// # Errors
+/// What the store got wrong.
+pub async fn what_a_conflict_tells_of_can_be_read(factory: &mut dyn StoreFactory) -> Checked {
+    let store = factory.open().await;
+    for round in 0..50 {
+        let stream = format!("s{round}");
+        let compete = async || {
+            let batch = Batch::to_stream(stream.as_str(), [event("e")]);
+            let condition = Condition::stream(stream.as_str(), Expected::NoStream);
+            match append_if(&*store, &batch, condition).await? {
+                Err(Error::Conflict { .. }) => revision(&*store, &stream).await,
+                other => Ok(other.ok().map(|appended| appended.revision)),
+            }
+        };
+        let (one, other) = tokio::join!(compete(), compete());
+        check_eq("revisions seen", &(one?, other?), &(Some(Revision(0)), Some(Revision(0))))?;
+    }
+    Ok(())
+}
+
 /// [`Condition::NoneMatching`] holds until an event that passes the filter is appended after the position.
 ///
 /// # Errors

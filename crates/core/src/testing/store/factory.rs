@@ -17,8 +17,8 @@ pub trait StoreFactory: Send {
     /// Ends the running store as `crash` says, appends being under way, and opens what is left. None if such a
     /// crash cannot be simulated.
     ///
-    /// From the moment of the crash nothing that the old store does may reach the medium: its I/O fails. Whoever
-    /// holds the old store drops it afterwards.
+    /// The crash happens within the call, at once, and from that moment on nothing that the old store does may reach the
+    /// medium: its I/O fails. The future, which opens what is left, is awaited once the old store has been dropped.
     fn crash(&mut self, crash: Crash) -> Option<BoxFuture<'_, Arc<dyn EventStore>>> {
         let _ = crash;
         None

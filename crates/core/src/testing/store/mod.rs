@@ -29,6 +29,7 @@ mod crash;
 mod delete;
 mod factory;
 mod lifecycle;
+mod linear;
 mod order;
 mod read;
 mod subscribe;
@@ -51,9 +52,12 @@ pub use condition::expected_no_stream;
 pub use condition::expected_revision;
 pub use condition::none_matching;
 pub use condition::one_of_many_concurrent_writers_wins_each_revision;
+pub use condition::what_a_conflict_tells_of_can_be_read;
+pub use crash::CrashTest;
 pub use crash::duplicates_are_raised_to_the_durability_asked_for;
 pub use crash::durable_batches_survive_the_loss_of_power;
 pub use crash::events_seen_survive_the_death_of_the_process;
+pub use crash::survives_crashes;
 pub use crash::written_batches_survive_the_death_of_the_process;
 pub use delete::a_deleted_stream_is_empty_and_goes_on;
 pub use delete::deleted_events_do_not_come_back;
@@ -62,6 +66,7 @@ pub use factory::StoreFactory;
 pub use lifecycle::a_closed_store_refuses;
 pub use lifecycle::a_reopened_store_goes_on_where_it_stopped;
 pub use lifecycle::an_empty_store_is_empty;
+pub use linear::histories_are_linearizable;
 pub use order::a_reader_never_passes_a_later_event;
 pub use order::appended_events_are_readable_at_once;
 pub use order::readers_never_see_part_of_a_batch;
@@ -101,6 +106,7 @@ macro_rules! store_conformance {
             expected_no_stream
             expected_revision
             filters_select
+            histories_are_linearizable
             invalid_batches_are_refused
             none_matching
             one_of_many_concurrent_writers_wins_each_revision
@@ -110,6 +116,7 @@ macro_rules! store_conformance {
             subscriptions_begin_after_their_position
             subscriptions_have_no_gap_and_no_repeat
             unsupported_durability_is_refused
+            what_a_conflict_tells_of_can_be_read
             written_batches_survive_the_death_of_the_process
         }
     };

@@ -31,6 +31,8 @@ enum Defect {
     StaysOpen,
     ForgetsDeletions,
     OnlySaysThatItDeletes,
+    ReadsStale,
+    AcknowledgesConflicts,
 }
 
 /// What was done to a store.
@@ -72,7 +74,16 @@ impl Store {
         }
         let condition = if self.has(Defect::IgnoresConditions) { Condition::Any } else { condition };
         let append = self.memory.append(batch.clone(), condition, Durability::Accepted);
-        let mut appended = append.now_or_never().expect("memory never waits")?;
+        let mut appended = match append.now_or_never().expect("memory never waits") {
+            // As if the batch that came first were this one.
+            Err(Error::Conflict { actual: Some(revision), .. })
+                if self.has(Defect::AcknowledgesConflicts) =>
+            {
+                let position = self.memory.head().now_or_never().expect("memory never waits")?;
+                return Ok(Appended { position, revision, achieved: asked, duplicate: false });
+            }
+            appended => appended?,
+        };
         let late = self.has(Defect::WritesLate)
             || self.has(Defect::ShowsWhatIsNotWritten) && asked == Durability::Accepted;
         if !appended.duplicate && !late {
@@ -144,7 +155,15 @@ impl EventStore for Store {
             let Ok(StoredEvent { position, revision, .. }) = stored else { return true };
             position.parts().0 + 3 <= newest || revision.0 % 3 != 1 || revision.0 >= 117
         };
+        // Now and then the newest batch of a stream is not there yet.
+        let stale = self.has(Defect::ReadsStale) && !query.filter.streams.is_empty() && newest % 5 == 4;
         let events = self.memory.read(query);
+        if stale {
+            let old = move |stored: &Result<StoredEvent, Error>| {
+                stored.as_ref().is_ok_and(|stored| stored.position.parts().0 < newest)
+            };
+            return events.filter(move |stored| std::future::ready(old(stored))).boxed();
+        }
         if self.has(Defect::ShowsSomeEventsLate) {
             return events.filter(move |stored| std::future::ready(shown(stored))).boxed();
         }
@@ -282,5 +301,9 @@ caught! {
     catches_deletions_that_are_forgotten: ForgetsDeletions by a_deleted_stream_is_empty_and_goes_on
     catches_deletions_that_are_only_said: OnlySaysThatItDeletes by deleted_events_do_not_come_back
     catches_deletions_without_condition: IgnoresConditions by a_deleted_stream_is_empty_and_goes_on
+    catches_a_stale_read: ReadsStale by histories_are_linearizable
+    catches_a_conflict_that_is_acknowledged: AcknowledgesConflicts by histories_are_linearizable
+    catches_conditions_that_race: IgnoresConditions by histories_are_linearizable
+    catches_batches_in_parts: SplitsBatches by histories_are_linearizable
     catches_a_store_that_stays_open: StaysOpen by a_closed_store_refuses
 }

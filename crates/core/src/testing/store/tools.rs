@@ -13,7 +13,7 @@ use crate::store::{
 pub type Checked = Result<(), String>;
 
 /// How long a case may take before it counts as hung.
-const CASE_MAX: Duration = Duration::from_secs(60);
+pub(super) const CASE_MAX: Duration = Duration::from_secs(60);
 /// How long a single step may take that needs no more than the store's own work.
 const STEP_MAX: Duration = Duration::from_secs(20);
 
@@ -51,7 +51,15 @@ pub(super) fn check_eq<T: PartialEq + std::fmt::Debug>(what: &str, actual: &T, e
 
 /// Waits for one step, so that a store that hangs is named by what it hangs in.
 pub(super) async fn within<T>(what: &str, step: impl Future<Output = T>) -> Result<T, String> {
-    tokio::time::timeout(STEP_MAX, step).await.map_err(|_| format!("{what} did not end within {STEP_MAX:?}"))
+    within_time(what, STEP_MAX, step).await
+}
+
+pub(super) async fn within_time<T>(
+    what: &str,
+    limit: Duration,
+    step: impl Future<Output = T>,
+) -> Result<T, String> {
+    tokio::time::timeout(limit, step).await.map_err(|_| format!("{what} did not end within {limit:?}"))
 }
 
 pub(super) fn event(kind: &str) -> Event {

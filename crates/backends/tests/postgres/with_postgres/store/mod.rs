@@ -4,6 +4,8 @@ mod basics;
 mod conformance;
 mod kill;
 mod tail;
+#[cfg(target_os = "linux")]
+mod with_fuse;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};

@@ -1,0 +1,95 @@
+//! A store on a file system that loses power, at random moments; what it has promised must be there afterwards.
+//!
+//! A store brings a [`Place`]. What must be there is what `steadfast_core::testing::store::survives_crashes` says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use steadfast_base::{Rng, Seed};
+use steadfast_core::store::{Durability, EventStore};
+use steadfast_core::testing::store::{Crash, CrashTest, StoreFactory, survives_crashes};
+use steadfast_servers::power::{Cut, PowerCutFs};
+
+/// What a store needs to be started, and started again, on a file system that loses power.
+pub(crate) trait Place: Send {
+    /// Opens the store on what is there: starts what serves it, if it does not run, and connects to it. What it makes
+    /// once, before the test, it may make durable itself.
+    fn open<'a>(&'a mut self, fs: &'a PowerCutFs) -> BoxFuture<'a, Arc<dyn EventStore>>;
+
+    /// Kills what serves the store, if it is another process.
+    fn kill(&mut self) {}
+}
+
+/// The process that serves the files; a test that does nothing else.
+#[test]
+fn serves_files() {
+    steadfast_servers::power::serve_if_asked();
+}
+
+struct OnPowerCutFs<P> {
+    // Dropped first: a server ends before its files go.
+    place: P,
+    fs: PowerCutFs,
+    rng: Rng,
+    /// Whether a cut may leave some of what was not synced.
+    tears: bool,
+}
+
+impl<P: Place> StoreFactory for OnPowerCutFs<P> {
+    fn open(&mut self) -> BoxFuture<'_, Arc<dyn EventStore>> {
+        self.place.open(&self.fs)
+    }
+
+    fn crash(&mut self, crash: Crash) -> Option<BoxFuture<'_, Arc<dyn EventStore>>> {
+        if crash != Crash::Power {
+            return None;
+        }
+        let torn = self.tears && self.rng.chance(0.7);
+        let seed = Seed::new(self.rng.next_u64());
+        self.fs.cut(if torn { Cut::Torn(seed) } else { Cut::DropAll }).expect("cut");
+        tokio::task::block_in_place(|| self.place.kill());
+        let back = async {
+            self.fs.restore().expect("it is mounted again");
+            self.place.open(&self.fs).await
+        };
+        Some(back.boxed())
+    }
+}
+
+/// How many cuts a test makes, of which there are `usual` where little time is.
+pub(crate) fn rounds(usual: usize) -> usize {
+    if std::env::var_os("STEADFAST_FULL").is_some() { usual * 20 } else { usual }
+}
+
+/// Cuts the power `rounds` times while batches are appended as durable; everything that was acknowledged must be there.
+pub(crate) fn survives(place: impl Place, rounds: usize) {
+    let (promised, took) = test(place, Durability::Durable, rounds, true).expect("nothing is lost");
+    eprintln!("{promised} acknowledged batches survived {rounds} losses of power, in {took:.1?}");
+}
+
+/// Asserts that a cut which drops all that was not synced loses what this store has acknowledged as `durability`.
+pub(crate) fn is_caught(place: impl Place, durability: Durability) {
+    let problem = test(place, durability, 1, false).expect_err("the test must notice");
+    assert!(problem.contains("is lost"), "{problem}");
+}
+
+fn test(
+    place: impl Place,
+    durability: Durability,
+    rounds: usize,
+    tears: bool,
+) -> Result<(u64, Duration), String> {
+    // A seed of the environment repeats a run, as far as its threads do.
+    let given = std::env::var("STEADFAST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(Seed::random);
+    eprintln!("seed {seed}");
+    let fs = PowerCutFs::mount("power::serves_files").expect("it is mounted");
+    let mut factory = OnPowerCutFs { place, fs, rng: seed.stream("cuts"), tears };
+    let test = CrashTest { rounds, ..CrashTest::new(Crash::Power, durability, seed) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let started = Instant::now();
+    let promised = runtime.expect("a runtime").block_on(survives_crashes(&mut factory, &test))?;
+    Ok((promised, started.elapsed()))
+}
