@@ -95,7 +95,7 @@ impl Writer {
         if !self.holds_deleted {
             return;
         }
-        let mut work = || -> rusqlite::Result<bool> {
+        let work = || -> rusqlite::Result<bool> {
             self.connection.busy_timeout(within)?;
             let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
             self.connection.busy_timeout(self.busy_timeout)?;
