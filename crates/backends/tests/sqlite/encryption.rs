@@ -50,6 +50,7 @@ impl StoreFactory for InAFile {
 
 mod conformance {
     steadfast_core::store_conformance!(super::InAFile(tempfile::tempdir().expect("a folder")));
+    steadfast_core::store_users_conformance!(super::InAFile(tempfile::tempdir().expect("a folder")));
 }
 
 /// Says in which files of `folder` the bytes `part` stand.

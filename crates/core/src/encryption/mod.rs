@@ -25,6 +25,9 @@
 //! surprise. [`Forgetful`] lets a [`Repository`](crate::repository::Repository) load such a stream. A key that is
 //! missing without having been forgotten *is* an error, for it means the wrong store of keys.
 //!
+//! A process that still has an aggregate in its cache may take a snapshot of it, under the new key: forget, evict it in
+//! each process, then forget once more.
+//!
 //! **What is not forgotten**: attributes; views and aggregates that were made of the events (remove or rebuild them;
 //! [`Repository::evict`](crate::repository::Repository::evict) drops what a process keeps of an aggregate); snapshots
 //! outside of the wrapper; backups of the store of keys; events that were read before. A snapshot in
