@@ -154,6 +154,11 @@ impl FileLog {
                     self.shared.notify();
                     return answer.await;
                 }
+                Queued::Conflicts(answer, conflict) => {
+                    self.shared.notify();
+                    // If writing fails, what it conflicts with may never have happened.
+                    return Err(answer.await.map_or(Error::Poisoned, |_| conflict));
+                }
                 Queued::Scan(untouched, scan) => {
                     batch = untouched;
                     scan

@@ -32,6 +32,8 @@ pub(super) enum Queued {
     Done(Appended),
     /// The writer will answer.
     Waiting(Answer),
+    /// It is refused, once the writer has written what it conflicts with: until then nobody could read why.
+    Conflicts(Answer, Error),
     /// Nothing yet: the disk must be asked first. The batch comes back.
     Scan(Batch, Scan),
 }
@@ -90,8 +92,11 @@ impl State {
         if let Some(appended) = duplicate {
             return Ok(self.answer(appended, durability));
         }
-        if let Some(scan) = self.check(condition, scanned)? {
-            return Ok(Queued::Scan(batch, scan));
+        match self.check(condition, scanned) {
+            Ok(None) => {}
+            Ok(Some(scan)) => return Ok(Queued::Scan(batch, scan)),
+            Err(conflict @ Error::Conflict { .. }) => return self.conflict(conflict),
+            Err(error) => return Err(error),
         }
         if self.group.bytes.len() >= self.queue_bytes_max {
             return Err(Error::Overloaded);
@@ -288,6 +293,21 @@ impl State {
             self.group.runs.push(Run { at, start, first_length: length });
         }
         at
+    }
+
+    /// Lets a conflict wait until all that it may rest on is readable.
+    fn conflict(&mut self, conflict: Error) -> Result<Queued, Error> {
+        if self.readable + 1 >= self.next {
+            return Err(conflict);
+        }
+        let newest = Appended {
+            position: Position::from_parts(self.next - 1, 0),
+            revision: Revision(0),
+            achieved: Durability::Written,
+            duplicate: false,
+        };
+        let meeting = Arc::clone(self.group.written.get_or_insert_default());
+        Ok(Queued::Conflicts(Answer::new(newest, meeting), conflict))
     }
 
     /// Answers at once what is safe enough, and lets the rest wait for the writer.

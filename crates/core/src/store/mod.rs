@@ -5,6 +5,7 @@
 //! - A reader never passes a position behind which an event appears later; positions may have holes.
 //! - What [`EventStore::append`] reports as achieved has been achieved: an append that returned
 //!   [`Durability::Written`] survives the death of the process, [`Durability::Durable`] the loss of power.
+//! - Once an append has conflicted, the events that it conflicts with are readable: who reads and decides anew sees them.
 //! - An append that failed with an error whose [`Error::outcome`] is [`Outcome::NotAppended`] left nothing behind.
 //! - Appending a batch again (same event ids in the same order) within the store's stated memory changes nothing
 //!   and returns where it stands, whatever the condition says by now; it is raised to the durability asked for.

@@ -39,6 +39,9 @@ pub(super) struct Writer {
 enum Done {
     Appended(Answer<Appended>, Appended),
     Deleted(Answer<Deleted>, u64),
+    /// It conflicts with what may stand in the same transaction: before that is committed nobody could read why.
+    NotAppended(Answer<Appended>, Error),
+    NotDeleted(Answer<Deleted>, Error),
 }
 
 impl Done {
@@ -46,13 +49,15 @@ impl Done {
         match self {
             Self::Appended(answer, appended) => drop(answer.send(Ok(Appended { achieved, ..appended }))),
             Self::Deleted(answer, events) => drop(answer.send(Ok(Deleted { events, achieved }))),
+            Self::NotAppended(answer, error) => drop(answer.send(Err(error))),
+            Self::NotDeleted(answer, error) => drop(answer.send(Err(error))),
         }
     }
 
     fn refuse(self, error: Error) {
         match self {
-            Self::Appended(answer, _) => drop(answer.send(Err(error))),
-            Self::Deleted(answer, _) => drop(answer.send(Err(error))),
+            Self::Appended(answer, _) | Self::NotAppended(answer, _) => drop(answer.send(Err(error))),
+            Self::Deleted(answer, _) | Self::NotDeleted(answer, _) => drop(answer.send(Err(error))),
         }
     }
 }
@@ -193,7 +198,7 @@ fn transact(
                 Job::Append { batch, condition, answer, .. } => {
                     match known.append(&transaction, &batch, &condition) {
                         Ok(appended) => done.push(Done::Appended(answer, appended)),
-                        Err(Failure::Refused(error)) => drop(answer.send(Err(error))),
+                        Err(Failure::Refused(error)) => done.push(Done::NotAppended(answer, error)),
                         Err(Failure::Broken(error)) => {
                             let _ = answer.send(Err(rolled_back(copy(&error))));
                             return Err(error);
@@ -203,7 +208,7 @@ fn transact(
                 Job::Delete { stream, expected, answer, .. } => {
                     match known.delete(&transaction, &stream, expected) {
                         Ok(events) => done.push(Done::Deleted(answer, events)),
-                        Err(Failure::Refused(error)) => drop(answer.send(Err(error))),
+                        Err(Failure::Refused(error)) => done.push(Done::NotDeleted(answer, error)),
                         Err(Failure::Broken(error)) => {
                             let _ = answer.send(Err(rolled_back(copy(&error))));
                             return Err(error);

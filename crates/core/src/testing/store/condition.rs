@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use super::StoreFactory;
-use super::tools::{Checked, append, append_if, check, check_eq, event, events, read_all, revision};
+use super::tools::{Checked, append, append_if, check, check_eq, event, events, read, read_all, revision};
 use crate::store::{
-    Batch, Condition, Error, EventStore, Expected, Filter, Position, Revision, StreamCondition,
+    Batch, Condition, Error, EventStore, Expected, Filter, Position, Query, Revision, StreamCondition,
 };
 
 /// [`Expected::NoStream`] holds until the stream's first event.
@@ -133,6 +133,44 @@ pub async fn one_of_many_concurrent_writers_wins_each_revision(factory: &mut dyn
     let expected: Vec<u64> = (0..(WRITERS * WINS) as u64).collect();
     check_eq("revisions won", &wins, &expected)?;
     check_eq("events", &read_all(&*store).await?.len(), &(WRITERS * WINS))
+}
+
+/// What an append conflicts with is readable once the conflict is told: whoever decides anew sees it, and need not guess
+/// how long to wait.
+///
+/// # Errors
+/// What the store got wrong.
+pub async fn what_a_conflict_rests_on_is_readable(factory: &mut dyn StoreFactory) -> Checked {
+    let store = factory.open().await;
+    for round in 0..40 {
+        let stream: Arc<str> = format!("s{round}").into();
+        let attempt = async || {
+            let condition = match round % 2 {
+                0 => Condition::stream(Arc::clone(&stream), Expected::NoStream),
+                _ => Condition::NoneMatching {
+                    filter: Filter::stream(Arc::clone(&stream)),
+                    after: Position::START,
+                },
+            };
+            match append_if(&*store, &Batch::to_stream(Arc::clone(&stream), [event("e")]), condition).await? {
+                Ok(_) => Ok(()),
+                Err(Error::Conflict { .. }) => {
+                    check_eq(
+                        "revision after a conflict",
+                        &revision(&*store, &stream).await?,
+                        &Some(Revision(0)),
+                    )?;
+                    let events = read(&*store, Query::stream(Arc::clone(&stream))).await?;
+                    check_eq("events after a conflict", &events.len(), &1)
+                }
+                Err(error) => Err(format!("append failed: {error}")),
+            }
+        };
+        // The others come before the first is answered.
+        let (first, second, third) = tokio::join!(attempt(), attempt(), attempt());
+        first.and(second).and(third)?;
+    }
+    Ok(())
 }
 
 async fn holds(store: &dyn EventStore, condition: Condition) -> Checked {

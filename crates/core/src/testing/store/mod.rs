@@ -51,6 +51,7 @@ pub use condition::expected_no_stream;
 pub use condition::expected_revision;
 pub use condition::none_matching;
 pub use condition::one_of_many_concurrent_writers_wins_each_revision;
+pub use condition::what_a_conflict_rests_on_is_readable;
 pub use crash::duplicates_are_raised_to_the_durability_asked_for;
 pub use crash::durable_batches_survive_the_loss_of_power;
 pub use crash::events_seen_survive_the_death_of_the_process;
@@ -110,6 +111,7 @@ macro_rules! store_conformance {
             subscriptions_begin_after_their_position
             subscriptions_have_no_gap_and_no_repeat
             unsupported_durability_is_refused
+            what_a_conflict_rests_on_is_readable
             written_batches_survive_the_death_of_the_process
         }
     };
