@@ -13,7 +13,7 @@ use steadfast_backends::postgres::view::{PostgresView, Settings};
 use steadfast_base::Seed;
 use steadfast_core::Event;
 use steadfast_core::projection::{self, Poison, Projector, View, ViewError};
-use steadfast_core::store::{Batch, Condition, Durability, EventStore, Position, Query, StoredEvent};
+use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore, Position, Query, StoredEvent};
 use steadfast_servers::Postgres;
 use tokio_postgres::{Client, Transaction};
 
@@ -38,7 +38,11 @@ impl At {
     }
 
     async fn open(&self) -> PostgresStore {
-        PostgresStore::open(self.config.clone(), self.store.clone()).await.expect("opened")
+        self.try_open().await.expect("opened")
+    }
+
+    async fn try_open(&self) -> Result<PostgresStore, Error> {
+        PostgresStore::open(self.config.clone(), self.store.clone()).await
     }
 
     async fn client(&self) -> Client {
@@ -74,14 +78,18 @@ fn settings(place: &At, name: &str) -> Settings {
 }
 
 async fn projector(place: &At, poison: Poison) -> Projector<PostgresView<Apply>> {
-    let view = try_view(place, &TABLES).await.expect("opened");
+    try_projector(place, poison).await.expect("opened")
+}
+
+async fn try_projector(place: &At, poison: Poison) -> Result<Projector<PostgresView<Apply>>, Boxed> {
+    let view = try_view(place, &TABLES).await?;
     let settings = projection::Settings {
         poison,
         batch_max: 20,
         attempts_max: 1_000,
         ..projection::Settings::default()
     };
-    Projector::new("seen", Arc::new(place.open().await), Arc::new(view), settings)
+    Ok(Projector::new("seen", Arc::new(place.try_open().await?), Arc::new(view), settings))
 }
 
 async fn append(store: &PostgresStore, kind: &str, count: usize) {
@@ -276,13 +284,14 @@ fn child_projects_until_it_is_killed() {
         };
         let store = StoreSettings { schema: schema.to_owned(), ..StoreSettings::default() };
         let place = At { config, store, server: None };
-        let projector = projector(&place, Poison::Stop).await;
         loop {
-            match projector.run().await {
-                Err(poisoned @ projection::Error::Poisoned { .. }) => panic!("{poisoned}"),
-                // The server was killed.
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            if let Ok(projector) = try_projector(&place, Poison::Stop).await
+                && let Err(poisoned @ projection::Error::Poisoned { .. }) = projector.run().await
+            {
+                panic!("{poisoned}");
             }
+            // The server was killed.
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
 }
