@@ -111,6 +111,10 @@ pub async fn commands_at_the_same_time_lose_nothing(factory: &mut dyn StoreFacto
     let processes: Vec<_> = (0..3).map(|_| Arc::new(accounts(&store, 1 << 20))).collect();
     let deposited = processes[0].execute("shared", &Command::Deposit(HELD), &Cause::unknown()).await;
     deposited.map_err(|error| format!("a deposit failed: {error}"))?;
+    // Each knows of all of it, and not of what the others will take.
+    for process in &processes {
+        check_eq("the balance", &look(process, "shared").await?.balance, &HELD)?;
+    }
     let all = processes.iter().flat_map(|process| {
         (0..4).map(|_| {
             let process = Arc::clone(process);
