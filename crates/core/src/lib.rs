@@ -8,6 +8,7 @@ pub mod bus;
 pub mod cell;
 pub mod cloudevents;
 pub mod delivery;
+pub mod encryption;
 mod event;
 pub mod inbox;
 pub mod machine;

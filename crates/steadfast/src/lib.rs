@@ -11,6 +11,7 @@
 //! | `file` | `backends::file` | an event store in a folder |
 //! | `fault` | `fault` | the injector that an experiment reaches a service through |
 //!
+//! `encryption` (off by default) brings ciphers for `core::encryption`.
 //! Each driver is a feature that is off by default: `http`, `timer`, `redis`, `nats`, `kafka`, `sqlite`, `postgres`, in
 //! `backends`; `full` is everything.
 //!

@@ -3,6 +3,7 @@
 //! - [`store`]: an event store.
 //! - [`changes`]: changes of its tables as events, by logical replication.
 //! - [`outbox`]: events that an application writes to a table in its own transactions.
+//! - [`view`]: tables that a projection keeps.
 
 pub mod changes;
 mod config;
@@ -12,7 +13,8 @@ pub mod outbox;
 mod replication;
 pub mod store;
 mod url;
+pub mod view;
 
 pub use config::Config;
-/// The driver whose transactions [`Outbox::append`](outbox::Outbox::append) takes.
+/// The driver whose transactions [`Outbox::append`](outbox::Outbox::append) takes, and that a [`view`] changes its tables by.
 pub use tokio_postgres;

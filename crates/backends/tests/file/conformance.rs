@@ -80,10 +80,12 @@ impl StoreFactory for OnSimDisk {
 
 mod on_a_real_disk {
     steadfast_core::store_conformance!(super::OnRealDisk::new());
+    steadfast_core::store_users_conformance!(super::OnRealDisk::new());
 }
 
 mod on_a_disk_that_tears {
     steadfast_core::store_conformance!(super::OnSimDisk::new(steadfast_base::disk::Crash::Torn));
+    steadfast_core::store_users_conformance!(super::OnSimDisk::new(steadfast_base::disk::Crash::Torn));
 }
 
 mod on_a_disk_that_drops {

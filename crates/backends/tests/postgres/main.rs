@@ -13,6 +13,7 @@ mod with_postgres {
     mod support;
     mod tables;
     mod tls;
+    mod view;
 
     #[test]
     fn the_example_runs_to_its_end() {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod conformance;
+mod encryption;
 mod groups;
 mod kill;
 mod store;

@@ -5,13 +5,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use steadfast_backends::sqlite::rusqlite::{Connection, Transaction};
 use steadfast_backends::sqlite::store::{Config as StoreConfig, SqliteStore};
 use steadfast_backends::sqlite::view::{Config, SqliteView};
 use steadfast_base::Seed;
 use steadfast_core::Event;
-use steadfast_core::projection::{Poison, Projector, Settings};
-use steadfast_core::store::{Batch, Condition, Durability, EventStore, StoredEvent};
+use steadfast_core::projection::{Poison, Projector, Settings, View};
+use steadfast_core::store::{Batch, Condition, Durability, EventStore, Query, StoredEvent};
 
 const PLACE: &str = "STEADFAST_VIEW_PLACE";
 /// A position that comes twice is refused.
@@ -96,6 +97,26 @@ async fn a_table_that_is_locked_is_no_reason_to_pass_an_event() {
     let (applied, ()) = tokio::join!(projector.catch_up(), unlock);
     applied.expect("applied in the end");
     assert_eq!((seen(folder.path()), projector.metrics().skipped), (vec![1, 2, 3], 0));
+}
+
+/// Two projectors stand for two processes: who comes second leaves out what the first has applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_follow_the_same_projection_count_each_event_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(folder.path()).await;
+    append(&store, "good", 30).await;
+    let (one, other) =
+        (projector(folder.path(), Poison::Stop).await, projector(folder.path(), Poison::Stop).await);
+    let (one, other) = (one.view(), other.view());
+    let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
+    one.apply(&events[..20]).await.expect("applied");
+    // This one was told its position before.
+    other.apply(&events[..25]).await.expect("applied");
+    one.skip(&events[3], "late").await.expect("nothing is left to do");
+    one.apply(&events[20..25]).await.expect("nothing is left to do");
+    assert_eq!(one.position().await.expect("known"), events[24].position);
+    one.apply(&events[25..]).await.expect("applied");
+    assert_eq!(seen(folder.path()), (1..=30).collect::<Vec<_>>());
 }
 
 /// The process that is killed; a test that does nothing unless it is started by the one below.

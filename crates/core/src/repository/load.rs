@@ -10,7 +10,7 @@ use super::snapshots::SNAPSHOT_WITHIN;
 use super::state::State;
 use super::{EventCodec, LoadError, Repository};
 use crate::Aggregate;
-use crate::store::{Position, Query, Revision};
+use crate::store::{self, Position, Query, Revision};
 
 impl<A, C> Repository<A, C>
 where
@@ -55,6 +55,25 @@ where
         let _turn = entry.turn(usize::MAX).await;
         entry.state.write().doubt();
         self.load(&entry).await.map(drop)
+    }
+
+    /// Drops what this process keeps of the aggregate `name`, and its snapshot: the next who asks for it reads its events.
+    /// For data that must be forgotten, once their key is; see [`encryption`](crate::encryption).
+    ///
+    /// # Errors
+    /// The place of snapshots cannot be reached; nothing is left in memory all the same.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it open what was dropped.
+    pub async fn evict(&self, name: &str) -> Result<(), store::Error> {
+        let entry = self.entry(name);
+        let _turn = entry.turn(usize::MAX).await;
+        *entry.state.write() = Loaded::Not;
+        self.cache.remove(name);
+        match &self.settings.snapshots {
+            Some(Snapshotting { place, .. }) => place.remove(&entry.stream).await,
+            None => Ok(()),
+        }
     }
 
     pub(super) fn entry(&self, name: &str) -> Arc<Entry<A>> {

@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 
 use super::{Snapshot, Snapshots};
 use crate::Event;
+use crate::encryption::is_forgotten;
 use crate::store::{self, Batch, Condition, Direction, Durability, EventStore, Query};
 
 /// What the name of a stream of snapshots begins with.
@@ -23,6 +24,11 @@ pub struct StoredSnapshots {
 impl StoredSnapshots {
     /// The type of the events that hold a snapshot.
     pub const KIND: &'static str = "steadfast.snapshot.taken";
+
+    /// Returns the stream whose snapshots stand in `stream`, if any do.
+    pub fn stream_of(stream: &str) -> Option<&str> {
+        stream.strip_prefix(PREFIX)
+    }
 
     /// Keeps snapshots in `store`.
     pub fn new(store: Arc<dyn EventStore>) -> Self {
@@ -48,6 +54,9 @@ impl Snapshots for StoredSnapshots {
             let Some(event) = self.newest(stream).await?.filter(|event| event.kind() == Self::KIND) else {
                 return Ok(None);
             };
+            if is_forgotten(&event) {
+                return Ok(None);
+            }
             match Snapshot::from_bytes(event.data()) {
                 Ok(snapshot) => Ok(Some(snapshot)),
                 Err(error) => {

@@ -361,4 +361,5 @@ mod tests {
     }
 
     crate::store_conformance!(Memory);
+    crate::store_users_conformance!(Memory);
 }

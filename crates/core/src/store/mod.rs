@@ -78,6 +78,10 @@ impl Capabilities {
 ///
 /// Events are opaque bytes with attributes, encoded by the caller. The trait is object-safe: a service chooses
 /// its store by configuration.
+///
+/// **Metadata** of an event (who caused it, which tenant, which correlation) are its extension attributes, as CloudEvents
+/// has them: names of lower-case letters and digits, values that are texts. Every store returns all attributes as they
+/// were, which the conformance suite checks. Filters look at stream, type and subject only.
 pub trait EventStore: Send + Sync + 'static {
     /// Says what this store can do.
     fn capabilities(&self) -> Capabilities;

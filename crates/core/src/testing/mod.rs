@@ -4,6 +4,7 @@ mod aggregate;
 mod machine;
 pub mod store;
 pub mod transport;
+pub mod users;
 
 pub use aggregate::Given;
 pub use aggregate::When;

@@ -12,7 +12,7 @@
 //! **Tables**, which migrate when the store is opened: `steadfast_events` (one row for each event, attributes in columns
 //! of their own), `steadfast_streams`, `steadfast_gone` (the identities of events that were deleted) and
 //! `steadfast_log` (the next position, the version of the format). Deleting overwrites what was there
-//! (`secure_delete`); the write-ahead log holds it until the next checkpoint.
+//! (`secure_delete`), and empties the write-ahead log before it returns; while somebody reads at that moment, soon after.
 
 mod append;
 mod config;

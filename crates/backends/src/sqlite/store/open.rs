@@ -73,7 +73,15 @@ impl SqliteStore {
         let (sender, head) = watch::channel(Head { position, closed: false });
         let queue = Arc::<Queue>::default();
         let poll = config.poll.0.max(Duration::from_millis(1));
-        let writer = Writer { connection, queue: Arc::clone(&queue), head: sender, poll };
+        let writer = Writer {
+            connection,
+            queue: Arc::clone(&queue),
+            head: sender,
+            poll,
+            busy_timeout: config.busy_timeout.0,
+            // Whoever deleted something may have died before it was wiped.
+            holds_deleted: true,
+        };
         let thread = std::thread::Builder::new()
             .name("sqlite-write".to_owned())
             .spawn(move || writer.run())

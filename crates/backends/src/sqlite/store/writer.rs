@@ -15,6 +15,9 @@ use super::queue::{Answer, Job, Queue};
 /// How many batches share a transaction at most.
 const GROUP_MAX: usize = 1_024;
 
+/// How long appends may wait while the write-ahead log is emptied.
+const WIPE_WITHIN: Duration = Duration::from_millis(100);
+
 /// What readers see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Head {
@@ -27,6 +30,9 @@ pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     pub(super) head: watch::Sender<Head>,
     pub(super) poll: Duration,
+    pub(super) busy_timeout: Duration,
+    /// The write-ahead log holds what was deleted.
+    pub(super) holds_deleted: bool,
 }
 
 /// An answer that is given once the transaction is committed.
@@ -76,6 +82,7 @@ impl Writer {
                     break;
                 }
                 self.look_at_others(&mut shown);
+                self.wipe(Duration::ZERO);
                 continue;
             }
             if let Err(error) = self.write(found.jobs, &mut known, &mut version) {
@@ -86,6 +93,20 @@ impl Writer {
         }
         // What is in the write-ahead log is safe there; moving it saves the next start the work.
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    /// Empties the write-ahead log of what was deleted, if nobody reads or stops within a time; else it is tried again.
+    fn wipe(&mut self, within: Duration) {
+        if !self.holds_deleted {
+            return;
+        }
+        let work = || -> rusqlite::Result<bool> {
+            self.connection.busy_timeout(within)?;
+            let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+            self.connection.busy_timeout(self.busy_timeout)?;
+            busy
+        };
+        self.holds_deleted = work().unwrap_or(true);
     }
 
     /// Tells readers what other processes have appended.
@@ -123,6 +144,10 @@ impl Writer {
         match result {
             Ok(position) => {
                 self.show(position);
+                if done.iter().any(|done| matches!(done, Done::Deleted(_, events) if *events > 0)) {
+                    self.holds_deleted = true;
+                    self.wipe(WIPE_WITHIN);
+                }
                 done.into_iter().for_each(|done| done.tell(durability));
                 Ok(())
             }

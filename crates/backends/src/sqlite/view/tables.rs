@@ -124,10 +124,14 @@ where
         Box::pin(self.with(move |connection, shared| {
             let mut work = || -> Result<(), Stop> {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let known = place::position(&transaction, &shared.name).map_err(Stop::View)?;
                 for (index, event) in events.iter().enumerate() {
-                    (shared.apply)(&transaction, event).map_err(|error| Stop::of(index, error.into()))?;
+                    // IMPORTANT: Another process may have applied it since this one was told the position.
+                    if event.position > known {
+                        (shared.apply)(&transaction, event).map_err(|error| Stop::of(index, error.into()))?;
+                    }
                 }
-                if let Some(last) = events.last() {
+                if let Some(last) = events.last().filter(|last| last.position > known) {
                     place::note(&transaction, &shared.name, last.position)?;
                 }
                 Ok(transaction.commit()?)
@@ -145,8 +149,10 @@ where
         Box::pin(self.with(move |connection, shared| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(of)?;
-            place::record(&transaction, &shared.name, &event, &reason).map_err(of)?;
-            place::note(&transaction, &shared.name, event.position).map_err(of)?;
+            if place::position(&transaction, &shared.name)? < event.position {
+                place::record(&transaction, &shared.name, &event, &reason).map_err(of)?;
+                place::note(&transaction, &shared.name, event.position).map_err(of)?;
+            }
             transaction.commit().map_err(of)
         }))
     }

@@ -23,3 +23,4 @@ impl StoreFactory for InAFile {
 }
 
 steadfast_core::store_conformance!(InAFile::new());
+steadfast_core::store_users_conformance!(InAFile::new());

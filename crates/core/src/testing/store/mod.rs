@@ -34,8 +34,8 @@ mod order;
 mod read;
 mod subscribe;
 #[cfg(test)]
-mod tests;
-mod tools;
+pub(in crate::testing) mod tests;
+pub(in crate::testing) mod tools;
 
 pub use append::achieved_durability_is_at_least_what_was_asked;
 pub use append::attributes_survive_the_round_trip;

@@ -14,7 +14,7 @@ use crate::store::{
 
 /// What is wrong with a store on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Defect {
+pub(in crate::testing) enum Defect {
     SkipsSync,
     WritesLate,
     ShowsWhatIsNotWritten,
@@ -200,13 +200,13 @@ impl EventStore for Store {
     }
 }
 
-struct Factory {
+pub(in crate::testing) struct Factory {
     medium: Arc<Mutex<Medium>>,
     defect: Option<Defect>,
 }
 
 impl Factory {
-    fn new(defect: Option<Defect>) -> Self {
+    pub(in crate::testing) fn new(defect: Option<Defect>) -> Self {
         Self { medium: Arc::default(), defect }
     }
 

@@ -36,21 +36,25 @@ pub fn run(case: impl Future<Output = Checked>) -> Checked {
 }
 
 /// Says on stderr that a case was not run.
-pub(super) fn skip(why: &str) -> Checked {
+pub(in crate::testing) fn skip(why: &str) -> Checked {
     eprintln!("skipped: {why}");
     Ok(())
 }
 
-pub(super) fn check(holds: bool, problem: impl FnOnce() -> String) -> Checked {
+pub(in crate::testing) fn check(holds: bool, problem: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(problem()) }
 }
 
-pub(super) fn check_eq<T: PartialEq + std::fmt::Debug>(what: &str, actual: &T, expected: &T) -> Checked {
+pub(in crate::testing) fn check_eq<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    actual: &T,
+    expected: &T,
+) -> Checked {
     check(actual == expected, || format!("{what}: got {actual:?}, expected {expected:?}"))
 }
 
 /// Waits for one step, so that a store that hangs is named by what it hangs in.
-pub(super) async fn within<T>(what: &str, step: impl Future<Output = T>) -> Result<T, String> {
+pub(in crate::testing) async fn within<T>(what: &str, step: impl Future<Output = T>) -> Result<T, String> {
     within_time(what, STEP_MAX, step).await
 }
 
@@ -62,20 +66,20 @@ pub(super) async fn within_time<T>(
     tokio::time::timeout(limit, step).await.map_err(|_| format!("{what} did not end within {limit:?}"))
 }
 
-pub(super) fn event(kind: &str) -> Event {
+pub(in crate::testing) fn event(kind: &str) -> Event {
     Event::new("/conformance", kind).subject("s").data("text/plain", kind.to_owned())
 }
 
-pub(super) fn events(kind: &str, count: usize) -> Vec<Event> {
+pub(in crate::testing) fn events(kind: &str, count: usize) -> Vec<Event> {
     (0..count).map(|_| event(kind)).collect()
 }
 
 /// The durability at which cases append that are not about durability: what the store can do at best cheaply.
-pub(super) fn usual(store: &dyn EventStore) -> Durability {
+pub(in crate::testing) fn usual(store: &dyn EventStore) -> Durability {
     store.capabilities().durability_max.min(Durability::Written)
 }
 
-pub(super) async fn append_if(
+pub(in crate::testing) async fn append_if(
     store: &dyn EventStore,
     batch: &Batch,
     condition: Condition,
@@ -83,34 +87,40 @@ pub(super) async fn append_if(
     within("append", store.append(batch.clone(), condition, usual(store))).await
 }
 
-pub(super) async fn append(store: &dyn EventStore, batch: &Batch) -> Result<Appended, String> {
+pub(in crate::testing) async fn append(store: &dyn EventStore, batch: &Batch) -> Result<Appended, String> {
     append_if(store, batch, Condition::Any).await?.map_err(|error| format!("append failed: {error}"))
 }
 
-pub(super) async fn read(store: &dyn EventStore, query: Query) -> Result<Vec<StoredEvent>, String> {
+pub(in crate::testing) async fn read(
+    store: &dyn EventStore,
+    query: Query,
+) -> Result<Vec<StoredEvent>, String> {
     let described = format!("{query:?}");
     within("read", store.read(query).try_collect())
         .await?
         .map_err(|error| format!("read of {described} failed: {error}"))
 }
 
-pub(super) async fn read_all(store: &dyn EventStore) -> Result<Vec<StoredEvent>, String> {
+pub(in crate::testing) async fn read_all(store: &dyn EventStore) -> Result<Vec<StoredEvent>, String> {
     let all = read(store, Query::default()).await?;
     check_log(&all)?;
     Ok(all)
 }
 
-pub(super) async fn head(store: &dyn EventStore) -> Result<Position, String> {
+pub(in crate::testing) async fn head(store: &dyn EventStore) -> Result<Position, String> {
     within("head", store.head()).await?.map_err(|error| format!("head failed: {error}"))
 }
 
-pub(super) async fn revision(store: &dyn EventStore, stream: &str) -> Result<Option<Revision>, String> {
+pub(in crate::testing) async fn revision(
+    store: &dyn EventStore,
+    stream: &str,
+) -> Result<Option<Revision>, String> {
     within("revision", store.revision(stream)).await?.map_err(|error| format!("revision failed: {error}"))
 }
 
 /// Checks what holds of any complete forward read: positions ascend, revisions count from 0 without holes, no
 /// event stands twice.
-pub(super) fn check_log(log: &[StoredEvent]) -> Checked {
+pub(in crate::testing) fn check_log(log: &[StoredEvent]) -> Checked {
     let mut revisions: HashMap<&Arc<str>, u64> = HashMap::new();
     let mut ids = std::collections::HashSet::new();
     let mut last = Position::START;

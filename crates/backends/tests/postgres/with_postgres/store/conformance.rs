@@ -25,3 +25,4 @@ impl StoreFactory for InASchema {
 }
 
 steadfast_core::store_conformance!(InASchema(None));
+steadfast_core::store_users_conformance!(InASchema(None));

@@ -1,0 +1,75 @@
+//! Events that are encrypted in the log on files, which deletes nothing: their keys are elsewhere.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use steadfast_backends::file::{Config, FileLog};
+use steadfast_base::disk::RealDisk;
+use steadfast_base::units::Size;
+use steadfast_core::Event;
+use steadfast_core::encryption::{Aead, Encrypted, Keys, KeysError, Settings, StoredKeys, is_forgotten};
+use steadfast_core::snapshot::{Snapshot, Snapshots, StoredSnapshots};
+use steadfast_core::store::{
+    Batch, Condition, Durability, EventStore, MemoryStore, Position, Query, Revision,
+};
+
+fn open(folder: &Path) -> Arc<dyn EventStore> {
+    let config = Config { segment_size: Size::from_bytes(64 << 10), ..Config::default() };
+    Arc::new(FileLog::open_on(Arc::new(RealDisk), folder, config).expect("opened"))
+}
+
+fn holds(folder: &Path, part: &[u8]) -> bool {
+    let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut bytes = files.filter(|path| path.is_file()).map(|path| std::fs::read(path).expect("read"));
+    bytes.any(|bytes| bytes.windows(part.len()).any(|window| window == part))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_plaintext_is_in_the_segments_and_nothing_opens_them_after_forgetting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cipher = Arc::new(Aead::ChaCha20Poly1305);
+    let keys = Arc::new(StoredKeys::new(Arc::new(MemoryStore::new()), cipher.clone()).expect("it deletes"));
+    let over = |inner| {
+        let keys = Arc::clone(&keys) as Arc<dyn Keys>;
+        Arc::new(Encrypted::new(inner, keys, cipher.clone(), Settings::default())) as Arc<dyn EventStore>
+    };
+    let inner = open(folder.path());
+    let store = over(Arc::clone(&inner));
+    let named = async |name: &'static str| {
+        let event = Event::new("/customers", "customer.named").data("text/plain", name);
+        let batch = Batch::to_stream("customer-1", [event]);
+        store.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
+    };
+    named("Ada Lovelace").await;
+    let snapshot = Snapshot {
+        version: 1,
+        revision: Revision(0),
+        position: Position::from_parts(1, 0),
+        taken: std::time::SystemTime::UNIX_EPOCH,
+        commands: vec![],
+        state: "Ada Lovelace".into(),
+    };
+    let snapshots = StoredSnapshots::new(Arc::clone(&store));
+    snapshots.save("customer-1", snapshot.clone()).await.expect("saved");
+    // What is behind a snapshot, which is no more than accepted, makes it readable.
+    named("Lovelace").await;
+    assert_eq!(snapshots.load("customer-1").await.expect("readable"), Some(snapshot));
+    store.close().await.expect("closed");
+    drop((snapshots, store, inner));
+    assert!(holds(folder.path(), b"customer.named") && !holds(folder.path(), b"Lovelace"));
+
+    keys.forget("customer-1").await.expect("forgotten");
+    let store = over(open(folder.path()));
+    let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
+    assert_eq!(events.len(), 3);
+    assert!(events.iter().all(|stored| is_forgotten(&stored.event)), "{events:?}");
+    assert_eq!(StoredSnapshots::new(store).load("customer-1").await.expect("readable"), None);
+}
+
+#[tokio::test]
+async fn it_is_no_place_for_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = StoredKeys::new(open(folder.path()), Arc::new(Aead::Aes256Gcm));
+    assert!(matches!(refused, Err(KeysError::Unsupported { .. })), "{refused:?}");
+}
