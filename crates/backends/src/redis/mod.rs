@@ -40,8 +40,10 @@ mod names;
 mod reader;
 mod receiver;
 mod script;
+mod server;
 mod sink;
 mod source;
+mod sync;
 mod url;
 
 pub use config::Config;
