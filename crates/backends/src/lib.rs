@@ -13,6 +13,8 @@
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod change;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod chunks;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod epoch;
 #[cfg(feature = "file")]
 pub mod file;
