@@ -27,6 +27,10 @@ pub(super) async fn delete(
     condition: Option<Expected>,
     durability: Durability,
 ) -> Result<Deleted, Error> {
+    // It is not asked for twice, for then nobody knew how much the first has deleted. So that a connection which has gone
+    // unnoticed does not leave it open, it is tried before.
+    let ping = |mut commands| async move { ::redis::cmd("PING").query_async::<Value>(&mut commands).await };
+    session.ask_by(&session.appends, ping).await?;
     let (events, connection) = loop {
         match step(session, stream, "delete", condition).await? {
             (Step::Deleted { events, left: false }, connection) => break (events, connection),

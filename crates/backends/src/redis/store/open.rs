@@ -52,15 +52,16 @@ struct Rung {
 }
 
 /// Why an attempt to append has failed.
-struct Failure {
-    error: Error,
-    /// The connection has gone: asked again by another, a batch that is there is recognised.
-    again: bool,
+enum Failure {
+    /// The store has said no: the batch is not there.
+    Refused(Error),
+    /// It was not asked, or has not answered. Asked `again`, by another connection, it recognises a batch that is there.
+    Failed { error: Error, again: bool },
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, again: false }
+        Self::Failed { error, again: false }
     }
 }
 
@@ -113,14 +114,10 @@ impl RedisStore {
         let request = Request::new(batch, condition)?;
         let mut after = request.none.map_or(Position::START, |(_, after)| after);
         let (mut attempts, mut looks, mut lost) = (1, 0, false);
-        let told = |lost, error| match error {
-            // It was not there when it was asked for again.
-            Error::Conflict { .. } | Error::Invalid { .. } => error,
-            error if lost => unknown(APPENDING, error),
-            error => error,
-        };
+        // What was lost once may be there, whatever has failed after that.
+        let told = |lost, error| if lost { unknown(APPENDING, error) } else { error };
         loop {
-            match self.attempt(&request, after, durability).await {
+            let failure = match self.attempt(&request, after, durability).await {
                 Ok(Some(appended)) => {
                     self.bell.send_modify(|rung| rung.times += 1);
                     // What this process has sent before the connection went is no repetition to the caller.
@@ -129,9 +126,19 @@ impl RedisStore {
                 Ok(None) if looks == LOOKS_MAX => return Err(told(lost, Error::Overloaded)),
                 Ok(None) => {
                     looks += 1;
-                    after = self.look(&request, after).await.map_err(|error| told(lost, error))?;
+                    match self.look(&request, after).await {
+                        Ok(seen) => {
+                            after = seen;
+                            continue;
+                        }
+                        Err(failure) => failure,
+                    }
                 }
-                Err(Failure { error, again }) => {
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::Refused(error) => return Err(error),
+                Failure::Failed { error, again } => {
                     lost |= error.outcome() == Outcome::Unknown;
                     if !again || attempts == ATTEMPTS_MAX {
                         return Err(told(lost, error));
@@ -161,29 +168,27 @@ impl RedisStore {
                 if moved {
                     appends.renew("the server is a replica").await;
                 }
-                return Err(Failure { again: moved || error.outcome() == Outcome::Unknown, error });
+                return Err(Failure::Failed { again: moved || error.outcome() == Outcome::Unknown, error });
             }
         };
         let (position, revision, duplicate, touched) = match answer.ok_or_else(|| strange(APPENDING))? {
             Answer::Appended { position, revision } => (position, revision, false, true),
             Answer::Duplicate { position, revision, touched } => (position, revision, true, touched),
             Answer::Behind => return Ok(None),
-            Answer::Refused(error) => return Err(error.into()),
+            Answer::Refused(error) => return Err(Failure::Refused(error)),
             Answer::Layout(version) => {
                 // The next connection finds out what has become of it.
                 appends.renew("the store is gone").await;
                 tracing::debug!(%version, "the keys are not those of this store");
-                return Err(Failure { error: gone(APPENDING), again: true });
+                return Err(Failure::Failed { error: gone(APPENDING), again: true });
             }
         };
         if !touched && self.found.sync == Sync::OnDemand && durability > Durability::Accepted {
             return Err(unknown(APPENDING, Error::Full).into());
         }
-        let achieved = self
-            .session
-            .make_safe(&connection, durability)
-            .await
-            .map_err(|error| Failure { again: true, error: unknown(APPENDING, connecting(&error)) })?;
+        let achieved = self.session.make_safe(&connection, durability).await.map_err(|error| {
+            Failure::Failed { again: true, error: unknown(APPENDING, connecting(&error)) }
+        })?;
         if achieved == Durability::Durable {
             facts.kept(position);
         }
@@ -192,13 +197,13 @@ impl RedisStore {
     }
 
     /// Looks for what matches the condition of an append after a position; returns up to where nothing does.
-    async fn look(&self, request: &Request<'_>, after: Position) -> Result<Position, Error> {
+    async fn look(&self, request: &Request<'_>, after: Position) -> Result<Position, Failure> {
         let Some((filter, _)) = request.none else { return Ok(after) };
         let head = self.session.head().await?;
         let range = up_to(head).from(Direction::Forward, Some(after));
         let mut matching = std::pin::pin!(self.events(filter.clone(), range, Direction::Forward, Some(1)));
         match matching.try_next().await? {
-            Some(_) => Err(Error::Conflict { stream: "".into(), actual: None }),
+            Some(_) => Err(Failure::Refused(Error::Conflict { stream: "".into(), actual: None })),
             None => Ok(head.max(after)),
         }
     }

@@ -92,11 +92,23 @@ impl Session {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
+        self.ask_by(&self.reads, question).await
+    }
+
+    /// As [`ask`](Self::ask), by one of the connections.
+    pub(super) async fn ask_by<T, F>(
+        &self,
+        connector: &Connector,
+        question: impl Fn(MultiplexedConnection) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, RedisError>>,
+    {
         let mut attempts = 0;
         loop {
-            let connection = self.connect(&self.reads).await?;
+            let connection = self.connect(connector).await?;
             attempts += 1;
-            match self.reads.run(&connection, &question).await {
+            match connector.run(&connection, &question).await {
                 Err(error) if driver::is_connection_lost(&error) && attempts < ATTEMPTS_MAX => {}
                 answer => return answer.map_err(|error| reading(&error)),
             }

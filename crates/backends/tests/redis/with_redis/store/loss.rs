@@ -19,7 +19,7 @@ async fn places_of_lost_events_are_not_given_again() {
     let mut place = Place::with(&[("appendonly", "no")]).await;
     let store = place.open().await;
     let mut seen = Position::START;
-    for round in 0..3 {
+    for round in 0..4 {
         let mut subscription = store.subscribe(Filter::all(), seen);
         for number in 0..5 {
             let appended = store.append(batch("e"), Condition::Any, Durability::Accepted).await;
@@ -36,9 +36,12 @@ async fn places_of_lost_events_are_not_given_again() {
             place.server.restart().expect("it starts again");
         });
         assert_eq!(store.head().await.expect("readable"), Position::START, "all is lost");
-        // The subscription that was there goes on, too.
-        let appended =
-            store.append(batch("next"), Condition::Any, Durability::Accepted).await.expect("appended");
+        // The subscription that was there goes on, too, and also if one appends who has seen nothing of all this.
+        let fresh = place.open().await;
+        let whoever = if round % 2 == 0 { &store } else { &fresh };
+        let appended = whoever.append(batch("next"), Condition::Any, Durability::Accepted).await;
+        let appended = appended.expect("appended");
+        assert!(appended.position > seen, "round {round}");
         let next = tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("in time");
         assert_eq!(next.and_then(Result::ok).map(|stored| stored.position), Some(appended.position));
         seen = appended.position;

@@ -53,9 +53,12 @@ async fn appends_survive_their_connection() {
         let before = store.head().await.expect("readable");
         let kill = redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]).to_owned();
         let _: u32 = kill.query_async(&mut commands).await.expect("killed");
-        while store.head().await.expect("readable") == before {
-            tokio::task::yield_now().await;
-        }
+        let going_on = async {
+            while store.head().await.expect("readable") == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), going_on).await.expect("the appenders go on");
     }
     stopping.cancel();
     for (appender, ids) in appenders.into_iter().enumerate() {
