@@ -6,13 +6,15 @@
 //! - `nats`: `nats::NatsSource`, `nats::NatsSink`, streams of NATS JetStream.
 //! - `postgres`: `postgres::store`, an event store; `postgres::changes`, changes of tables as events, by logical replication; `postgres::outbox`, a
 //!   table that an application writes events to.
-//! - `redis`: `redis::RedisSource`, `redis::RedisSink`, Redis Streams.
+//! - `redis`: `redis::store`, an event store; `redis::RedisSource`, `redis::RedisSink`, Redis Streams.
 //! - `sqlite`: `sqlite::store`, an event store; `sqlite::changes`, changes of tables as events.
 //! - `timer`: `timer::TimerSource`, ticks as events.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod change;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod chunks;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod epoch;
 #[cfg(feature = "file")]
 pub mod file;

@@ -22,7 +22,7 @@ use crate::{Secret, Tls};
 /// assert!(!format!("{config:?}").contains("hunter2"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     /// Host and port.
@@ -72,16 +72,16 @@ pub enum WhenFull {
     Forget,
 }
 
-/// What the server is set to keep, which decides what sending can promise.
+/// What the server is set to keep, which decides what sending and appending can promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Persistence {
-    /// Whatever it is, nothing is promised: [`Durability::Accepted`]. It is the honest word for `appendfsync
-    /// everysec`, which may answer before it has written.
+    /// Whatever it is. A transport promises nothing then, [`Durability::Accepted`], which is the honest word for
+    /// `appendfsync everysec`, for that may answer before it has written. A [store](super::store) asks the server.
     #[default]
     Unknown,
-    /// `appendonly yes` and `appendfsync always`: [`Durability::Durable`]. The server must allow `CONFIG GET`, by
-    /// which it is checked.
+    /// `appendonly yes` and `appendfsync always`: [`Durability::Durable`]. It is checked by `CONFIG GET`, which the
+    /// server must allow to a transport; a store takes your word for it where it is forbidden.
     AppendFsyncAlways,
     /// `appendonly yes` on Redis 7.2 or later, asked by `WAITAOF` to sync when durability is asked for:
     /// [`Durability::Durable`].

@@ -8,19 +8,27 @@ use ::redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
     RedisError, TlsCertificates,
 };
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use steadfast_base::{Backoff, Classify, Rng, Seed};
 use steadfast_core::transport::{Error, Link, LinkState, link};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use super::server::{self, Always, wrong};
 use super::{Config, Persistence, SYSTEM, error, names};
 use crate::Tls;
+
+/// What is asked of a server before its connection is used.
+pub(super) type Greet =
+    Box<dyn Fn(MultiplexedConnection) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
 /// One connection that is made again with back-off when it is lost.
 pub(super) struct Connector {
     client: Client,
     config: Config,
     answer_within: Duration,
+    greet: Greet,
     link: watch::Sender<Link>,
     closed: AtomicBool,
     slot: Mutex<Slot>,
@@ -43,14 +51,25 @@ pub(super) struct Connection {
 }
 
 impl Connector {
-    /// Makes a connector whose answers may take `extra` longer than usual, for commands that block.
+    /// Makes a transport's connector whose answers may take `extra` longer than usual, for commands that block.
     pub(super) fn new(config: &Config, extra: Duration) -> Result<Self, Error> {
         config.check()?;
+        let checked = config.clone();
+        let greet = move |mut connection: MultiplexedConnection| {
+            let config = checked.clone();
+            async move { check(&config, &mut connection).await }.boxed()
+        };
+        Self::greeting(config, extra, Box::new(greet))
+    }
+
+    /// Makes a connector that uses a connection once `greet` says that the server is the right one.
+    pub(super) fn greeting(config: &Config, extra: Duration, greet: Greet) -> Result<Self, Error> {
         let seed = config.seed.map_or_else(Seed::random, Seed::new);
         Ok(Self {
             client: client(config)?,
             config: config.clone(),
             answer_within: config.answer_within.0 + extra,
+            greet,
             link: link().0,
             closed: AtomicBool::new(false),
             slot: Mutex::new(Slot {
@@ -151,10 +170,21 @@ impl Connector {
 
     async fn lost(&self, generation: u64, error: &RedisError) {
         let mut slot = self.slot.lock().await;
-        if slot.generation == generation && slot.connection.take().is_some() {
+        if slot.generation == generation {
+            self.end(&mut slot, &error::map(error));
+        }
+    }
+
+    /// Ends the connection, so that another is made and greeted before anything else is asked.
+    pub(super) async fn renew(&self, reason: &str) {
+        self.end(&mut *self.slot.lock().await, &error::unavailable(reason));
+    }
+
+    fn end(&self, slot: &mut Slot, error: &Error) {
+        if slot.connection.take().is_some() {
             // The first attempt follows at once, those after it with back-off.
             slot.again_at = Instant::now();
-            self.down(0, &error::map(error));
+            self.down(0, error);
         }
     }
 
@@ -171,85 +201,45 @@ impl Connector {
         let connecting = self.client.get_multiplexed_async_connection_with_config(&settings);
         // The driver bounds each of its steps; this bounds all of them.
         let connecting = tokio::time::timeout(self.config.answer_within.0, connecting);
-        let mut connection = connecting
+        let connection = connecting
             .await
             .map_err(|_| error::unavailable("connecting took too long"))?
             .map_err(|error| error::map(&error))?;
-        self.check(&mut connection).await?;
+        (self.greet)(connection.clone()).await?;
         Ok(connection)
     }
+}
 
-    /// Checks that the server is what the configuration says.
-    async fn check(&self, connection: &mut MultiplexedConnection) -> Result<(), Error> {
-        let shards: u32 = ::redis::pipe()
-            .cmd("SETNX")
-            .arg(names::shards(&self.config))
-            .arg(self.config.shards)
-            .ignore()
-            .cmd("GET")
-            .arg(names::shards(&self.config))
-            .query_async::<(u32,)>(connection)
-            .await
-            .map_err(|error| error::map(&error))?
-            .0;
-        if shards != self.config.shards {
-            return wrong("shards", format!("the stream has {shards}, and keeps them"));
-        }
-        match self.config.persistence {
-            Persistence::Unknown => Ok(()),
-            Persistence::AppendFsyncAlways => {
-                for (setting, wanted) in
-                    [("appendonly", "yes"), ("appendfsync", "always"), ("no-appendfsync-on-rewrite", "no")]
-                {
-                    let found = setting_of(connection, setting).await?;
-                    if found != wanted {
-                        return wrong(
-                            "persistence",
-                            format!("the server has `{setting} {found}`; set `{wanted}`"),
-                        );
-                    }
-                }
-                check_eviction(connection).await
+/// Checks that the server is what the configuration of a transport says.
+async fn check(config: &Config, connection: &mut MultiplexedConnection) -> Result<(), Error> {
+    let shards: u32 = ::redis::pipe()
+        .cmd("SETNX")
+        .arg(names::shards(config))
+        .arg(config.shards)
+        .ignore()
+        .cmd("GET")
+        .arg(names::shards(config))
+        .query_async::<(u32,)>(connection)
+        .await
+        .map_err(|error| error::map(&error))?
+        .0;
+    if shards != config.shards {
+        return Err(wrong("shards", format!("the stream has {shards}, and keeps them")));
+    }
+    match config.persistence {
+        Persistence::Unknown => Ok(()),
+        Persistence::AppendFsyncAlways => match server::syncs_always(connection).await? {
+            Always::Yes => server::check_eviction(connection).await,
+            Always::No(problem) => Err(wrong("persistence", problem)),
+            Always::Hidden => {
+                Err(wrong("persistence", "cannot be checked, for `CONFIG GET` is refused".to_owned()))
             }
-            Persistence::WaitAof => {
-                // With nothing written it answers at once, or says that it is unknown or that there is no file.
-                let asked: Result<(u32, u32), RedisError> =
-                    ::redis::cmd("WAITAOF").arg(1).arg(0).arg(1).query_async(connection).await;
-                match asked {
-                    Ok(_) => Ok(()),
-                    Err(error) if error::is_connection_lost(&error) => Err(error::map(&error)),
-                    Err(error) => wrong("persistence", format!("the server cannot WAITAOF: {error}")),
-                }
-            }
+        },
+        Persistence::WaitAof => {
+            let cannot = server::cannot_wait(connection).await?;
+            cannot.map_or(Ok(()), |problem| Err(wrong("persistence", problem)))
         }
     }
-}
-
-/// A server that is full must not make room by deleting streams.
-async fn check_eviction(connection: &mut MultiplexedConnection) -> Result<(), Error> {
-    let policy = setting_of(connection, "maxmemory-policy").await?;
-    if policy.starts_with("allkeys") && setting_of(connection, "maxmemory").await? != "0" {
-        let problem =
-            format!("the server has `maxmemory-policy {policy}`, which deletes events; set `noeviction`");
-        return wrong("persistence", problem);
-    }
-    Ok(())
-}
-
-async fn setting_of(connection: &mut MultiplexedConnection, setting: &str) -> Result<String, Error> {
-    let answer: Result<Vec<String>, RedisError> =
-        ::redis::cmd("CONFIG").arg("GET").arg(setting).query_async(connection).await;
-    match answer {
-        Ok(pair) => Ok(pair.into_iter().nth(1).unwrap_or_default()),
-        Err(error) if error::is_connection_lost(&error) => Err(error::map(&error)),
-        Err(error) => {
-            wrong("persistence", format!("cannot be checked, for `CONFIG GET` is refused: {error}"))
-        }
-    }
-}
-
-fn wrong<T>(field: &'static str, problem: String) -> Result<T, Error> {
-    Err(Error::Configuration { system: SYSTEM, field, problem })
 }
 
 fn client(config: &Config) -> Result<Client, Error> {
@@ -296,7 +286,7 @@ fn certificates(tls: &Tls) -> Result<TlsCertificates, Error> {
             client_key: read("tls.key", key)?,
         }),
         (None, None) => None,
-        _ => return wrong("tls", "give both `certificate` and `key`, or neither".to_owned()),
+        _ => return Err(wrong("tls", "give both `certificate` and `key`, or neither".to_owned())),
     };
     Ok(TlsCertificates { client_tls, root_cert })
 }

@@ -1,4 +1,4 @@
-//! Redis Streams, Redis 6.2 or later.
+//! Redis Streams, Redis 6.2 or later: a transport, of which this page tells, and an event [store].
 //!
 //! # How events lie there
 //! A stream has no partitions, so the keys are spread over [`Config::shards`] streams, `STREAM:0`, `STREAM:1` and so
@@ -40,8 +40,11 @@ mod names;
 mod reader;
 mod receiver;
 mod script;
+mod server;
 mod sink;
 mod source;
+pub mod store;
+mod sync;
 mod url;
 
 pub use config::Config;

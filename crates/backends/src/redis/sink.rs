@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,9 +8,10 @@ use steadfast_base::Deadline;
 use steadfast_core::Event;
 use steadfast_core::store::Durability;
 use steadfast_core::transport::{Capabilities, Error, LinkState, Sink};
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::RwLock;
 
 use super::connector::{Connection, Connector};
+use super::sync::Waiter;
 use super::{Config, Persistence, SYSTEM, WhenFull, entry, error, names, script};
 use crate::sharded::shard_of;
 
@@ -31,16 +32,7 @@ struct Shared {
     closed: AtomicBool,
     /// Held for reading by what is being sent, for writing by what closes.
     sending: RwLock<()>,
-    /// How many calls have written all they had to.
-    written: AtomicU64,
-    synced: Mutex<Synced>,
-}
-
-/// Up to which of the calls that wrote by one connection the file is known to be synced.
-#[derive(Default)]
-struct Synced {
-    generation: u64,
-    upto: u64,
+    synced: Waiter,
 }
 
 /// An event ready to be sent.
@@ -74,8 +66,7 @@ impl RedisSink {
             streams,
             closed: AtomicBool::new(false),
             sending: RwLock::new(()),
-            written: AtomicU64::new(0),
-            synced: Mutex::default(),
+            synced: Waiter::default(),
         })))
     }
 }
@@ -188,7 +179,10 @@ impl Shared {
             // It answers after it has synced.
             Persistence::AppendFsyncAlways => Ok(Durability::Durable),
             Persistence::WaitAof if durability == Durability::Accepted => Ok(Durability::Accepted),
-            Persistence::WaitAof => self.wait_for_sync(&connection).await,
+            Persistence::WaitAof => {
+                let within = self.config.answer_within.0;
+                self.synced.wait(&self.connector, &connection, within).await.map(|()| Durability::Durable)
+            }
         }
     }
 
@@ -219,31 +213,6 @@ impl Shared {
             .run(connection, |mut commands| async move { invocation.invoke_async(&mut commands).await })
             .await
             .map_err(|error| error::map(&error))
-    }
-
-    /// Waits until what was written by `connection` is synced. It waits for its own writes only, and whoever writes by
-    /// it meanwhile waits for it, so one wait is for all that have written when it begins.
-    async fn wait_for_sync(&self, connection: &Connection) -> Result<Durability, Error> {
-        let mine = self.written.fetch_add(1, Atomic::SeqCst) + 1;
-        let mut synced = self.synced.lock().await;
-        if synced.generation == connection.generation && synced.upto >= mine {
-            return Ok(Durability::Durable);
-        }
-        let upto = self.written.load(Atomic::SeqCst);
-        let within = u64::try_from(self.config.answer_within.0.as_millis() / 2).unwrap_or(u64::MAX).max(1);
-        let (local, _): (u32, u32) = self
-            .connector
-            .run(connection, |mut commands| async move {
-                ::redis::cmd("WAITAOF").arg(1).arg(0).arg(within).query_async(&mut commands).await
-            })
-            .await
-            .map_err(|error| error::map(&error))?;
-        if local > 0 {
-            *synced = Synced { generation: connection.generation, upto };
-            Ok(Durability::Durable)
-        } else {
-            Err(error::unavailable("the file was not synced in time"))
-        }
     }
 }
 

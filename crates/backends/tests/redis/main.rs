@@ -13,6 +13,7 @@ mod with_redis {
     mod examples;
     mod kill;
     mod settings;
+    mod store;
     mod support;
     mod trouble;
 }

@@ -7,6 +7,8 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 #[cfg(feature = "postgres")]
 use steadfast::backends::postgres;
+#[cfg(feature = "redis")]
+use steadfast::backends::redis;
 
 /// Where a program keeps its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +22,19 @@ pub enum Place {
     /// A PostgreSQL database, in which each program has a schema of its name.
     #[cfg(feature = "postgres")]
     Postgres(Box<postgres::Config>),
+    /// A Redis server, on which the keys of each program begin with its name.
+    #[cfg(feature = "redis")]
+    Redis(Box<redis::Config>),
 }
 
 /// What a URL may begin with, and the feature that brings it; none is always there.
-const SCHEMES: [(&str, Option<(&str, bool)>); 4] = [
+const SCHEMES: [(&str, Option<(&str, bool)>); 6] = [
     ("file", None),
     ("sqlite", Some(("sqlite", cfg!(feature = "sqlite")))),
     ("postgres", Some(("postgres", cfg!(feature = "postgres")))),
     ("postgresql", Some(("postgres", cfg!(feature = "postgres")))),
+    ("redis", Some(("redis", cfg!(feature = "redis")))),
+    ("rediss", Some(("redis", cfg!(feature = "redis")))),
 ];
 
 /// Why a text does not name a place. No message repeats the text, for it may hold a password.
@@ -35,7 +42,10 @@ const SCHEMES: [(&str, Option<(&str, bool)>); 4] = [
 #[non_exhaustive]
 pub enum NotAPlace {
     /// It begins with nothing that is known.
-    #[error("write file:FOLDER, sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
+    #[error(
+        "write file:FOLDER, sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE or \
+         redis://USER:PASSWORD@HOST:PORT/DATABASE"
+    )]
     Unknown,
     /// What it asks for was left out when the program was built.
     #[error("this program was built without {feature}; build it with `--features {feature}`")]
@@ -66,6 +76,8 @@ impl FromStr for Place {
             "sqlite" => path(rest).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => text.parse().map(Box::new).map(Self::Postgres).map_err(wrong),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" => text.parse().map(Box::new).map(Self::Redis).map_err(wrong),
             _ => Err(NotAPlace::Unknown),
         }
     }
@@ -98,6 +110,8 @@ impl fmt::Display for Place {
             Self::Postgres(config) => {
                 write!(f, "postgres://{}:{}/{}", config.host, config.port, config.database)
             }
+            #[cfg(feature = "redis")]
+            Self::Redis(config) => write!(f, "redis://{}/{}", config.address, config.database),
         }
     }
 }
@@ -160,11 +174,19 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "redis"))]
     #[test]
     fn no_password_is_shown() {
-        let place: Place = "postgres://me:hunter2@host/db".parse().expect("a place");
-        assert_eq!(place.to_string(), "postgres://host:5432/db");
-        assert!(!format!("{place:?}").contains("hunter2"));
+        let shown: &[(&str, &str)] = &[
+            #[cfg(feature = "postgres")]
+            ("postgres://me:hunter2@host/db", "postgres://host:5432/db"),
+            #[cfg(feature = "redis")]
+            ("rediss://me:hunter2@host/3", "redis://host:6379/3"),
+        ];
+        for (text, display) in shown {
+            let place: Place = text.parse().expect("a place");
+            assert_eq!(place.to_string(), *display);
+            assert!(!format!("{place:?}").contains("hunter2"));
+        }
     }
 }

@@ -43,7 +43,7 @@ pub struct Opened {
 
 impl Common {
     /// Opens the store of the program called `program`, which has a place of its own wherever the server is shared: in
-    /// PostgreSQL a schema of this name.
+    /// PostgreSQL a schema of this name, in Redis keys that begin with it.
     ///
     /// # Errors
     /// The store cannot be opened, or cannot make events as safe as is asked for.
@@ -85,6 +85,13 @@ async fn open(place: &Place, program: &'static str) -> anyhow::Result<Arc<dyn Ev
 
             let settings = Settings { schema: program.to_owned(), ..Settings::default() };
             Ok(Arc::new(PostgresStore::open((**config).clone(), settings).await?))
+        }
+        #[cfg(feature = "redis")]
+        Place::Redis(config) => {
+            use steadfast::backends::redis::store::{RedisStore, Settings};
+
+            let settings = Settings { name: program.to_owned(), ..Settings::default() };
+            Ok(Arc::new(RedisStore::open((**config).clone(), settings).await?))
         }
     }
 }

@@ -16,11 +16,9 @@ use super::delete::delete;
 use super::error::is_lost;
 use super::horizon::{self, Bell, Horizon};
 use super::pool::Pool;
-use super::query::{self, Range};
+use super::query;
+use crate::chunks::{self, CHUNK, Chunk, Range};
 use crate::postgres::Config;
-
-/// How many events are read at once.
-const CHUNK: usize = 256;
 
 /// An [`EventStore`] in a PostgreSQL database; see the [module](super).
 ///
@@ -111,10 +109,10 @@ impl PostgresStore {
         filter: &Filter,
         range: Range,
         direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, Error> {
+        size: usize,
+    ) -> Result<Chunk, Error> {
         let mut client = self.pool.get().await?;
-        let found = query::events(&client, filter, range, direction, limit).await;
+        let found = query::events(&client, filter, range, direction, size).await;
         if matches!(found, Err(Error::Io { .. })) {
             client.lost();
         }
@@ -142,36 +140,6 @@ impl PostgresStore {
             tokio::time::sleep(self.bell.patience(horizon, looks, self.pool.settings.poll.0)).await;
             looks += 1;
         }
-    }
-
-    /// Streams the events in `range`, a chunk at a time.
-    fn events(
-        &self,
-        filter: Filter,
-        range: Range,
-        direction: Direction,
-        limit: u64,
-    ) -> impl futures::Stream<Item = Result<StoredEvent, Error>> + Send {
-        let filter = Arc::new(filter);
-        let chunks = stream::try_unfold((range, limit), move |(mut range, limit)| {
-            let filter = Arc::clone(&filter);
-            async move {
-                if range.is_empty() || limit == 0 {
-                    return Ok(None);
-                }
-                let size = usize::try_from(limit).unwrap_or(usize::MAX).min(CHUNK);
-                let found = self.chunk(&filter, range, direction, size).await?;
-                let Some(last) = found.last().map(|last| last.position) else { return Ok(None) };
-                match direction {
-                    _ if found.len() < size => range.after = range.before,
-                    Direction::Forward => range.after = last,
-                    Direction::Backward => range.before = last,
-                }
-                let limit = limit - found.len() as u64;
-                Ok::<_, Error>(Some((stream::iter(found).map(Ok), (range, limit))))
-            }
-        });
-        chunks.try_flatten()
     }
 }
 
@@ -213,16 +181,15 @@ impl EventStore for PostgresStore {
         let start = async move {
             let Query { filter, from, direction, limit } = query;
             let whole = if filter.streams.len() == 1 {
-                Range::WHOLE
+                query::WHOLE
             } else {
-                Range::up_to(Position::START, self.own_horizon().await?)
+                query::up_to(Position::START, self.own_horizon().await?)
             };
-            let range = match (direction, from) {
-                (_, None) => whole,
-                (Direction::Forward, Some(after)) => Range { after, ..whole },
-                (Direction::Backward, Some(before)) => Range { before: before.min(whole.before), ..whole },
-            };
-            Ok(self.events(filter, range, direction, limit.unwrap_or(u64::MAX)))
+            let filter = Arc::new(filter);
+            Ok(chunks::stream(whole.from(direction, from), limit, move |range, size| {
+                let filter = Arc::clone(&filter);
+                async move { self.chunk(&filter, range, direction, size).await }
+            }))
         };
         stream::once(start).try_flatten().boxed()
     }
@@ -241,16 +208,14 @@ impl EventStore for PostgresStore {
                     return Ok(None);
                 }
                 let horizon = self.horizon().await?;
-                let range = Range::up_to(after, horizon);
+                let range = query::up_to(after, horizon);
                 if !range.is_empty() {
-                    let found = self.chunk(&filter, range, Direction::Forward, CHUNK).await?;
-                    after = match found.last() {
-                        Some(last) if found.len() == CHUNK => last.position,
-                        // All before the horizon has been seen.
-                        _ => range.before,
-                    };
-                    if !found.is_empty() {
-                        return Ok(Some((stream::iter(found).map(Ok), (after, rung, filter))));
+                    let Chunk { events, rest } =
+                        self.chunk(&filter, range, Direction::Forward, CHUNK).await?;
+                    // All before the horizon has been seen where nothing is left.
+                    after = if rest.is_empty() { range.before } else { rest.after };
+                    if !events.is_empty() {
+                        return Ok(Some((stream::iter(events).map(Ok), (after, rung, filter))));
                     }
                 }
                 let patience = self.bell.patience(horizon, looks, self.pool.settings.poll.0);

@@ -2,33 +2,21 @@
 
 use std::sync::Arc;
 
-use steadfast_core::store::{Direction, Error, Filter, Position, Revision, StoredEvent};
+use steadfast_core::store::{Direction, Error, Filter, Position, Revision};
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::error::reading;
 use super::horizon::Horizon;
 use super::row;
+use crate::chunks::{Chunk, Range};
 
-/// The part of the log that is still to be read; both ends are left out.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Range {
-    pub(super) after: Position,
-    pub(super) before: Position,
-}
+/// Of one stream all that is there may be read: what is appended later has a later revision.
+pub(super) const WHOLE: Range =
+    Range { after: Position::START, before: Position::from_parts(i64::MAX as u64, i32::MAX as u64) };
 
-impl Range {
-    /// Of one stream all that is there may be read: what is appended later has a later revision.
-    pub(super) const WHOLE: Self =
-        Self { after: Position::START, before: Position::from_parts(i64::MAX as u64, i32::MAX as u64) };
-
-    pub(super) fn up_to(after: Position, Horizon(end): Horizon) -> Self {
-        Self { after, before: Position::from_parts(end as u64, 0) }
-    }
-
-    pub(super) fn is_empty(self) -> bool {
-        self.after >= self.before
-    }
+pub(super) fn up_to(after: Position, Horizon(end): Horizon) -> Range {
+    Range { after, before: Position::from_parts(end as u64, 0) }
 }
 
 fn parts(position: Position) -> (i64, i32) {
@@ -36,14 +24,14 @@ fn parts(position: Position) -> (i64, i32) {
     (i64::try_from(major).unwrap_or(i64::MAX), i32::try_from(minor).unwrap_or(i32::MAX))
 }
 
-/// Reads up to `limit` events in `range`.
+/// Reads up to `size` events in `range`.
 pub(super) async fn events(
     client: &Client,
     filter: &Filter,
     range: Range,
     direction: Direction,
-    limit: usize,
-) -> Result<Vec<StoredEvent>, Error> {
+    size: usize,
+) -> Result<Chunk, Error> {
     let (after, before) = (parts(range.after), parts(range.before));
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![&after.0, &after.1, &before.0, &before.1];
     let mut sql = format!(
@@ -68,9 +56,10 @@ pub(super) async fn events(
     } else {
         format!("position {way}, ordinal {way}")
     };
-    sql.push_str(&format!(" ORDER BY {order} LIMIT {limit}"));
+    sql.push_str(&format!(" ORDER BY {order} LIMIT {size}"));
     let rows = client.query(&sql, &values).await.map_err(|error| reading(&error))?;
-    rows.iter().map(row::read).collect()
+    let events = rows.iter().map(row::read).collect::<Result<Vec<_>, _>>()?;
+    Ok(Chunk::new(events, range, direction, size))
 }
 
 /// Returns the revision of the newest event of a stream.

@@ -10,8 +10,9 @@ use steadfast_core::store::{
 };
 
 use super::error::of;
-use super::query::{self, Range};
+use super::query;
 use super::row::{self, Place};
+use crate::chunks::Range;
 
 /// How many streams are remembered.
 const STREAMS_MAX: usize = 100_000;
@@ -100,7 +101,7 @@ impl Known {
                 self.check_stream(connection, &condition.stream, condition.expected)
             }),
             Condition::NoneMatching { filter, after } => {
-                let range = Range { first: after.parts().0.saturating_add(1), last: self.next_position };
+                let range = Range { after: *after, ..query::up_to(self.next_position) };
                 if query::any(connection, filter, range)? {
                     return Err(Failure::Refused(Error::Conflict { stream: "".into(), actual: None }));
                 }

@@ -14,14 +14,12 @@ use steadfast_core::store::{
 use tokio::sync::{oneshot, watch};
 
 use super::error::reading;
-use super::query::{self, Range};
+use super::query;
 use super::queue::{Job, Queue};
 use super::readers::Readers;
 use super::writer::{Head, Writer};
 use super::{Config, schema};
-
-/// How many events are read at once.
-const CHUNK: usize = 256;
+use crate::chunks::{self, CHUNK, Chunk, Range};
 
 /// An [`EventStore`] in a SQLite database; see the [module](super).
 ///
@@ -169,18 +167,10 @@ impl EventStore for SqliteStore {
         let start = async move {
             let head = self.with(|connection| query::head(connection).map_err(reading)).await?;
             let Query { filter, from, direction, limit } = query;
-            let range = match (direction, from.map(Position::parts)) {
-                (_, None) => Range { first: 1, last: head },
-                (Direction::Forward, Some((after, _))) => {
-                    Range { first: after.saturating_add(1), last: head }
-                }
-                // Positions have no second part, so one that has lies behind the event.
-                (Direction::Backward, Some((before, minor))) => {
-                    let last = if minor > 0 { before } else { before.saturating_sub(1) };
-                    Range { first: 1, last: last.min(head) }
-                }
-            };
-            Ok(self.events(filter, range, direction, limit.unwrap_or(u64::MAX)))
+            let range = query::up_to(head).from(direction, from);
+            Ok(chunks::stream(range, limit, move |range, size| {
+                self.chunk(filter.clone(), range, direction, size)
+            }))
         };
         stream::once(start).try_flatten().boxed()
     }
@@ -189,19 +179,17 @@ impl EventStore for SqliteStore {
         if let Err(closed) = self.check_open() {
             return stream::iter([Err(closed)]).boxed();
         }
-        let state = (after.parts().0, self.head.clone(), filter);
+        let state = (after, self.head.clone(), filter);
         let chunks = stream::try_unfold(state, move |(mut after, mut head, filter)| async move {
             loop {
                 let now = *head.borrow_and_update();
-                if now.position > after {
-                    let range = Range { first: after + 1, last: now.position };
+                let newest = Position::from_parts(now.position, 0);
+                if newest > after {
+                    let range = Range { after, ..query::up_to(now.position) };
                     let found = self.chunk(filter.clone(), range, Direction::Forward, CHUNK).await?;
-                    after = match found.last() {
-                        Some(last) if found.len() == CHUNK => last.position.parts().0,
-                        _ => now.position,
-                    };
-                    if !found.is_empty() {
-                        return Ok(Some((stream::iter(found).map(Ok), (after, head, filter))));
+                    after = if found.rest.is_empty() { newest } else { found.rest.after };
+                    if !found.events.is_empty() {
+                        return Ok(Some((stream::iter(found.events).map(Ok), (after, head, filter))));
                     }
                 } else if now.closed || head.changed().await.is_err() {
                     return Ok(None);
@@ -246,38 +234,9 @@ impl SqliteStore {
         filter: Filter,
         range: Range,
         direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, Error> {
-        self.with(move |connection| query::events(connection, &filter, range, direction, limit)).await
-    }
-
-    /// Streams the events in `range`, a chunk at a time.
-    fn events(
-        &self,
-        filter: Filter,
-        range: Range,
-        direction: Direction,
-        limit: u64,
-    ) -> impl futures::Stream<Item = Result<StoredEvent, Error>> + Send {
-        let chunks = stream::try_unfold((range, limit), move |(mut range, limit)| {
-            let filter = filter.clone();
-            async move {
-                if range.is_empty() || limit == 0 {
-                    return Ok(None);
-                }
-                let size = usize::try_from(limit).unwrap_or(usize::MAX).min(CHUNK);
-                let found = self.chunk(filter, range, direction, size).await?;
-                let Some(last) = found.last().map(|last| last.position.parts().0) else { return Ok(None) };
-                match direction {
-                    _ if found.len() < size => range = Range { first: 1, last: 0 },
-                    Direction::Forward => range.first = last + 1,
-                    Direction::Backward => range.last = last - 1,
-                }
-                let limit = limit - found.len() as u64;
-                Ok::<_, Error>(Some((stream::iter(found).map(Ok), (range, limit))))
-            }
-        });
-        chunks.try_flatten()
+        size: usize,
+    ) -> Result<Chunk, Error> {
+        self.with(move |connection| query::events(connection, &filter, range, direction, size)).await
     }
 }
 

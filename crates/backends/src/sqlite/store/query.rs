@@ -2,10 +2,11 @@
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
-use steadfast_core::store::{Direction, Error, Filter, Revision, StoredEvent};
+use steadfast_core::store::{Direction, Error, Filter, Position, Revision};
 
 use super::error::reading;
 use super::row;
+use crate::chunks::{Chunk, Range};
 
 /// A condition and its parameters.
 struct Where {
@@ -13,23 +14,20 @@ struct Where {
     values: Vec<Value>,
 }
 
-/// Positions, both ends included.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Range {
-    pub(super) first: u64,
-    pub(super) last: u64,
-}
-
-impl Range {
-    pub(super) fn is_empty(self) -> bool {
-        self.first > self.last
-    }
+/// All up to the position `last`.
+pub(super) fn up_to(last: u64) -> Range {
+    Range { after: Position::START, before: Position::from_parts(last.saturating_add(1), 0) }
 }
 
 fn matching(filter: &Filter, range: Range) -> Where {
     let mut sql = "e.position BETWEEN ? AND ?".to_owned();
-    let clamp = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
-    let mut values = vec![Value::from(clamp(range.first)), Value::from(clamp(range.last))];
+    let clamp = |position: u64| Value::from(i64::try_from(position).unwrap_or(i64::MAX));
+    // Positions have no second part, so one that has lies behind the event.
+    let last = match range.before.parts() {
+        (before, 0) => before.saturating_sub(1),
+        (before, _) => before,
+    };
+    let mut values = vec![clamp(range.after.parts().0.saturating_add(1)), clamp(last)];
     let mut any_of = |column: &str, names: &[std::sync::Arc<str>]| {
         if !names.is_empty() {
             let marks = vec!["?"; names.len()].join(", ");
@@ -43,14 +41,14 @@ fn matching(filter: &Filter, range: Range) -> Where {
     Where { sql, values }
 }
 
-/// Reads up to `limit` events in `range`.
+/// Reads up to `size` events in `range`.
 pub(super) fn events(
     connection: &Connection,
     filter: &Filter,
     range: Range,
     direction: Direction,
-    limit: usize,
-) -> Result<Vec<StoredEvent>, Error> {
+    size: usize,
+) -> Result<Chunk, Error> {
     let Where { sql, values } = matching(filter, range);
     let order = match direction {
         Direction::Forward => "ASC",
@@ -63,14 +61,14 @@ pub(super) fn events(
         "steadfast_streams s CROSS JOIN steadfast_events e ON e.stream = s.id"
     };
     let columns = row::COLUMNS;
-    let sql = format!("SELECT {columns} FROM {from} WHERE {sql} ORDER BY e.position {order} LIMIT {limit}");
+    let sql = format!("SELECT {columns} FROM {from} WHERE {sql} ORDER BY e.position {order} LIMIT {size}");
     let mut statement = connection.prepare_cached(&sql).map_err(reading)?;
     let mut rows = statement.query(params_from_iter(values)).map_err(reading)?;
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(reading)? {
         events.push(row::read(row)?);
     }
-    Ok(events)
+    Ok(Chunk::new(events, range, direction, size))
 }
 
 /// Says whether an event passes `filter`.
