@@ -12,7 +12,7 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod change;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "nats", feature = "sqlite", feature = "postgres"))]
 mod epoch;
 #[cfg(feature = "file")]
 pub mod file;

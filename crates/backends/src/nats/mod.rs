@@ -45,6 +45,7 @@ mod roll;
 mod shared;
 mod sink;
 mod source;
+pub mod store;
 mod url;
 
 pub use config::Config;

@@ -13,6 +13,7 @@ mod with_nats {
     mod examples;
     mod kill;
     mod settings;
+    mod store;
     mod support;
     mod trouble;
 }
