@@ -89,7 +89,11 @@ impl Attempts {
 
     /// Makes of an error what it means for what may have been sent.
     pub(super) fn failed(&self, error: Error) -> Error {
-        match (self.outcome(), error) {
+        self.failed_with(self.outcome(), error)
+    }
+
+    fn failed_with(&self, outcome: Outcome, error: Error) -> Error {
+        match (outcome, error) {
             (Outcome::Unknown, Error::Io { doing, source, .. }) => {
                 Error::Io { doing, source, outcome: Outcome::Unknown }
             }
@@ -125,11 +129,21 @@ impl Writer {
         let Append { batch, condition, mut clear_to } = append;
         let mut attempts = Attempts::new("appending to NATS", until);
         loop {
-            if let Some((position, revision)) = self.known.ids.find(&batch)? {
-                // What this call has sent itself is no repetition to the caller.
-                let duplicate = !attempts.unanswered;
-                let revision = Revision(revision);
-                return Ok(Appended { position, revision, achieved: self.achieved, duplicate });
+            match self.known.ids.find(&batch) {
+                Ok(None) => {}
+                // What was known of a server that has lost it is not true any more.
+                Ok(Some(_)) | Err(_) if !attempts.fresh => {
+                    let refreshed = self.refresh(&mut attempts).await;
+                    refreshed.map_err(|error| attempts.failed_with(Outcome::Unknown, error))?;
+                    continue;
+                }
+                Err(invalid) => return Err(invalid),
+                Ok(Some((position, revision))) => {
+                    // What this call has sent itself is no repetition to the caller.
+                    let duplicate = !attempts.unanswered;
+                    let revision = Revision(revision);
+                    return Ok(Appended { position, revision, achieved: self.achieved, duplicate });
+                }
             }
             let messages = match self.check(&condition, &mut clear_to, until).await {
                 Ok(()) => self.lay_out(&batch, until).await.map_err(Unfit::Failed),
@@ -188,12 +202,7 @@ impl Writer {
                 None => attempts.failed(Error::Overloaded),
             });
         }
-        let behind = self.known.catch_up(&self.access, attempts.until).await;
-        let behind = behind.map_err(|error| attempts.failed(error))?;
-        attempts.fresh = true;
-        // Behind a message of somebody else, what was sent for its place can no longer be stored.
-        attempts.doubt = attempts.doubt.filter(|end| self.known.end <= *end);
-        if behind {
+        if self.refresh(attempts).await.map_err(|error| attempts.failed(error))? {
             attempts.failures = 0;
         } else if attempts.reason.is_some() || attempts.failures > 0 {
             tokio::time::sleep(Backoff::default().delay(attempts.failures, &mut self.rng)).await;
@@ -202,6 +211,15 @@ impl Writer {
             attempts.failures += 1;
         }
         Ok(false)
+    }
+
+    /// Gets to know all that was appended until now; says whether that was anything new.
+    async fn refresh(&mut self, attempts: &mut Attempts) -> Result<bool, Error> {
+        let new = self.known.catch_up(&self.access, attempts.until).await?;
+        attempts.fresh = true;
+        // Behind a message of somebody else, what was sent for its place can no longer be stored.
+        attempts.doubt = attempts.doubt.filter(|end| self.known.end <= *end);
+        Ok(new)
     }
 
     /// Stores `messages` behind what is known; says whether that was the end of the log.

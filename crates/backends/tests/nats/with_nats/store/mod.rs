@@ -6,7 +6,9 @@ mod deleted;
 mod formats;
 mod kill;
 mod limits;
+mod lost;
 mod processes;
+mod proxy;
 mod several;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,6 +75,14 @@ impl Place {
     /// The server as an administrator sees it.
     pub(super) async fn jetstream(&self) -> async_nats::jetstream::Context {
         async_nats::jetstream::new(async_nats::connect(&self.config.address).await.expect("it connects"))
+    }
+
+    /// Stores a message as it is.
+    pub(super) async fn publish(&self, below: &str, message: &str) {
+        let subject = format!("{}.{below}", self.settings.stream);
+        let context = self.jetstream().await;
+        let stored = context.publish(subject, message.to_owned().into()).await;
+        stored.expect("it is published").await.expect("it is stored");
     }
 
     /// How many messages the stream holds.
