@@ -16,8 +16,9 @@ pub struct Common {
     /// The folder of the event log, as `--store file:DIR`; it is made if it does not exist.
     #[arg(long, value_name = "DIR", required_unless_present = "store", conflicts_with = "store")]
     pub data: Option<PathBuf>,
-    /// Where events are kept: file:DIR, sqlite:FILE, or postgres://USER:PASSWORD@HOST:PORT/DATABASE (with
-    /// `?sslmode=verify-full`), in which each program takes a schema of its name.
+    /// Where events are kept: file:DIR, sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE (with
+    /// `?sslmode=verify-full`), in which each program takes a schema of its name, or nats://HOST:PORT (with
+    /// `?sync=always` where the server syncs before it acknowledges), in which each takes a stream of its name.
     #[arg(long, value_name = "URL", value_parser = PlaceParser)]
     pub store: Option<Place>,
     /// How safe an event must be before anybody is told of it. A store that cannot do it is refused.

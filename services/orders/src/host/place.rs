@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
+#[cfg(feature = "nats")]
+use steadfast::backends::nats;
 #[cfg(feature = "postgres")]
 use steadfast::backends::postgres;
 
@@ -20,14 +22,19 @@ pub enum Place {
     /// A PostgreSQL database, in which each program has a schema of its name.
     #[cfg(feature = "postgres")]
     Postgres(Box<postgres::Config>),
+    /// NATS JetStream, in which each program has a stream of its name.
+    #[cfg(feature = "nats")]
+    Nats(Box<nats::Config>),
 }
 
 /// What a URL may begin with, and the feature that brings it; none is always there.
-const SCHEMES: [(&str, Option<(&str, bool)>); 4] = [
+const SCHEMES: [(&str, Option<(&str, bool)>); 6] = [
     ("file", None),
     ("sqlite", Some(("sqlite", cfg!(feature = "sqlite")))),
     ("postgres", Some(("postgres", cfg!(feature = "postgres")))),
     ("postgresql", Some(("postgres", cfg!(feature = "postgres")))),
+    ("nats", Some(("nats", cfg!(feature = "nats")))),
+    ("tls", Some(("nats", cfg!(feature = "nats")))),
 ];
 
 /// Why a text does not name a place. No message repeats the text, for it may hold a password.
@@ -35,7 +42,9 @@ const SCHEMES: [(&str, Option<(&str, bool)>); 4] = [
 #[non_exhaustive]
 pub enum NotAPlace {
     /// It begins with nothing that is known.
-    #[error("write file:FOLDER, sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
+    #[error(
+        "write file:FOLDER, sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE or nats://HOST:PORT"
+    )]
     Unknown,
     /// What it asks for was left out when the program was built.
     #[error("this program was built without {feature}; build it with `--features {feature}`")]
@@ -66,6 +75,8 @@ impl FromStr for Place {
             "sqlite" => path(rest).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => text.parse().map(Box::new).map(Self::Postgres).map_err(wrong),
+            #[cfg(feature = "nats")]
+            "nats" | "tls" => text.parse().map(Box::new).map(Self::Nats).map_err(wrong),
             _ => Err(NotAPlace::Unknown),
         }
     }
@@ -98,6 +109,8 @@ impl fmt::Display for Place {
             Self::Postgres(config) => {
                 write!(f, "postgres://{}:{}/{}", config.host, config.port, config.database)
             }
+            #[cfg(feature = "nats")]
+            Self::Nats(config) => write!(f, "nats://{}", config.address),
         }
     }
 }
@@ -158,6 +171,14 @@ mod tests {
                 (_, other) => panic!("{scheme}: {other:?}"),
             }
         }
+    }
+
+    #[cfg(feature = "nats")]
+    #[test]
+    fn no_token_is_shown() {
+        let place: Place = "nats://hunter2@host?sync=always".parse().expect("a place");
+        assert_eq!(place.to_string(), "nats://host:4222");
+        assert!(!format!("{place:?}").contains("hunter2"));
     }
 
     #[cfg(feature = "postgres")]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use steadfast_base::{Backoff, Seed};
 use steadfast_core::store::{Error, Outcome};
+use steadfast_core::transport::Link;
 use tokio::time::Instant;
 
 use super::Settings;
@@ -19,8 +20,8 @@ use crate::nats::connector::Connector;
 
 /// The most bytes of payloads that are asked for at once.
 const READ_BYTES_MAX: usize = 8 << 20;
-/// What a message takes beside its payload.
-const HEADERS_BYTES: usize = 256;
+/// What a message takes beside its payload and the name of its stream.
+const HEADERS_BYTES: usize = 128;
 
 /// The stream of a store, by way of one connection.
 pub(super) struct Access {
@@ -87,7 +88,13 @@ impl Access {
     pub(super) async fn client(&self, until: Instant) -> Result<Client, Failure> {
         match tokio::time::timeout_at(until, self.connector.up()).await {
             Ok(client) => Ok(client?),
-            Err(_) => Err(Failure::Absent("no connection could be made in time".to_owned())),
+            Err(_) => {
+                let reason = match &*self.connector.link().borrow() {
+                    Link::Down { reason, .. } => reason.to_string(),
+                    _ => "no connection could be made in time".to_owned(),
+                };
+                Err(Failure::Absent(reason))
+            }
         }
     }
 
@@ -184,6 +191,11 @@ impl Access {
         .await
     }
 
+    /// Says whether several messages come for one request.
+    pub(super) fn gives_many(&self) -> bool {
+        self.settings.read_ahead > 1 && self.found.get().is_some_and(|found| found.gives_many)
+    }
+
     /// Returns up to `max` messages from `from` on, of one subject or of all, in their order; fewer than there are only
     /// where they are large, and none only if there is none.
     pub(super) async fn range(
@@ -195,7 +207,7 @@ impl Access {
     ) -> Result<Vec<Stored>, Error> {
         let max = max.clamp(1, self.settings.read_ahead.max(1));
         let from = from.max(1);
-        if max > 1 && self.found.get().is_some_and(|found| found.gives_many) {
+        if max > 1 && self.gives_many() {
             let many = |client| async move { self.many(&client, from, subject, max).await };
             return self.insist("reading from NATS", until, many).await;
         }
@@ -252,6 +264,7 @@ impl Access {
 
     /// Refuses payloads that the server would.
     pub(super) fn check_size(&self, client: &Client, payloads: &[(String, Bytes)]) -> Result<(), Error> {
+        let headers = HEADERS_BYTES + self.settings.stream.len();
         let server = Some(client.server_info().max_payload).filter(|max| *max > 0);
         let stream = self.found.get().and_then(|found| found.message_bytes_max);
         let (Some(max), what) = (match (server, stream) {
@@ -262,7 +275,7 @@ impl Access {
         }) else {
             return Ok(());
         };
-        match payloads.iter().map(|(_, payload)| payload.len() + HEADERS_BYTES).max() {
+        match payloads.iter().map(|(_, payload)| payload.len() + headers).max() {
             Some(size) if size > max => {
                 let reason = format!(
                     "the events of a batch in one stream take up to {size} bytes, more than the {max} that {what}"
@@ -335,7 +348,7 @@ impl Access {
     }
 }
 
-fn refused(error: &async_nats::jetstream::Error) -> Failure {
+pub(super) fn refused(error: &async_nats::jetstream::Error) -> Failure {
     Refusal {
         code: u16::try_from(error.code()).unwrap_or(500),
         err_code: error.error_code().0,

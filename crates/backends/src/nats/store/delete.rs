@@ -17,7 +17,7 @@ impl Writer {
         expected: Option<Expected>,
         until: Instant,
     ) -> Result<Deleted, Error> {
-        let mut attempts = Attempts::new("deleting from NATS", until);
+        let mut attempts = Attempts::new("deleting from NATS", until)?;
         let (achieved, mut sent) = (self.achieved, 0);
         loop {
             let state = self.stream(stream, until).await.map_err(|error| attempts.failed(error))?;

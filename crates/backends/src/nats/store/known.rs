@@ -1,6 +1,5 @@
 //! What a process knows of the log up to a message: enough to say what may be appended next.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -9,40 +8,7 @@ use steadfast_core::store::Position;
 
 use super::ids::Ids;
 use super::message::{Events, Message, Part, Recalled};
-
-/// How many streams are kept in mind; more are asked for anew.
-const STREAMS_MAX: usize = 65_536;
-
-/// How a stream stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Stream {
-    /// The revision of its next event.
-    pub(super) next: u64,
-    /// What has a lower revision is deleted.
-    pub(super) since: u64,
-    /// Which message holds its newest events; zero if it has none.
-    pub(super) last: u64,
-}
-
-impl Stream {
-    pub(super) fn revision(self) -> Option<u64> {
-        (self.next > self.since).then(|| self.next - 1)
-    }
-
-    /// How a stream stands after `events`, which are whole, at `sequence`.
-    pub(super) fn after(events: &Events, sequence: u64) -> Self {
-        Self { next: events.next(), since: events.since, last: sequence }
-    }
-
-    /// How it stands where `events` never became whole.
-    pub(super) fn before(events: &Events) -> Self {
-        Self { next: events.first, since: events.since, last: events.before }
-    }
-
-    pub(super) fn deleted(next: u64) -> Self {
-        Self { next, since: next, last: 0 }
-    }
-}
+use super::streams::{Stream, Streams};
 
 #[derive(Debug)]
 pub(super) struct Known {
@@ -53,7 +19,7 @@ pub(super) struct Known {
     /// Where the newest event stands.
     pub(super) head: Position,
     pub(super) ids: Ids,
-    streams: HashMap<Arc<str>, Stream>,
+    pub(super) streams: Arc<Streams>,
     /// The parts at the end, whose batch may become whole with the next message.
     parts: Vec<(u64, Events)>,
     /// The first message that was looked at.
@@ -62,13 +28,14 @@ pub(super) struct Known {
 
 impl Known {
     /// Knows nothing yet of a log that is to be read from the message `start` on.
-    pub(super) fn new(remember: usize, start: u64) -> Self {
+    pub(super) fn new(remember: usize, start: u64, streams: Arc<Streams>) -> Self {
+        streams.clear();
         Self {
             end: start.saturating_sub(1),
             mark: None,
             head: Position::START,
             ids: Ids::new(remember),
-            streams: HashMap::new(),
+            streams,
             parts: Vec::new(),
             start,
         }
@@ -77,17 +44,6 @@ impl Known {
     /// How many events are known of those that were appended since the first message that was looked at.
     pub(super) fn events(&self) -> usize {
         self.ids.count_from(self.start)
-    }
-
-    pub(super) fn stream(&self, name: &str) -> Option<Stream> {
-        self.streams.get(name).copied()
-    }
-
-    pub(super) fn learn(&mut self, name: &Arc<str>, stream: Stream) {
-        if self.streams.len() >= STREAMS_MAX {
-            self.streams.clear();
-        }
-        self.streams.insert(Arc::clone(name), stream);
     }
 
     /// Says whether `payload` is another than that of the last message as we know it: then this is another log.
@@ -124,7 +80,7 @@ impl Known {
                     }
                 }
             }
-            Message::Gone { stream, next, .. } => self.learn(&stream, Stream::deleted(next)),
+            Message::Gone { stream, next, .. } => self.streams.set(&stream, Stream::deleted(next)),
             Message::Recall { events, .. } => events.into_iter().for_each(|event| self.ids.insert(event)),
         }
         self.parts.clear();
@@ -133,7 +89,7 @@ impl Known {
 
     /// Takes into account events that lie in the message `place`, of a batch of `of` events that is whole with `major`.
     fn take(&mut self, place: u64, major: u64, of: u32, events: &Events) {
-        self.learn(&events.stream, Stream::after(events, place));
+        self.streams.set(&events.stream, Stream::after(events, place));
         for ((minor, event), revision) in events.events.iter().zip(events.first..) {
             self.ids.insert(Recalled { id: event.id(), major, minor: *minor, of, revision });
         }

@@ -6,8 +6,8 @@ use steadfast_core::EventId;
 use steadfast_core::store::{Batch, Error};
 use tokio::time::Instant;
 
-use super::known::Stream;
 use super::message::{Events, Message, Part};
+use super::streams::Stream;
 use super::writer::{Outgoing, Writer};
 
 impl Writer {
@@ -52,12 +52,12 @@ impl Writer {
 
     /// Returns how a stream stands.
     pub(super) async fn stream(&mut self, name: &Arc<str>, until: Instant) -> Result<Stream, Error> {
-        if let Some(stream) = self.known.stream(name) {
+        if let Some(stream) = self.known.streams.get(name) {
             return Ok(stream);
         }
         // If the server knows more by now than we do, it will not store what is laid out for less.
         let stream = self.access.stream(name, until).await?;
-        self.known.learn(name, stream);
+        self.known.streams.set(name, stream);
         Ok(stream)
     }
 }

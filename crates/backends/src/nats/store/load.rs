@@ -8,17 +8,18 @@ use tokio::time::Instant;
 use super::access::{Access, Stored};
 use super::known::Known;
 use super::message::Message;
+use super::streams::Streams;
 
 impl Known {
     /// Reads as much of the log's end as is needed to recognise the newest events. What somebody said is deleted, and
     /// may have died before it was, is deleted.
-    pub(super) async fn load(access: &Access, until: Instant) -> Result<Self, Error> {
+    pub(super) async fn load(access: &Access, streams: Arc<Streams>, until: Instant) -> Result<Self, Error> {
         let remember = access.settings.remember;
         let end = access.end(until).await?;
         let mut width = remember as u64;
         loop {
             let start = end.saturating_sub(width) + 1;
-            let (mut known, mut gone) = (Self::new(remember, start), Vec::new());
+            let (mut known, mut gone) = (Self::new(remember, start, Arc::clone(&streams)), Vec::new());
             while known.end < end {
                 let found = access.range(known.end + 1, None, usize::MAX, access.until()).await?;
                 if found.is_empty() {
@@ -44,34 +45,33 @@ impl Known {
 
     /// Reads what was appended since; says whether that was anything.
     pub(super) async fn catch_up(&mut self, access: &Access, until: Instant) -> Result<bool, Error> {
+        // The last message that is known, too: another in its place says that the server has lost some.
+        let found = access.range(self.end, None, usize::MAX, until).await?;
+        let (last, mut new) = match found.split_first() {
+            Some((first, rest)) if first.sequence == self.end => (Some(first), rest.to_vec()),
+            _ => (None, found),
+        };
+        let lost = match last {
+            Some(last) => self.differs(&last.payload),
+            None => self.end > 0 && new.is_empty() && access.end(until).await? < self.end,
+        };
+        if lost {
+            let (stream, message) = (&access.settings.stream, self.end);
+            tracing::warn!(stream, message, "NATS has lost messages that it had acknowledged");
+            *self = Self::load(access, Arc::clone(&self.streams), until).await?;
+            return Ok(true);
+        }
         let before = self.end;
-        loop {
-            // The last message that is known, too: another in its place says that the server has lost some.
-            let found = access.range(self.end, None, usize::MAX, until).await?;
-            let (known, new) = match found.split_first() {
-                Some((first, rest)) if first.sequence == self.end => (Some(first), rest),
-                _ => (None, &found[..]),
-            };
-            let lost = match known {
-                Some(known) => self.differs(&known.payload),
-                None => self.end > 0 && new.is_empty() && access.end(until).await? < self.end,
-            };
-            if lost {
-                tracing::warn!(
-                    stream = access.settings.stream,
-                    message = self.end,
-                    "NATS has lost messages that it had acknowledged"
-                );
-                *self = Self::load(access, until).await?;
-                return Ok(true);
-            }
-            if new.is_empty() && (known.is_some() || self.end > before || self.end == 0 || found.is_empty()) {
-                return Ok(self.end > before);
-            }
-            for stored in new {
+        if new.is_empty() && last.is_some() && !access.gives_many() {
+            new = access.range(self.end + 1, None, 1, until).await?;
+        }
+        while !new.is_empty() {
+            for stored in &new {
                 self.take_in(access, stored).await?;
             }
+            new = access.range(self.end + 1, None, usize::MAX, until).await?;
         }
+        Ok(self.end > before)
     }
 
     /// Takes a message into account; returns the stream that it says is deleted.

@@ -19,6 +19,7 @@ use super::bell::Bell;
 use super::error::Failure;
 use super::known::Known;
 use super::read::{Backward, Forward, only};
+use super::streams::Streams;
 use super::writer::{Append, Job, Writer};
 use crate::nats::connector::Connector;
 use crate::nats::{Config, SyncInterval};
@@ -43,6 +44,7 @@ const POLL_MIN: Duration = Duration::from_millis(1);
 /// ```
 pub struct NatsStore {
     access: Arc<Access>,
+    streams: Arc<Streams>,
     bell: Arc<Bell>,
     durability_max: Durability,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
@@ -73,13 +75,15 @@ impl NatsStore {
         let waiting_max = settings.waiting_max.max(1);
         let access = Arc::new(Access::new(connector, config, settings));
         access.prepare(access.until()).await?;
-        let known = Known::load(&access, access.until()).await?;
+        let streams = Arc::new(Streams::default());
+        let known = Known::load(&access, Arc::clone(&streams), access.until()).await?;
         let bell = Arc::new(Bell::default());
         let (jobs, waiting) = mpsc::channel(waiting_max);
         let writer = Writer::new(Arc::clone(&access), known, Arc::clone(&bell), durability_max);
         let writer = tokio::spawn(writer.run(waiting));
         Ok(Self {
             access,
+            streams,
             bell,
             durability_max,
             jobs: Mutex::new(Some(jobs)),
@@ -122,7 +126,18 @@ impl NatsStore {
         batch.check(true)?;
         self.check(durability)?;
         let until = self.access.until();
-        // What may take long to read does not hold up the others.
+        // What must be asked for first does not hold up the others.
+        let mut streams: Vec<&Arc<str>> = batch.events.iter().map(|new| &new.stream).collect();
+        if let Condition::Streams(conditions) = &condition {
+            streams.extend(conditions.iter().map(|condition| &condition.stream));
+        }
+        for stream in streams {
+            if self.streams.get(stream).is_none() {
+                let look_up = self.streams.look_up();
+                let found = self.access.stream(stream, until).await?;
+                self.streams.found(look_up, stream, found);
+            }
+        }
         let clear_to = match &condition {
             Condition::NoneMatching { filter, after } => {
                 let end = self.access.end(until).await?;
@@ -150,7 +165,9 @@ impl NatsStore {
             None => (self.access.end(until).await?, 0),
         };
         let forward = Forward::begin(&self.access, &filter, after, since, until).await?;
-        let max = usize::try_from(limit).unwrap_or(usize::MAX);
+        // Where the filter lets all pass that is read, no more is read than is wanted.
+        let passes_all = filter.kinds.is_empty() && filter.subjects.is_empty() && filter.streams.len() < 2;
+        let max = if passes_all { usize::try_from(limit).unwrap_or(usize::MAX) } else { usize::MAX };
         let chunks = stream::try_unfold(forward, move |mut forward| async move {
             let found = forward.chunk(&self.access, max, end, self.access.until()).await?;
             Ok::<_, Error>(found.map(|found| (stream::iter(found).map(Ok), forward)))
@@ -168,13 +185,17 @@ impl NatsStore {
         before: Option<Position>,
     ) -> Result<impl futures::Stream<Item = Result<StoredEvent, Error>> + Send + '_, Error> {
         let until = self.access.until();
-        let one = match only(&filter) {
-            Some(stream) => Some(self.access.stream(stream, until).await?),
-            None => None,
+        let backward = match only(&filter) {
+            Some(stream) => {
+                let stands = self.access.stream(stream, until).await?;
+                Backward::one(self.access.subjects.stream(stream), stands)
+            }
+            None => {
+                let end = self.access.end(until).await?;
+                Backward::all(before.map_or(end, |before| end.min(before.parts().0)) + 1)
+            }
         };
-        let end = if one.is_none() { self.access.end(until).await?.saturating_add(1) } else { 0 };
-        let end = before.map_or(end, |before| end.min(before.parts().0.saturating_add(1)));
-        let chunks = stream::try_unfold(Backward::begin(end, one), move |mut backward| async move {
+        let chunks = stream::try_unfold(backward, move |mut backward| async move {
             let found = backward.chunk(&self.access, self.access.until()).await?;
             Ok::<_, Error>(found.map(|found| (stream::iter(found).map(Ok), backward)))
         });

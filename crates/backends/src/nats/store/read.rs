@@ -8,8 +8,8 @@ use steadfast_core::store::{Error, Filter, Position, StoredEvent};
 use tokio::time::Instant;
 
 use super::access::{Access, Stored, Which};
-use super::known::Stream;
 use super::message::{Events, Message, Part};
+use super::streams::Stream;
 
 /// How many messages a backward reader looks at, at once.
 const WINDOW: u64 = 64;
@@ -168,19 +168,30 @@ impl OneForward {
     }
 }
 
-/// Reads on before a position.
-pub(super) enum Backward {
-    All { before: u64, width: u64 },
-    One { last: u64, since: u64 },
+/// Reads on before a position, a window of messages at a time, which is the wider the less there is.
+pub(super) struct Backward {
+    before: u64,
+    width: u64,
+    one: Option<OneBackward>,
+}
+
+/// Which messages hold the events of one stream: each names the one before it.
+struct OneBackward {
+    subject: String,
+    last: u64,
+    since: u64,
 }
 
 impl Backward {
-    /// Begins before the message `before`, or with the newest of a stream that stands as `stream` says.
-    pub(super) fn begin(before: u64, stream: Option<Stream>) -> Self {
-        match stream {
-            None => Self::All { before, width: WINDOW },
-            Some(stream) => Self::One { last: stream.last, since: stream.since },
-        }
+    /// Begins before the message `before`.
+    pub(super) fn all(before: u64) -> Self {
+        Self { before, width: WINDOW, one: None }
+    }
+
+    /// Begins with the newest of a stream that stands as `stream` says.
+    pub(super) fn one(subject: String, stream: Stream) -> Self {
+        let one = OneBackward { subject, last: stream.last, since: stream.since };
+        Self { before: stream.last + 1, width: WINDOW, one: Some(one) }
     }
 
     /// Returns the next events, newest first, none at the end.
@@ -189,37 +200,38 @@ impl Backward {
         access: &Access,
         until: Instant,
     ) -> Result<Option<Vec<StoredEvent>>, Error> {
-        match self {
-            Self::One { last: 0, .. } => Ok(None),
-            Self::One { last, since } => {
-                // It is not there if the stream was deleted meanwhile.
-                let Some(stored) = access.message(Which::At(*last), until).await? else { return Ok(None) };
-                let Message::Events(events) = access.decode(&stored)? else { return Ok(None) };
-                let (sequence, since) = (stored.sequence, *since);
-                *last = events.before;
-                Ok(Some(events.stored(sequence).rev().filter(|event| event.revision.0 >= since).collect()))
-            }
-            Self::All { before: ..=1, .. } => Ok(None),
-            Self::All { before, width } => {
-                let (found, start) = window(access, *before, *width, until).await?;
-                *width = if found.is_empty() { (*width * 2).min(WINDOW_MAX) } else { WINDOW };
-                *before = start;
-                let mut events = Vec::new();
-                for stored in found.iter().rev() {
-                    match access.decode(stored)? {
-                        Message::Events(whole @ Events { part: None, .. }) => {
-                            events.extend(whole.stored(stored.sequence).rev());
-                        }
-                        Message::Whole { batch, parts, .. } => {
-                            let parts = access.parts(stored.sequence, parts, until).await?;
-                            events.extend(assemble(parts, stored.sequence, batch).into_iter().rev());
-                        }
-                        _ => {}
-                    }
+        if self.before <= 1 {
+            return Ok(None);
+        }
+        let subject = self.one.as_ref().map(|one| one.subject.as_str());
+        let (found, start) = window(access, self.before, self.width, subject, until).await?;
+        let is_sparse = (found.len() as u64) < WINDOW / 2;
+        self.width = if is_sparse { (self.width * 2).min(WINDOW_MAX) } else { WINDOW };
+        self.before = start;
+        let mut events = Vec::new();
+        for stored in found.iter().rev() {
+            let sequence = stored.sequence;
+            match (access.decode(stored)?, &mut self.one) {
+                (Message::Events(part), Some(one)) if sequence == one.last => {
+                    one.last = part.before;
+                    let since = one.since;
+                    events.extend(part.stored(sequence).rev().filter(|event| event.revision.0 >= since));
                 }
-                Ok(Some(events))
+                (Message::Events(whole @ Events { part: None, .. }), None) => {
+                    events.extend(whole.stored(sequence).rev());
+                }
+                (Message::Whole { batch, parts, .. }, None) => {
+                    let parts = access.parts(sequence, parts, until).await?;
+                    events.extend(assemble(parts, sequence, batch).into_iter().rev());
+                }
+                _ => {}
             }
         }
+        if let Some(one) = &self.one {
+            // What is between does not count, and what is not there any more was deleted meanwhile.
+            self.before = if one.last < self.before { one.last + 1 } else { 0 };
+        }
+        Ok(Some(events))
     }
 }
 
@@ -228,12 +240,13 @@ async fn window(
     access: &Access,
     before: u64,
     width: u64,
+    subject: Option<&str>,
     until: Instant,
 ) -> Result<(VecDeque<Stored>, u64), Error> {
     let mut start = before.saturating_sub(width).max(1);
     let (mut newest, mut next) = (VecDeque::new(), start);
     while next < before {
-        let found = access.range(next, None, WINDOW as usize, until).await?;
+        let found = access.range(next, subject, WINDOW as usize, until).await?;
         let Some(last) = found.last() else { break };
         next = last.sequence + 1;
         for stored in found.into_iter().take_while(|stored| stored.sequence < before) {

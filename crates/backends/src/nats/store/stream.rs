@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::stream::{Config as Wanted, DiscardPolicy, RetentionPolicy, StorageType};
 use serde::Deserialize;
 use steadfast_core::store::{Error, Outcome};
 use tokio::time::Instant;
 
-use super::access::{Access, Found};
+use super::access::{Access, Found, refused};
 use super::error::Failure;
 use super::message::VERSION;
 
@@ -84,7 +85,10 @@ impl Access {
                 return Err(Failure::Final(Error::Unsupported { what }));
             }
             let made = self.context(&client).get_or_create_stream(self.wanted()).await;
-            made.map_err(|error| Failure::Away(error.to_string()))?;
+            made.map_err(|error| match error.kind() {
+                CreateStreamErrorKind::JetStream(error) => refused(&error),
+                _ => Failure::Away(error.to_string()),
+            })?;
             Ok(client.is_server_compatible(2, 11, 0))
         };
         let gives_many = self.insist(doing, until, made).await?;

@@ -79,8 +79,12 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn new(doing: &'static str, until: Instant) -> Self {
-        Self { doing, until, doubt: None, unanswered: false, fresh: false, failures: 0, reason: None }
+    /// Begins, unless waiting for the turn has taken all the time there is.
+    pub(super) fn new(doing: &'static str, until: Instant) -> Result<Self, Error> {
+        if Instant::now() >= until {
+            return Err(Error::Overloaded);
+        }
+        Ok(Self { doing, until, doubt: None, unanswered: false, fresh: false, failures: 0, reason: None })
     }
 
     fn outcome(&self) -> Outcome {
@@ -127,7 +131,7 @@ impl Writer {
 
     async fn append(&mut self, append: Append, until: Instant) -> Result<Appended, Error> {
         let Append { batch, condition, mut clear_to } = append;
-        let mut attempts = Attempts::new("appending to NATS", until);
+        let mut attempts = Attempts::new("appending to NATS", until)?;
         loop {
             match self.known.ids.find(&batch) {
                 Ok(None) => {}

@@ -50,11 +50,9 @@ async fn wrong_settings_and_a_stream_of_a_newer_version_are_refused() {
 /// What would lose events, or keep what is deleted, is found when the store is opened, with the mend.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_cannot_keep_events_is_refused() {
-    let place = Place::shared().await;
+    let mut place = Place::shared().await;
     let name = place.settings.stream.clone();
     let right = stream::Config {
-        name: name.clone(),
-        subjects: vec![format!("{name}.>")],
         discard: DiscardPolicy::New,
         metadata: [("steadfast-store".to_owned(), "1".to_owned())].into(),
         ..stream::Config::default()
@@ -68,17 +66,35 @@ async fn a_stream_that_cannot_keep_events_is_refused() {
         (stream::Config { max_messages_per_subject: 5, ..right.clone() }, "max_msgs_per_subject"),
         (stream::Config { no_ack: true, ..right.clone() }, "no_ack"),
         (stream::Config { deny_purge: true, ..right.clone() }, "deny_purge"),
-        (stream::Config { subjects: vec![format!("{name}.a")], ..right.clone() }, "add that"),
+        (stream::Config { subjects: vec![format!("{name}.other")], ..right.clone() }, "add that"),
     ];
     let context = place.jetstream().await;
-    for (config, mend) in wrong {
+    let mut make = async |config: stream::Config, case: usize| {
+        place.settings.stream = format!("{name}_{case}");
+        let subjects = match config.subjects.is_empty() {
+            true => vec![format!("{}.>", place.settings.stream)],
+            false => config.subjects,
+        };
+        let config = stream::Config { name: place.settings.stream.clone(), subjects, ..config };
         context.create_stream(config).await.expect("made");
-        let refused = place.try_open().await.expect_err("it cannot keep events");
+        place.try_open().await
+    };
+    for ((config, mend), case) in wrong.into_iter().zip(1..) {
+        let refused = make(config, case).await.expect_err("it cannot keep events");
         assert!(matches!(&refused, Error::Invalid { reason } if reason.contains(mend)), "{mend}: {refused}");
-        context.delete_stream(&name).await.expect("deleted");
     }
-    context.create_stream(right).await.expect("made");
-    append(&place.open().await, Batch::to_stream("s", [event("e")])).await;
+    let store = make(right, 0).await.expect("it is right");
+    append(&store, Batch::to_stream("s", [event("e")])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_open_it_at_the_same_time() {
+    let place = Place::shared().await;
+    let stores = futures::future::join_all((0..6).map(|_| place.try_open())).await;
+    for store in stores {
+        append(&store.expect("opened"), Batch::to_stream("s", [event("e")])).await;
+    }
+    assert_eq!(read(&place.open().await, Query::default()).await.len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

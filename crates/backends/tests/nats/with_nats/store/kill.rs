@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Place, event, read};
 
-/// How many rounds there are, of a server that syncs and of one that does not together.
 fn rounds() -> usize {
     if std::env::var_os("STEADFAST_FULL").is_some() { 200 } else { 20 }
 }

@@ -40,7 +40,17 @@ async fn they_append_in_turns_and_see_each_other() {
 /// Many at once, in two processes: revisions have no holes, and nothing stands twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_append_at_once() {
-    let place = Place::shared().await;
+    at_once(256).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_append_at_once_where_messages_come_one_at_a_time() {
+    at_once(1).await;
+}
+
+async fn at_once(read_ahead: usize) {
+    let mut place = Place::shared().await;
+    place.settings.read_ahead = read_ahead;
     let stores = [Arc::new(place.open().await), Arc::new(place.open().await)];
     let appenders: Vec<_> = (0..4_usize)
         .map(|appender| {
