@@ -143,7 +143,7 @@ impl Events {
     }
 
     /// Returns the events as they are read, of a message at `sequence`.
-    pub(super) fn stored(self, sequence: u64) -> impl Iterator<Item = StoredEvent> + DoubleEndedIterator {
+    pub(super) fn stored(self, sequence: u64) -> impl DoubleEndedIterator<Item = StoredEvent> {
         let major = sequence + self.part.map_or(0, |part| part.ahead);
         let (stream, first) = (self.stream, self.first);
         self.events.into_iter().enumerate().map(move |(place, (at, event))| StoredEvent {
