@@ -74,9 +74,10 @@ impl NatsStore {
         })?;
         let waiting_max = settings.waiting_max.max(1);
         let access = Arc::new(Access::new(connector, config, settings));
-        access.prepare(access.until()).await?;
+        // In boxes, for whoever opens a store may hold many futures in one.
+        Box::pin(access.prepare(access.until())).await?;
         let streams = Arc::new(Streams::default());
-        let known = Known::load(&access, Arc::clone(&streams), access.until()).await?;
+        let known = Box::pin(Known::load(&access, Arc::clone(&streams), access.until())).await?;
         let bell = Arc::new(Bell::default());
         let (jobs, waiting) = mpsc::channel(waiting_max);
         let writer = Writer::new(Arc::clone(&access), known, Arc::clone(&bell), durability_max);
