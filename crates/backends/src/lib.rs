@@ -3,7 +3,7 @@
 //! - `file` (default): [`file::FileLog`], an event store in a folder.
 //! - `http`: `http::Intake`, `http::HttpSource`, `http::HttpSink`, events that are posted to us and by us.
 //! - `kafka`: `kafka::KafkaSource`, `kafka::KafkaSink`, topics of Apache Kafka 4.
-//! - `nats`: `nats::NatsSource`, `nats::NatsSink`, streams of NATS JetStream.
+//! - `nats`: `nats::NatsSource`, `nats::NatsSink`, streams of NATS JetStream; `nats::store`, an event store.
 //! - `postgres`: `postgres::store`, an event store; `postgres::changes`, changes of tables as events, by logical replication; `postgres::outbox`, a
 //!   table that an application writes events to.
 //! - `redis`: `redis::store`, an event store; `redis::RedisSource`, `redis::RedisSink`, Redis Streams.
@@ -14,7 +14,7 @@
 pub mod change;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod chunks;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "nats", feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod epoch;
 #[cfg(feature = "file")]
 pub mod file;

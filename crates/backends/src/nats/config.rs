@@ -24,7 +24,7 @@ pub(super) const SHARDS_MAX: u32 = 1024;
 /// assert!(!format!("{config:?}").contains("hunter2"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     /// Host and port; several servers of a cluster with commas between.

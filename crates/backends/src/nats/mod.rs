@@ -1,4 +1,4 @@
-//! NATS JetStream, NATS 2.10 or later.
+//! NATS JetStream, NATS 2.10 or later: here a transport, in [`store`] an event store.
 //!
 //! # How events lie there
 //! One stream, `STREAM`, with the subjects `STREAM.0`, `STREAM.1` and so on, one per shard: the partition key of an
@@ -45,6 +45,7 @@ mod roll;
 mod shared;
 mod sink;
 mod source;
+pub mod store;
 mod url;
 
 pub use config::Config;

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use steadfast_core::transport::Error;
 
-use super::{Config, SYSTEM};
+use super::{Config, SYSTEM, SyncInterval};
 use crate::url::Url;
 
 const PORT: u16 = 4222;
@@ -12,8 +12,8 @@ impl FromStr for Config {
     type Err = Error;
 
     /// Reads `nats://USER:PASSWORD@HOST:PORT`, where a user without password is a token and several hosts have commas
-    /// between, or `tls://` with the parameters `authority`, `certificate` and `key`, which name files; with both goes
-    /// `credentials`, a file too. What is left out is as in [`Config::default`]. No error repeats the URL.
+    /// between, or `tls://` with the parameters `authority`, `certificate` and `key`, which name files; with both go
+    /// `credentials`, a file too, and `sync`, which is `lazy` or `always` as [`SyncInterval`] has it. What is left out is as in [`Config::default`]. No error repeats the URL.
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut url = Url::parse(text, SYSTEM, &["nats", "tls"])?;
         if !url.path.is_empty() {
@@ -25,6 +25,11 @@ impl FromStr for Config {
             Some(_) => (username, None),
             None => (None, username.map(crate::Secret::new)),
         };
+        let sync = match url.take("sync").as_deref() {
+            None | Some("lazy") => SyncInterval::Lazy,
+            Some("always") => SyncInterval::Always,
+            Some(_) => return Err(url.wrong("`sync` is `lazy` or `always`, as the server's `sync_interval`")),
+        };
         let config = Self {
             address: url.addresses(PORT)?.join(","),
             username,
@@ -32,9 +37,10 @@ impl FromStr for Config {
             token,
             credentials: url.take("credentials").map(PathBuf::from),
             tls,
+            sync,
             ..Self::default()
         };
-        url.done("`credentials` and, with tls://, `authority`, `certificate` and `key`")?;
+        url.done("`credentials`, `sync` and, with tls://, `authority`, `certificate` and `key`")?;
         Ok(config)
     }
 }
@@ -53,15 +59,21 @@ mod tests {
             (config.credentials, config.tls),
             (Some(PathBuf::from("/c")), Some(crate::Tls::default()))
         );
-        let token: Config = "nats://hunter2@a".parse().expect("a URL");
+        assert_eq!(config.sync, SyncInterval::Lazy);
+        let token: Config = "nats://hunter2@a?sync=always".parse().expect("a URL");
+        assert_eq!(token.sync, SyncInterval::Always);
         assert_eq!((token.username, token.token.as_ref().map(Secret::reveal)), (None, Some("hunter2")));
     }
 
     #[test]
     fn what_cannot_be_had_is_refused() {
-        for wrong in
-            ["nats://hunter2@a/x", "nats://hunter2@a?authority=/k", "nats://hunter2@a,,b", "http://a"]
-        {
+        for wrong in [
+            "nats://hunter2@a/x",
+            "nats://hunter2@a?authority=/k",
+            "nats://hunter2@a?sync=hunter2",
+            "nats://hunter2@a,,b",
+            "http://a",
+        ] {
             let error = wrong.parse::<Config>().expect_err(wrong).to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -14,6 +14,7 @@ mod with_nats {
     mod forgotten;
     mod kill;
     mod settings;
+    mod store;
     mod support;
     mod trouble;
 }

@@ -17,8 +17,10 @@ pub struct Common {
     #[arg(long, value_name = "DIR", required_unless_present = "store", conflicts_with = "store")]
     pub data: Option<PathBuf>,
     /// Where events are kept: file:DIR, sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE (with
-    /// `?sslmode=verify-full`), in which each program takes a schema of its name, or
-    /// redis://USER:PASSWORD@HOST:PORT/DATABASE (rediss: with TLS), in which its keys begin with its name.
+    /// `?sslmode=verify-full`), in which each program takes a schema of its name,
+    /// redis://USER:PASSWORD@HOST:PORT/DATABASE (rediss: with TLS), in which its keys begin with its name, or
+    /// nats://HOST:PORT (with `?sync=always` where the server syncs before it acknowledges), in which each takes a stream
+    /// of its name.
     #[arg(long, value_name = "URL", value_parser = PlaceParser)]
     pub store: Option<Place>,
     /// How safe an event must be before anybody is told of it. A store that cannot do it is refused.

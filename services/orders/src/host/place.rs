@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
+#[cfg(feature = "nats")]
+use steadfast::backends::nats;
 #[cfg(feature = "postgres")]
 use steadfast::backends::postgres;
 #[cfg(feature = "redis")]
@@ -25,16 +27,21 @@ pub enum Place {
     /// A Redis server, on which the keys of each program begin with its name.
     #[cfg(feature = "redis")]
     Redis(Box<redis::Config>),
+    /// NATS JetStream, in which each program has a stream of its name.
+    #[cfg(feature = "nats")]
+    Nats(Box<nats::Config>),
 }
 
 /// What a URL may begin with, and the feature that brings it; none is always there.
-const SCHEMES: [(&str, Option<(&str, bool)>); 6] = [
+const SCHEMES: [(&str, Option<(&str, bool)>); 8] = [
     ("file", None),
     ("sqlite", Some(("sqlite", cfg!(feature = "sqlite")))),
     ("postgres", Some(("postgres", cfg!(feature = "postgres")))),
     ("postgresql", Some(("postgres", cfg!(feature = "postgres")))),
     ("redis", Some(("redis", cfg!(feature = "redis")))),
     ("rediss", Some(("redis", cfg!(feature = "redis")))),
+    ("nats", Some(("nats", cfg!(feature = "nats")))),
+    ("tls", Some(("nats", cfg!(feature = "nats")))),
 ];
 
 /// Why a text does not name a place. No message repeats the text, for it may hold a password.
@@ -43,8 +50,8 @@ const SCHEMES: [(&str, Option<(&str, bool)>); 6] = [
 pub enum NotAPlace {
     /// It begins with nothing that is known.
     #[error(
-        "write file:FOLDER, sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE or \
-         redis://USER:PASSWORD@HOST:PORT/DATABASE"
+        "write file:FOLDER, sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE, \
+         redis://USER:PASSWORD@HOST:PORT/DATABASE or nats://HOST:PORT"
     )]
     Unknown,
     /// What it asks for was left out when the program was built.
@@ -78,6 +85,8 @@ impl FromStr for Place {
             "postgres" | "postgresql" => text.parse().map(Box::new).map(Self::Postgres).map_err(wrong),
             #[cfg(feature = "redis")]
             "redis" | "rediss" => text.parse().map(Box::new).map(Self::Redis).map_err(wrong),
+            #[cfg(feature = "nats")]
+            "nats" | "tls" => text.parse().map(Box::new).map(Self::Nats).map_err(wrong),
             _ => Err(NotAPlace::Unknown),
         }
     }
@@ -112,6 +121,8 @@ impl fmt::Display for Place {
             }
             #[cfg(feature = "redis")]
             Self::Redis(config) => write!(f, "redis://{}/{}", config.address, config.database),
+            #[cfg(feature = "nats")]
+            Self::Nats(config) => write!(f, "nats://{}", config.address),
         }
     }
 }
@@ -172,6 +183,14 @@ mod tests {
                 (_, other) => panic!("{scheme}: {other:?}"),
             }
         }
+    }
+
+    #[cfg(feature = "nats")]
+    #[test]
+    fn no_token_is_shown() {
+        let place: Place = "nats://hunter2@host?sync=always".parse().expect("a place");
+        assert_eq!(place.to_string(), "nats://host:4222");
+        assert!(!format!("{place:?}").contains("hunter2"));
     }
 
     #[cfg(any(feature = "postgres", feature = "redis"))]

@@ -43,7 +43,7 @@ pub struct Opened {
 
 impl Common {
     /// Opens the store of the program called `program`, which has a place of its own wherever the server is shared: in
-    /// PostgreSQL a schema of this name, in Redis keys that begin with it.
+    /// PostgreSQL a schema of this name, in Redis keys that begin with it, in NATS a stream.
     ///
     /// # Errors
     /// The store cannot be opened, or cannot make events as safe as is asked for.
@@ -92,6 +92,13 @@ async fn open(place: &Place, program: &'static str) -> anyhow::Result<Arc<dyn Ev
 
             let settings = Settings { name: program.to_owned(), ..Settings::default() };
             Ok(Arc::new(RedisStore::open((**config).clone(), settings).await?))
+        }
+        #[cfg(feature = "nats")]
+        Place::Nats(config) => {
+            use steadfast::backends::nats::store::{NatsStore, Settings};
+
+            let settings = Settings { stream: program.to_owned(), ..Settings::default() };
+            Ok(Arc::new(NatsStore::open((**config).clone(), settings).await?))
         }
     }
 }
