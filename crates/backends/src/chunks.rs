@@ -18,6 +18,11 @@ pub(crate) struct Range {
 impl Range {
     const NONE: Self = Self { after: Position::START, before: Position::START };
 
+    /// Everything.
+    #[cfg(feature = "redis")]
+    pub(crate) const ALL: Self =
+        Self { after: Position::START, before: Position::from_parts(u64::MAX, u64::MAX) };
+
     /// Takes what a query leaves of this range that begins `from` a position.
     pub(crate) fn from(self, direction: Direction, from: Option<Position>) -> Self {
         match (direction, from) {

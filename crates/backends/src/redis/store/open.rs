@@ -256,8 +256,11 @@ impl EventStore for RedisStore {
         }
         let start = async move {
             let Query { filter, from, direction, limit } = query;
-            let range = up_to(self.session.readable_head().await?).from(direction, from);
-            Ok(self.events(filter, range, direction, limit))
+            // Of one stream all that is there may be read, without asking for the head: what is appended later has a later
+            // revision. Where a sync is waited for, the head says for what.
+            let alone = filter.streams.len() == 1 && self.found.sync != Sync::OnDemand;
+            let range = if alone { Range::ALL } else { up_to(self.session.readable_head().await?) };
+            Ok(self.events(filter, range.from(direction, from), direction, limit))
         };
         stream::once(start).try_flatten().boxed()
     }

@@ -79,6 +79,9 @@ pub(super) async fn chunk(
         }
     }
     pace.learn(asked, bytes);
+    if let Some(last) = last {
+        session.facts.saw(last);
+    }
     Ok(Chunk { events, rest: range.rest(direction, last.filter(|_| more)) })
 }
 

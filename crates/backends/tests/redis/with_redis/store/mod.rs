@@ -54,7 +54,12 @@ impl Place {
     /// Connects as somebody else would.
     pub(super) async fn commands(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.server.url()).expect("the address is right");
-        client.get_multiplexed_async_connection().await.expect("it connects")
+        // The driver's own patience is too short for a busy machine.
+        let patience = Some(Duration::from_secs(30));
+        let settings = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(patience)
+            .set_response_timeout(patience);
+        client.get_multiplexed_async_connection_with_config(&settings).await.expect("it connects")
     }
 
     /// Asks the server; `KEY:` in a word stands for what the store's keys begin with.
