@@ -18,3 +18,7 @@ mod with_nats {
     mod support;
     mod trouble;
 }
+
+#[cfg(target_os = "linux")]
+#[path = "../power/mod.rs"]
+mod power;

@@ -17,3 +17,7 @@ mod with_redis {
     mod support;
     mod trouble;
 }
+
+#[cfg(target_os = "linux")]
+#[path = "../power/mod.rs"]
+mod power;

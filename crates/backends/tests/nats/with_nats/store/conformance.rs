@@ -36,6 +36,7 @@ impl StoreFactory for InAStream {
 }
 
 steadfast_core::store_conformance!(InAStream::new(256));
+steadfast_core::store_users_conformance!(InAStream::new(256));
 
 /// Asked for one message after the other, as a server before 2.11 is, and a stream with replicas.
 mod one_at_a_time {

@@ -10,6 +10,8 @@ mod lost;
 mod processes;
 mod proxy;
 mod several;
+#[cfg(target_os = "linux")]
+mod with_fuse;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};

@@ -46,9 +46,10 @@ impl StoreFactory for OnAServer {
     fn crash(&mut self, crash: Crash) -> Option<BoxFuture<'_, Arc<dyn EventStore>>> {
         // The loss of power cannot be simulated.
         (crash == Crash::Process).then(|| {
+            let server = &mut self.place.as_mut().expect("it was opened").server;
+            tokio::task::block_in_place(|| server.kill());
             let crashing = async {
                 let server = &mut self.place.as_mut().expect("it was opened").server;
-                tokio::task::block_in_place(|| server.kill());
                 // The old store must not come back when the server does.
                 let old = self.latest.take().expect("it was opened");
                 let _ = old.close().await;
@@ -62,6 +63,7 @@ impl StoreFactory for OnAServer {
 
 mod that_syncs {
     steadfast_core::store_conformance!(super::OnAServer::with(&[]));
+    steadfast_core::store_users_conformance!(super::OnAServer::with(&[]));
 }
 
 mod that_keeps_nothing {

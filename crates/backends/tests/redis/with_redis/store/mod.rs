@@ -7,6 +7,8 @@ mod durability;
 mod kill;
 mod loss;
 mod reconnect;
+#[cfg(target_os = "linux")]
+mod with_fuse;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
