@@ -113,7 +113,7 @@ impl FileLogReader {
                         Ok(()) => {}
                         // It may read the next time; whoever reads meanwhile is told.
                         Err(error @ Error::Io { .. }) => {
-                            tracing::debug!(%error, "the log cannot be followed")
+                            tracing::debug!(%error, "the log cannot be followed");
                         }
                         Err(error) => {
                             theirs.state().failure = Some(error);
