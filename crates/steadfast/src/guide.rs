@@ -2,3 +2,6 @@
 
 #[doc = include_str!("../../../docs/guide/events.md")]
 pub struct Events;
+
+#[doc = include_str!("../../../docs/guide/state.md")]
+pub struct State;
