@@ -30,6 +30,9 @@ use super::writer::{Writer, mark};
 /// once they are [`Durability::Written`]; with [`Durability::Durable`] asked for, a reader may thus see an event
 /// before its append returns, and the loss of power may take such an event back.
 ///
+/// Events that are read over all streams share what was read from the disk at once, up to a mebibyte: whoever keeps a few
+/// of them for long copies their data.
+///
 /// Dropping the log closes it, which blocks until what was accepted is written; [`EventStore::close`] waits
 /// without blocking and reports errors.
 ///

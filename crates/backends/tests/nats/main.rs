@@ -22,3 +22,6 @@ mod with_nats {
 #[cfg(target_os = "linux")]
 #[path = "../power/mod.rs"]
 mod power;
+
+#[path = "../server_killed/mod.rs"]
+mod server_killed;

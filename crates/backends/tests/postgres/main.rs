@@ -30,3 +30,6 @@ mod stand_by;
 #[cfg(target_os = "linux")]
 #[path = "../power/mod.rs"]
 mod power;
+
+#[path = "../server_killed/mod.rs"]
+mod server_killed;

@@ -21,3 +21,6 @@ mod with_redis {
 #[cfg(target_os = "linux")]
 #[path = "../power/mod.rs"]
 mod power;
+
+#[path = "../server_killed/mod.rs"]
+mod server_killed;

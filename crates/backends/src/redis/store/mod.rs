@@ -29,6 +29,10 @@
 //! too, and so is, from the next connection on, one that keeps less than when the store was opened. Replicas follow
 //! without being waited for: what fails over to one may lose what was durable.
 //!
+//! **The loss of power.** What was synced is there again. Redis' file has no checksums, though: where the disk kept a later
+//! part of what was being written and not an earlier one, the server refuses to start until `redis-check-aof` has cut
+//! the file, or takes in a part of an append that nobody was promised. Where that matters, take another store.
+//!
 //! **A server that has lost events.** Positions are times, so what a server has lost leaves its places empty: a reader
 //! who has been there has seen what is no more, but misses nothing that is appended later. (Revisions go on behind what
 //! survived.) Only a clock that is set back behind what was lost could give a place again, and then only if no process

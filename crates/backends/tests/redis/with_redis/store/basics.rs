@@ -126,6 +126,14 @@ async fn an_entry_that_cannot_be_read_is_named_and_nothing_behind_it_is_returned
     let store = place.open().await;
     append(&store, Batch::to_stream("s", [event("1")])).await.expect("appended");
     let id: String = place.ask("XADD KEY:log * note by-hand").await;
+    // A position of the same millisecond could not come behind it.
+    let milliseconds: u64 = id.split('-').next().and_then(|time| time.parse().ok()).expect("a time");
+    loop {
+        let (seconds, micros): (u64, u64) = place.ask("TIME").await;
+        if seconds * 1000 + micros / 1000 > milliseconds {
+            break;
+        }
+    }
     append(&store, Batch::to_stream("s", [event("2")])).await.expect("appended");
     let error = store.read(Query::default()).try_collect::<Vec<_>>().await.expect_err("damaged");
     let named = |place: &str| place.starts_with(&format!("entry {id} of {{store-"));
