@@ -53,7 +53,7 @@ pub(crate) async fn survives(store: Arc<dyn EventStore>, rounds: usize, mut kill
 /// Appends batches of two events until it is to stop, and returns the identities of those that were acknowledged.
 async fn append(store: Arc<dyn EventStore>, appender: u64, stopping: CancellationToken) -> Vec<EventId> {
     let most = store.capabilities().durability_max;
-    let level = if appender % 2 == 0 { most } else { most.min(Durability::Written) };
+    let level = if appender.is_multiple_of(2) { most } else { most.min(Durability::Written) };
     let mut acknowledged = Vec::new();
     while !stopping.is_cancelled() {
         let pair = EventId::generate().to_string();
