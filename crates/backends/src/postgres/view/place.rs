@@ -35,9 +35,10 @@ pub(super) async fn connect(config: &Config, settings: &Settings) -> Result<Sess
         retryable: error.classify() == Class::Transient,
     };
     let session = connect::connect(config).await.map_err(refused)?;
-    // What is lost with the power is applied again: position and view go back together.
+    // IMPORTANT: A projector that is connected again goes on where it was, so what was committed must not go back when
+    // the server dies.
     let sql = format!(
-        "SET search_path TO \"{}\"; SET statement_timeout = {}; SET synchronous_commit = off",
+        "SET search_path TO \"{}\"; SET statement_timeout = {}; SET synchronous_commit = on",
         settings.schema,
         settings.statement_timeout.0.as_millis()
     );
