@@ -27,7 +27,7 @@ pub struct Config {
     /// order of all operations on the disk is the same each time.
     pub prepare_ahead: bool,
     /// Reads and checks every event when the log is opened. Without it the index files of finished segments are believed,
-    /// which takes a hundredth of the time; damage in such a segment is then an error of the read that meets it, and
+    /// and only the last segment is read; damage in such a segment is then an error of the read that meets it, and
     /// [`survey`](super::survey) looks for it.
     pub verify_on_open: bool,
     /// The number that a new log carries in all its checksums; none draws one.
