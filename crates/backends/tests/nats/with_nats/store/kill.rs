@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use steadfast_backends::nats::SyncInterval;
-use steadfast_core::store::Filter;
+use steadfast_core::store::Query;
 use steadfast_servers::NatsSettings;
 
 use super::Place;
@@ -30,5 +30,5 @@ async fn survives(mut place: Place) {
     })
     .await;
     // Whoever opens it now finds the same.
-    assert_eq!(read(&place.open().await, Filter::all()).await.len(), total);
+    assert_eq!(read(&place.open().await, Query::default()).await.len(), total);
 }
