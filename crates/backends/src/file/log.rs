@@ -15,7 +15,7 @@ use super::config::Config;
 use super::format::segment::Header;
 use super::group::Group;
 use super::index::{ANOTHER, Held};
-use super::prepare::Preparer;
+use super::prepare::{Preparer, make};
 use super::reader::{Chunk, Reader};
 use super::recovery::{Recovered, recover};
 use super::sealed::Sealer;
@@ -89,7 +89,8 @@ impl FileLog {
             _ => opening(error),
         })?;
         let segments = Segments::new(disk, folder.to_owned());
-        let Recovered { index, file, header, tail, next, clean, sealed } = recover(&segments, &config)?;
+        let Recovered { index, mut file, mut header, tail, next, clean, sealed } =
+            recover(&segments, &config)?;
         let state = State {
             index,
             group: Group::default(),
@@ -107,15 +108,30 @@ impl FileLog {
             placed: Vec::new(),
         };
         let shared = Arc::new(Shared::new(segments, state));
+        let new_header = Header { size: config.segment_bytes(), ..header };
+        let mut finished = None;
         if !clean {
-            mark(&shared, &*file, header.number)?;
+            match mark(&shared, &mut file, |number| make(&shared, Header { number, ..new_header })) {
+                Ok(last) if last != header.number => {
+                    finished = Some(std::mem::replace(&mut header.number, last));
+                }
+                Ok(_) => {}
+                // There is no room for another segment: what is there can be read all the same.
+                Err(error @ Error::Full) => {
+                    tracing::warn!(%error, "the log could not be marked as durable when it was opened");
+                }
+                Err(error) => return Err(error),
+            }
         }
         let end = shared.state().tail;
         shared.state().durable_end = end;
-        let new_header = Header { size: config.segment_bytes(), ..header };
         let preparer =
             Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
-        let sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead);
+        let mut sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead)
+            .map_err(opening)?;
+        if let Some(finished) = finished {
+            sealer.seal(finished);
+        }
         let writer = Writer {
             shared: Arc::clone(&shared),
             identity: header.identity,
@@ -126,7 +142,7 @@ impl FileLog {
             written: next - 1,
             announced: None,
             preparer,
-            sealer: sealer.map_err(opening)?,
+            sealer,
             lock,
         };
         let thread = std::thread::Builder::new()

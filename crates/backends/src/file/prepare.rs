@@ -87,7 +87,7 @@ impl Thread {
 }
 
 /// Opens the segment if an earlier process prepared it, or makes it.
-fn make(shared: &Shared, header: Header) -> Prepared {
+pub(super) fn make(shared: &Shared, header: Header) -> Prepared {
     match shared.segments.writer(header.number)? {
         Some(file) => Ok(file),
         None => shared.segments.prepare(&header),

@@ -183,7 +183,7 @@ impl Scan<'_> {
             let problem = match self.window.frame(&*file, self.identity, at).map_err(opening)? {
                 Ok(frame) => {
                     let length = frame.length;
-                    self.last_is_mark = frame.count == 0 && frame.durable == at;
+                    self.last_is_mark = frame.is_mark(at);
                     self.durable = self.durable.max(frame.durable);
                     take(frame, at, &mut self.index, &mut self.next)
                         .map_err(|problem| damaged(at.to_string(), problem))?;

@@ -120,20 +120,25 @@ impl State {
         Ok(self.answer(appended, durability))
     }
 
-    /// Writes a frame without events, which tells that the log is durable up to it. Returns its bytes and place,
-    /// unless there is no room.
-    pub(super) fn mark(&mut self) -> Option<(Vec<u8>, Offset)> {
-        let at = self.tail;
-        if u64::from(at.byte()) + frame::HEADER as u64 > self.segment_bytes {
-            return None;
+    /// Says where a frame without events goes: behind the last one, or at the start of the next segment.
+    pub(super) fn place_of_mark(&self) -> Offset {
+        let fits = u64::from(self.tail.byte()) + frame::HEADER as u64 <= self.segment_bytes;
+        if fits { self.tail } else { Offset::start_of(self.tail.segment() + 1) }
+    }
+
+    /// Takes the place of a frame without events, which tells that the log is durable up to it, and returns its bytes.
+    pub(super) fn mark(&mut self) -> Vec<u8> {
+        let (end, at) = (self.tail, self.place_of_mark());
+        if at.segment() != end.segment() {
+            self.segment_bytes = self.new_segment_bytes;
         }
         let mut bytes = Vec::new();
         frame::begin(&mut bytes);
         frame::end(&mut bytes, 0, self.next, 0);
-        frame::seal(&mut bytes, self.identity, at, at);
+        frame::seal(&mut bytes, self.identity, at, end);
         self.tail = at.plus(bytes.len());
         self.index.add_frame(at, bytes.len(), false);
-        Some((bytes, at))
+        bytes
     }
 
     /// Returns a length that the batch's payload does not exceed.

@@ -255,7 +255,7 @@ impl<'a> Surveyor<'a> {
             self.durable = frame.durable;
             self.confirm_gaps();
         }
-        self.last_is_mark = frame.count == 0 && frame.durable == at;
+        self.last_is_mark = frame.is_mark(at);
         if frame.first.saturating_sub(1) > self.counts.head {
             self.counts.head = frame.first - 1;
         }

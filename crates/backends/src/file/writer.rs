@@ -1,5 +1,6 @@
 //! The one thread that writes: it takes all that waits, writes it with one call and syncs it with one call.
 
+use std::io;
 use std::sync::Arc;
 
 use steadfast_base::disk::{DiskFile, DiskLock};
@@ -127,29 +128,44 @@ impl Writer {
 
     /// Leaves a mark that all of it is durable, and gives the lock back.
     fn finish(self) {
-        let Self { shared, file, segment, preparer, sealer, lock, .. } = self;
+        let Self { shared, mut file, segment, mut preparer, mut sealer, lock, .. } = self;
+        let failed = shared.state().failure.is_some();
+        if !failed {
+            match mark(&shared, &mut file, |number| preparer.take(number)) {
+                Ok(number) if number != segment => sealer.seal(segment),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the log could not be closed cleanly");
+                    shared.state().failure = Some(error);
+                }
+            }
+        }
         preparer.join();
         sealer.join();
-        let failed = shared.state().failure.is_some();
-        if !failed && let Err(error) = mark(&shared, &*file, segment) {
-            tracing::error!(%error, "the log could not be closed cleanly");
-            shared.state().failure = Some(error);
-        }
         drop((file, lock));
         shared.head.send_modify(|head| head.closed = true);
     }
 }
 
-/// Makes all of the log durable and says so in a last frame, if there is room for it.
-pub(super) fn mark(shared: &Shared, file: &dyn DiskFile, segment: u32) -> Result<(), Error> {
-    let failed = |error| Error::io("marking the log as durable", error, Outcome::Unknown);
+/// Makes all of the log durable and says so in a last frame, in the segment that `next` makes if this one has no more
+/// room. Returns the number of the segment that is now the last.
+pub(super) fn mark(
+    shared: &Shared,
+    file: &mut Box<dyn DiskFile>,
+    next: impl FnOnce(u32) -> io::Result<Box<dyn DiskFile>>,
+) -> Result<u32, Error> {
+    const MARKING: &str = "marking the log as durable";
+    let failed = |error| Error::io(MARKING, error, Outcome::Unknown);
     file.sync_data().map_err(failed)?;
-    let mark = shared.state().mark();
-    if let Some((bytes, at)) = mark
-        && at.segment() == segment
-    {
-        file.write_all_at(&bytes, at.byte().into()).map_err(failed)?;
-        file.sync_data().map_err(failed)?;
+    let (tail, at) = {
+        let state = shared.state();
+        (state.tail, state.place_of_mark())
+    };
+    if at.segment() != tail.segment() {
+        *file = next(at.segment()).map_err(|error| Error::io(MARKING, error, Outcome::NotAppended))?;
     }
-    Ok(())
+    let bytes = shared.state().mark();
+    file.write_all_at(&bytes, at.byte().into()).map_err(failed)?;
+    file.sync_data().map_err(failed)?;
+    Ok(at.segment())
 }

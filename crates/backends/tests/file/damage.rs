@@ -48,6 +48,48 @@ async fn every_bit_of_a_closed_log_is_guarded() {
     assert_eq!(ids(&open(&disk).expect("a torn mark")).await, [0, 1, 2, 3, 4, 5]);
 }
 
+/// What tells that a full segment was durable stands in the next one.
+#[tokio::test]
+async fn the_end_of_a_full_segment_is_guarded_once_the_log_is_closed_or_opened() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    let sized = async |id: u64, size: u64| {
+        let event =
+            event(id).edit().time(SystemTime::UNIX_EPOCH).data("text/plain", vec![b'x'; size as usize]);
+        let batch = Batch::to_stream("a", [event]);
+        log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
+        written(&disk, 1).next_multiple_of(8)
+    };
+    let length = sized(0, 200).await - HEADER;
+    let mut id = 1;
+    while 4096 - sized(id, 200).await >= 2 * length {
+        id += 1;
+    }
+    let last = written(&disk, 1).next_multiple_of(8);
+    // Of what is left, the last batch takes all but less than a mark.
+    let end = sized(id + 1, 4096 - last - length + 200 - 8).await;
+    assert!((4096 - 31..=4096).contains(&end), "{end}");
+    disk.crash(Crash::Dropped);
+    drop(log);
+    let guarded = || {
+        disk.flip_bit(&segment(1), last + 40, 3);
+        let opened = open(&disk).map(drop);
+        disk.flip_bit(&segment(1), last + 40, 3);
+        matches!(opened, Err(Error::Damaged { .. }))
+    };
+    let log = open(&disk).expect("opened");
+    assert_eq!(ids(&log).await.len() as u64, id + 2);
+    disk.crash(Crash::Dropped);
+    drop(log);
+    assert!(guarded(), "it was opened");
+    let log = open(&disk).expect("opened");
+    append(&log, "b", [100]).await;
+    log.close().await.expect("closed");
+    drop(log);
+    assert!(guarded(), "it was closed");
+    assert_eq!(ids(&verify(&disk).expect("opened")).await.len() as u64, id + 3);
+}
+
 #[tokio::test]
 async fn the_newest_batch_is_a_torn_tail_and_what_is_before_it_is_damage() {
     let disk = sim(1);

@@ -39,6 +39,14 @@ pub(crate) struct Frame<'a> {
     pub(crate) length: usize,
 }
 
+impl Frame<'_> {
+    /// Says whether the frame, which stands at `at`, is there to tell that all before it is durable. One that begins a
+    /// segment tells so of the segment before.
+    pub(crate) fn is_mark(&self, at: Offset) -> bool {
+        self.count == 0 && (self.durable == at || at == Offset::start_of(at.segment()))
+    }
+}
+
 /// Why there is no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invalid {
