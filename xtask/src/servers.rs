@@ -15,11 +15,17 @@ struct Wanted {
 }
 
 /// Each server's tests stand in a module called `with_` and its name.
-const WANTED: [Wanted; 5] = [
+const WANTED: [Wanted; 6] = [
     Wanted {
         name: "redis",
         obtain: || setup::obtain(&setup::REDIS),
         variable: "STEADFAST_REDIS_SERVER",
+        required: true,
+    },
+    Wanted {
+        name: "redis8",
+        obtain: || setup::obtain(&setup::REDIS8),
+        variable: "STEADFAST_REDIS8_SERVER",
         required: true,
     },
     Wanted {

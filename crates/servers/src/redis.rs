@@ -1,10 +1,33 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::{Error, Launch, Server, locate};
+
+/// Which Redis serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisProgram {
+    /// The one at the path in `STEADFAST_REDIS_SERVER`, or as installed.
+    Redis,
+    /// One of version 8 or later, at the path in `STEADFAST_REDIS8_SERVER`: it can be asked to sync.
+    Redis8,
+}
+
+impl RedisProgram {
+    fn locate(self) -> Result<PathBuf, Error> {
+        match self {
+            Self::Redis => {
+                locate("redis-server", "STEADFAST_REDIS_SERVER", "install the package redis-server")
+            }
+            Self::Redis8 => {
+                let mend = "run `cargo xtask test`, which obtains it, or name it by STEADFAST_REDIS8_SERVER";
+                locate("redis-server-8", "STEADFAST_REDIS8_SERVER", mend)
+            }
+        }
+    }
+}
 
 /// A Redis server. With [`Redis::start`] it keeps an append-only file which is synced before each answer
 /// (`appendonly yes`, `appendfsync always`), so that what it has answered survives a SIGKILL and the loss of power.
@@ -36,15 +59,15 @@ impl Redis {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(settings: &[(&str, &str)]) -> Result<Self, Error> {
-        Self::start_in(&std::env::temp_dir(), settings)
+        Self::start_in(RedisProgram::Redis, &std::env::temp_dir(), settings)
     }
 
-    /// Does as [`start_with`](Self::start_with), with the server's folder in `parent`, such as a
+    /// Does as [`start_with`](Self::start_with), by `program`, with the server's folder in `parent`, such as a
     /// [file system that loses power](crate::power).
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_in(parent: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
+    pub fn start_in(program: RedisProgram, parent: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
         let own = [("bind", "127.0.0.1"), ("port", "PORT"), ("save", ""), ("daemonize", "no")];
         let durable = [("appendonly", "yes"), ("appendfsync", "always")];
         let all = own.iter().chain(&durable).chain(settings);
@@ -53,8 +76,7 @@ impl Redis {
             parent,
             "redis-server",
             |address, folder| {
-                let program =
-                    locate("redis-server", "STEADFAST_REDIS_SERVER", "install the package redis-server")?;
+                let program = program.locate()?;
                 let mut arguments = vec![OsString::from("--dir"), folder.into()];
                 for (name, value) in all {
                     arguments.push(format!("--{name}").into());

@@ -83,8 +83,8 @@ pub enum Persistence {
     /// `appendonly yes` and `appendfsync always`: [`Durability::Durable`]. It is checked by `CONFIG GET`, which the
     /// server must allow to a transport; a store takes your word for it where it is forbidden.
     AppendFsyncAlways,
-    /// `appendonly yes` on Redis 7.2 or later, asked by `WAITAOF` to sync when durability is asked for:
-    /// [`Durability::Durable`].
+    /// `appendonly yes` and `appendfsync everysec` on Redis 8.0 or later, asked by `WAITAOF` to sync when durability is
+    /// asked for: [`Durability::Durable`]. Others that know the command are refused, for they answer it too early.
     WaitAof,
 }
 

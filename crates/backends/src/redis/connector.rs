@@ -236,8 +236,10 @@ async fn check(config: &Config, connection: &mut MultiplexedConnection) -> Resul
             }
         },
         Persistence::WaitAof => {
-            let cannot = server::cannot_wait(connection).await?;
-            cannot.map_or(Ok(()), |problem| Err(wrong("persistence", problem)))
+            if let Some(problem) = server::cannot_wait(connection).await? {
+                return Err(wrong("persistence", problem));
+            }
+            server::check_eviction(connection).await
         }
     }
 }

@@ -33,14 +33,50 @@ pub(super) async fn syncs_always(connection: &mut MultiplexedConnection) -> Resu
 
 /// Says why the server cannot wait until its file is synced, if it cannot.
 pub(super) async fn cannot_wait(connection: &mut MultiplexedConnection) -> Result<Option<String>, Error> {
+    // It takes the command, and then waits for a sync that it leaves to the kernel and never hears of.
+    if setting_of(connection, "appendfsync").await?.is_some_and(|found| found == "no") {
+        let problem = "the server has `appendfsync no`, with which WAITAOF waits forever; set `everysec`";
+        return Ok(Some(problem.to_owned()));
+    }
     // With nothing written it answers at once, or says that it is unknown or that there is no file.
     let asked: Result<(u32, u32), RedisError> =
         ::redis::cmd("WAITAOF").arg(1).arg(0).arg(1).query_async(connection).await;
     match asked {
-        Ok(_) => Ok(None),
+        Ok(_) => Ok(answers_early(connection).await?),
         Err(error) if is_no(&error) => Ok(Some(format!("the server cannot WAITAOF: {error}"))),
         Err(error) => Err(error::map(&error)),
     }
+}
+
+/// Says why what the server answers to WAITAOF is not to be believed, if it is not.
+///
+/// With `appendfsync everysec` Redis from 7.2.2 on, and all of Valkey, count what was written less than a second after a
+/// sync as synced (<https://github.com/redis/redis/pull/13793>); Redis 8.0 does not. Where the server may not be asked
+/// what it is, nothing is said against it.
+async fn answers_early(connection: &mut MultiplexedConnection) -> Result<Option<String>, Error> {
+    let answer: Result<String, RedisError> = ::redis::cmd("INFO").arg("server").query_async(connection).await;
+    let info = match answer {
+        Ok(info) => info,
+        Err(error) if is_no(&error) => return Ok(None),
+        Err(error) => return Err(error::map(&error)),
+    };
+    Ok(early(&info).map(|program| {
+        format!(
+            "{program} answers WAITAOF before it has synced; set `appendfsync always`, or use Redis 8.0 or later"
+        )
+    }))
+}
+
+/// Names the program that `info` is of, if it answers early.
+fn early(info: &str) -> Option<String> {
+    let value =
+        |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
+    if let Some(version) = value("valkey_version") {
+        return Some(format!("Valkey {version}"));
+    }
+    let version = value("redis_version")?;
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    (major < 8).then(|| format!("Redis {version}"))
 }
 
 /// A server that is full must not make room by deleting events.
@@ -74,4 +110,18 @@ fn is_no(error: &RedisError) -> bool {
 
 pub(super) fn wrong(field: &'static str, problem: String) -> Error {
     Error::Configuration { system: SYSTEM, field, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_redis_since_8_waits_until_it_has_synced() {
+        assert_eq!(early("# Server\r\nredis_version:8.2.3\r\nredis_mode:standalone\r\n"), None);
+        assert_eq!(early("redis_version:7.4.2\r\n").as_deref(), Some("Redis 7.4.2"));
+        let valkey = "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n";
+        assert_eq!(early(valkey).as_deref(), Some("Valkey 9.1.2"));
+        assert_eq!(early(""), None);
+    }
 }

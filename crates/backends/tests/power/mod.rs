@@ -12,6 +12,9 @@ use steadfast_core::store::{Durability, EventStore};
 use steadfast_core::testing::store::{Crash, CrashTest, StoreFactory, survives_crashes};
 use steadfast_servers::power::{Cut, PowerCutFs};
 
+/// How many batches are acknowledged before the power goes, at least.
+const ACKNOWLEDGED: usize = 40;
+
 /// What a store needs to be started, and started again, on a file system that loses power.
 pub(crate) trait Place: Send {
     /// Opens the store on what is there: starts what serves it, if it does not run, and connects to it. What it makes
@@ -60,26 +63,34 @@ impl<P: Place> StoreFactory for OnPowerCutFs<P> {
 
 /// How many cuts a test makes, of which there are `usual` where little time is.
 pub(crate) fn rounds(usual: usize) -> usize {
-    if std::env::var_os("STEADFAST_FULL").is_some() { usual * 20 } else { usual }
+    if std::env::var_os("STEADFAST_FULL").is_some() { usual * 5 } else { usual }
 }
 
 /// Cuts the power `rounds` times while batches are appended as durable; everything that was acknowledged must be there.
 #[allow(dead_code, reason = "not every server survives a write that is torn")]
 pub(crate) fn survives(place: impl Place, rounds: usize) {
-    let (promised, took) = test(place, Durability::Durable, rounds, true).expect("nothing is lost");
+    let (promised, took) =
+        test(place, Durability::Durable, rounds, true, ACKNOWLEDGED).expect("nothing is lost");
     eprintln!("{promised} acknowledged batches survived {rounds} losses of power, in {took:.1?}");
 }
 
 /// Does the same with cuts that drop all that was not synced, and leave none of it behind something that is missing.
 #[allow(dead_code, reason = "most stores survive both")]
 pub(crate) fn survives_untorn(place: impl Place, rounds: usize) {
-    let (promised, took) = test(place, Durability::Durable, rounds, false).expect("nothing is lost");
+    survives_untorn_after(place, rounds, ACKNOWLEDGED);
+}
+
+/// Does the same, each time after at least so many batches were acknowledged.
+#[allow(dead_code, reason = "most stores are quick")]
+pub(crate) fn survives_untorn_after(place: impl Place, rounds: usize, acknowledged: usize) {
+    let (promised, took) =
+        test(place, Durability::Durable, rounds, false, acknowledged).expect("nothing is lost");
     eprintln!("{promised} acknowledged batches survived {rounds} losses of power, in {took:.1?}");
 }
 
 /// Asserts that a cut which drops all that was not synced loses what this store has acknowledged as `durability`.
 pub(crate) fn is_caught(place: impl Place, durability: Durability) {
-    let problem = test(place, durability, 1, false).expect_err("the test must notice");
+    let problem = test(place, durability, 1, false, ACKNOWLEDGED).expect_err("the test must notice");
     assert!(problem.contains("is lost"), "{problem}");
 }
 
@@ -88,6 +99,7 @@ fn test(
     durability: Durability,
     rounds: usize,
     tears: bool,
+    acknowledged: usize,
 ) -> Result<(u64, Duration), String> {
     // A seed of the environment repeats a run, as far as its threads do.
     let given = std::env::var("STEADFAST_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -95,7 +107,7 @@ fn test(
     eprintln!("seed {seed}");
     let fs = PowerCutFs::mount("power::serves_files").expect("it is mounted");
     let mut factory = OnPowerCutFs { place, fs, rng: seed.stream("cuts"), tears };
-    let test = CrashTest { rounds, ..CrashTest::new(Crash::Power, durability, seed) };
+    let test = CrashTest { rounds, acknowledged, ..CrashTest::new(Crash::Power, durability, seed) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let started = Instant::now();
     let promised = runtime.expect("a runtime").block_on(survives_crashes(&mut factory, &test))?;

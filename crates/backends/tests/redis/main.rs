@@ -13,9 +13,15 @@ mod with_redis {
     mod examples;
     mod kill;
     mod settings;
-    mod store;
-    mod support;
+    pub(crate) mod store;
+    pub(crate) mod support;
     mod trouble;
+}
+
+/// What Redis does since 8.0: it syncs when it is asked.
+mod with_redis8 {
+    mod store;
+    mod transport;
 }
 
 #[cfg(target_os = "linux")]

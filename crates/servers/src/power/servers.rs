@@ -36,14 +36,15 @@ impl Session {
 mod with_redis {
     mod with_fuse {
         use super::super::*;
-        use crate::Redis;
+        use crate::{Redis, RedisProgram};
 
         const KEYS: usize = 50;
 
         /// Sets keys, cuts the power, and returns how many of them are there afterwards.
         fn kept(sync: &str, cut: Cut) -> usize {
             let mut fs = mount();
-            let mut redis = Redis::start_in(fs.path(), &[("appendfsync", sync)]).expect("it starts");
+            let mut redis =
+                Redis::start_in(RedisProgram::Redis, fs.path(), &[("appendfsync", sync)]).expect("it starts");
             let mut session = Session::new(redis.address());
             for key in 0..KEYS {
                 session.say(&format!("SET key{key} value{key}"));

@@ -19,7 +19,7 @@
 //! | server | declared |
 //! |---|---|
 //! | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | `Durable`: it syncs before it answers anybody |
-//! | `appendonly yes` otherwise, Redis 7.2 or later | `Durable`: it is asked to sync (`WAITAOF`), which takes up to a second with `everysec`; a reader waits for that too, if somebody else has appended |
+//! | `appendonly yes`, `appendfsync everysec`, Redis 8.0 or later | `Durable`: it is asked to sync (`WAITAOF`), which takes up to a second with `everysec`; a reader waits for that too, if somebody else has appended |
 //! | any other | `Accepted` |
 //!
 //! `everysec` is not even [`Written`](steadfast_core::store::Durability::Written): while a sync is under way Redis puts

@@ -13,7 +13,7 @@ use crate::store::{Batch, Condition, Durability, EventStore, Filter, Position, Q
 use crate::{Event, EventId};
 
 const APPENDERS: usize = 4;
-/// How many batches are acknowledged before a crash, at least.
+/// How many batches are acknowledged before a crash, at least, where a test does not say so.
 const ACKNOWLEDGED: usize = 40;
 /// How long a crash may be in coming after that.
 const DELAY_MAX: Duration = Duration::from_millis(20);
@@ -36,6 +36,8 @@ pub struct CrashTest {
     pub durability: Durability,
     /// How often.
     pub rounds: usize,
+    /// How many batches are acknowledged before each crash, at least; a seed draws up to twice as many.
+    pub acknowledged: usize,
     /// What the moments are drawn from, and the sizes of events.
     pub seed: Seed,
 }
@@ -43,7 +45,7 @@ pub struct CrashTest {
 impl CrashTest {
     /// Makes the test that appends as `durability` and crashes three times.
     pub fn new(crash: Crash, durability: Durability, seed: Seed) -> Self {
-        Self { crash, durability, rounds: 3, seed }
+        Self { crash, durability, rounds: 3, acknowledged: ACKNOWLEDGED, seed }
     }
 }
 
@@ -160,7 +162,7 @@ async fn go_through(
     factory: &mut dyn StoreFactory,
     test: &CrashTest,
 ) -> Result<Result<u64, Impossible>, String> {
-    let CrashTest { crash, durability, rounds, seed } = *test;
+    let CrashTest { crash, durability, rounds, acknowledged, seed } = *test;
     let mut rng = seed.stream("moments");
     let mut store = factory.open().await;
     if store.capabilities().durability_max < durability {
@@ -169,7 +171,7 @@ async fn go_through(
     let (mut sent, mut promised) = (Vec::new(), 0);
     for round in 0..rounds {
         let mut crowd = Crowd::start(&store, round, durability, seed);
-        crowd.acknowledged(ACKNOWLEDGED + rng.below(ACKNOWLEDGED as u64) as usize).await?;
+        crowd.acknowledged(acknowledged + rng.below(acknowledged as u64) as usize).await?;
         tokio::time::sleep(DELAY_MAX.mul_f64(rng.unit())).await;
         let Some(crashing) = factory.crash(crash) else {
             return Ok(Err(Impossible("no such crash can be simulated".to_owned())));

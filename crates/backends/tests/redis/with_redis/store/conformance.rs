@@ -5,19 +5,26 @@ use futures::future::BoxFuture;
 use steadfast_base::units::HumanDuration;
 use steadfast_core::store::EventStore;
 use steadfast_core::testing::store::{Crash, StoreFactory};
+use steadfast_servers::RedisProgram;
 
+use super::super::support::ServerSettings;
 use super::Place;
 
 /// Stores on one server, of which the latest is kept to be ended when the server crashes.
-struct OnAServer {
-    settings: &'static [(&'static str, &'static str)],
+pub(crate) struct OnAServer {
+    program: RedisProgram,
+    settings: ServerSettings,
     place: Option<Place>,
     latest: Option<Arc<dyn EventStore>>,
 }
 
 impl OnAServer {
-    fn with(settings: &'static [(&'static str, &'static str)]) -> Self {
-        Self { settings, place: None, latest: None }
+    fn with(settings: ServerSettings) -> Self {
+        Self::on(RedisProgram::Redis, settings)
+    }
+
+    pub(crate) fn on(program: RedisProgram, settings: ServerSettings) -> Self {
+        Self { program, settings, place: None, latest: None }
     }
 
     async fn store(&mut self) -> Arc<dyn EventStore> {
@@ -31,7 +38,7 @@ impl OnAServer {
 impl StoreFactory for OnAServer {
     fn open(&mut self) -> BoxFuture<'_, Arc<dyn EventStore>> {
         Box::pin(async {
-            let mut place = Place::with(self.settings).await;
+            let mut place = Place::on(self.program, self.settings).await;
             // Whoever appends when the server dies is to be told soon.
             place.settings.patience = HumanDuration(Duration::from_secs(2));
             self.place = Some(place);

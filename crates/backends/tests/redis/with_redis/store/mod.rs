@@ -1,14 +1,14 @@
 //! Redis as an event store.
 
 mod basics;
-mod conformance;
+pub(crate) mod conformance;
 mod deletion;
 mod durability;
 mod kill;
 mod loss;
 mod reconnect;
 #[cfg(target_os = "linux")]
-mod with_fuse;
+pub(crate) mod with_fuse;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -19,15 +19,15 @@ use steadfast_backends::redis::{Config, Persistence};
 use steadfast_base::units::HumanDuration;
 use steadfast_core::Event;
 use steadfast_core::store::Error;
-use steadfast_servers::Redis;
+use steadfast_servers::{Redis, RedisProgram};
 
-use super::support;
+use super::support::{self, ServerSettings};
 
 /// A store on a server of its own.
-pub(super) struct Place {
-    pub(super) server: Redis,
-    pub(super) config: Config,
-    pub(super) settings: Settings,
+pub(crate) struct Place {
+    pub(crate) server: Redis,
+    pub(crate) config: Config,
+    pub(crate) settings: Settings,
 }
 
 impl Place {
@@ -36,20 +36,24 @@ impl Place {
         Self::with(&[]).await
     }
 
-    pub(super) async fn with(settings: &'static [(&'static str, &'static str)]) -> Self {
+    pub(super) async fn with(settings: ServerSettings) -> Self {
+        Self::on(RedisProgram::Redis, settings).await
+    }
+
+    pub(crate) async fn on(program: RedisProgram, settings: ServerSettings) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let server = support::started(settings).await;
+        let server = support::started_as(program, settings).await;
         let config = Config { persistence: Persistence::Unknown, ..support::config(&server) };
         let name = format!("store-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let patience = HumanDuration(Duration::from_secs(20));
         Self { server, config, settings: Settings { name, patience, ..Settings::default() } }
     }
 
-    pub(super) async fn try_open(&self) -> Result<RedisStore, Error> {
+    pub(crate) async fn try_open(&self) -> Result<RedisStore, Error> {
         RedisStore::open(self.config.clone(), self.settings.clone()).await
     }
 
-    pub(super) async fn open(&self) -> RedisStore {
+    pub(crate) async fn open(&self) -> RedisStore {
         self.try_open().await.expect("opened")
     }
 
@@ -65,7 +69,7 @@ impl Place {
     }
 
     /// Asks the server; `KEY:` in a word stands for what the store's keys begin with.
-    pub(super) async fn ask<T: redis::FromRedisValue>(&self, command: &str) -> T {
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &str) -> T {
         let command = command.replace("KEY:", &format!("{{{}}}:", self.settings.name));
         let mut words = command.split(' ');
         let mut command = redis::cmd(words.next().expect("a command"));
@@ -76,6 +80,6 @@ impl Place {
     }
 }
 
-pub(super) fn event(kind: &str) -> Event {
+pub(crate) fn event(kind: &str) -> Event {
     Event::new("/redis", kind).data("text/plain", kind.to_owned())
 }

@@ -9,28 +9,33 @@ use steadfast_backends::redis::store::{RedisStore, Settings};
 use steadfast_backends::redis::{Config, Persistence};
 use steadfast_base::units::HumanDuration;
 use steadfast_core::store::{Durability, EventStore};
-use steadfast_servers::Redis;
 use steadfast_servers::power::PowerCutFs;
+use steadfast_servers::{Redis, RedisProgram};
 
 use super::support;
 use crate::power::{self, Place};
 
-/// A server that syncs before each answer with `always`, and once a second with `everysec`.
-struct OnServer {
+/// A server that syncs before each answer with `always`, and once a second, or when it is asked, with `everysec`.
+pub(crate) struct OnServer {
+    program: RedisProgram,
     appendfsync: &'static str,
     server: Option<Redis>,
 }
 
 impl OnServer {
     fn new(appendfsync: &'static str) -> Self {
-        Self { appendfsync, server: None }
+        Self::on(RedisProgram::Redis, appendfsync)
+    }
+
+    pub(crate) fn on(program: RedisProgram, appendfsync: &'static str) -> Self {
+        Self { program, appendfsync, server: None }
     }
 
     fn start(&mut self, fs: &PowerCutFs) -> &Redis {
         match &mut self.server {
             Some(server) => server.restart().expect("Redis starts on what is left"),
             None => {
-                let server = Redis::start_in(fs.path(), &[("appendfsync", self.appendfsync)]);
+                let server = Redis::start_in(self.program, fs.path(), &[("appendfsync", self.appendfsync)]);
                 self.server = Some(server.expect("Redis starts"));
                 fs.sync_all().expect("synced");
             }

@@ -1,0 +1,57 @@
+//! A store whose server syncs when it is asked to.
+
+use steadfast_backends::redis::Persistence;
+use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore};
+use steadfast_servers::RedisProgram::Redis8;
+
+use crate::with_redis::store::conformance::OnAServer;
+use crate::with_redis::store::{Place, event};
+use crate::with_redis::support::ServerSettings;
+
+/// What most who run a server have.
+const EVERYSEC: ServerSettings = &[("appendfsync", "everysec")];
+
+steadfast_core::store_conformance!(OnAServer::on(Redis8, &[]));
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_durable_when_it_is_asked_to_be() {
+    let place = Place::on(Redis8, EVERYSEC).await;
+    let store = place.open().await;
+    assert_eq!(store.capabilities().durability_max, Durability::Durable);
+    for asked in [Durability::Accepted, Durability::Durable] {
+        let appended = store.append(Batch::to_stream("s", [event("e")]), Condition::Any, asked).await;
+        assert!(appended.expect("appended").achieved >= asked);
+    }
+}
+
+/// The server takes the question, and never answers it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_never_syncs_is_not_asked() {
+    let mut place = Place::on(Redis8, &[("appendfsync", "no")]).await;
+    let store = place.open().await;
+    assert_eq!(store.capabilities().durability_max, Durability::Accepted);
+    place.config.persistence = Persistence::WaitAof;
+    let refused = place.try_open().await.expect_err("it does not do what is stated");
+    assert!(matches!(&refused, Error::Invalid { reason } if reason.contains("appendfsync no")), "{refused}");
+}
+
+#[cfg(target_os = "linux")]
+mod with_fuse {
+    use steadfast_core::store::Durability;
+    use steadfast_servers::RedisProgram::Redis8;
+
+    use crate::power;
+    use crate::with_redis::store::with_fuse::OnServer;
+
+    #[test]
+    fn what_was_acknowledged_as_durable_survives_the_loss_of_power() {
+        // Each append waits for the sync of that second.
+        power::survives_untorn_after(OnServer::on(Redis8, "everysec"), power::rounds(2), 6);
+    }
+
+    /// The same server, when it is not asked to sync.
+    #[test]
+    fn what_was_only_accepted_does_not() {
+        power::is_caught(OnServer::on(Redis8, "everysec"), Durability::Accepted);
+    }
+}
