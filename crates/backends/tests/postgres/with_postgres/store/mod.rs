@@ -2,6 +2,7 @@
 
 mod basics;
 mod conformance;
+mod encryption;
 mod kill;
 mod tail;
 #[cfg(target_os = "linux")]
