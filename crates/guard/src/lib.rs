@@ -45,8 +45,8 @@ pub mod deadline;
 mod error;
 mod rejection;
 pub mod retry;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use breaker::Breaker;
 pub use breaker::BreakerLayer;
