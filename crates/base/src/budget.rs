@@ -88,6 +88,10 @@ impl Budget {
     }
 
     fn add(&self, amount: u64) {
+        // While the balance is full, which is nearly always, callers only read it and do not contend for it.
+        if amount == 0 || self.balance.load(Ordering::Acquire) >= self.cap {
+            return;
+        }
         let _ = self.balance.fetch_update(Ordering::AcqRel, Ordering::Acquire, |balance| {
             Some(balance.saturating_add(amount).min(self.cap))
         });
