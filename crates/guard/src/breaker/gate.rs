@@ -5,6 +5,7 @@
 //! know their number when something else happens. Generation and number are one word: a success of a generation that
 //! is over cannot be counted in the next.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::young::Young;
@@ -19,7 +20,7 @@ const GENERATION_SHIFT: u32 = OPEN_BIT + 1;
 const SUCCESSES_MAX: u64 = 1 << 20;
 
 /// One gate; aligned to two cache lines, for processors fetch them in pairs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Gate {
     /// The generation, whether calls may pass, and the number of successes.
@@ -30,12 +31,14 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Returns the generation in which a call may pass.
+    #[inline]
     pub(super) fn pass(&self) -> Option<u64> {
         let word = self.word.load(Ordering::Acquire);
         (word & OPEN != 0).then_some(word >> GENERATION_SHIFT)
     }
 
     /// Counts the success of a call of `generation`; false if the machine has to be told instead.
+    #[inline]
     pub(super) fn succeed(&self, generation: u64) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -53,16 +56,17 @@ impl Gate {
 
 /// The gates of one breaker. Only who holds the machine's lock opens and shuts them.
 #[derive(Debug)]
-pub(super) struct Gates(Box<[Gate]>);
+pub(super) struct Gates(Box<[Arc<Gate>]>);
 
 impl Gates {
     /// Creates `count` gates that are shut.
     pub(super) fn new(count: usize) -> Self {
-        Self((0..count).map(|_| Gate { word: AtomicU64::new(0), young: Young::default() }).collect())
+        Self((0..count).map(|_| Arc::default()).collect())
     }
 
-    pub(super) fn gate(&self, stripe: usize) -> &Gate {
-        &self.0[stripe]
+    /// Returns each gate.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Gate>> {
+        self.0.iter()
     }
 
     /// Lets calls of `generation` pass.

@@ -9,10 +9,10 @@ use steadfast_base::Deadline;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::gate::Gates;
+use super::gate::{Gate, Gates};
 use super::state::{Machine, Outcome, Transition, nanos};
 use super::window::Nanos;
-use super::{BreakerOpen, BreakerPolicy, Change, Counts, Permit, Phase, SlowCalls, Snapshot, Window};
+use super::{BreakerOpen, BreakerPolicy, Change, Counts, Permit, Phase, Snapshot, Window};
 use crate::stripes::{Stripe, Striped, count};
 
 /// How many changes a subscriber may lag behind before it misses some.
@@ -34,20 +34,28 @@ pub(super) const CHANGES_MAX: usize = 64;
 /// ```
 #[derive(Clone)]
 pub struct Breaker {
-    shared: Striped<Shared>,
+    shared: Striped<Shared, Entrance>,
 }
 
 /// What a breaker and its permits share. What calls only read stands apart from what they write.
 pub(super) struct Shared {
     name: Arc<str>,
     epoch: Instant,
-    clock: Clock,
-    slow: Option<SlowCalls>,
     gates: Gates,
     /// When the machine must be asked though the gates are open. Written when it has been.
     due: AtomicU64,
     changes: broadcast::Sender<Change>,
     machine: Apart<Mutex<Machine>>,
+}
+
+/// Where the calls of a stripe of threads come in: all that those need which succeed.
+pub(super) struct Entrance {
+    gate: Arc<Gate>,
+    clock: Clock,
+    /// From which time on calls are slow.
+    longer_than: Nanos,
+    /// The parts of time that tell how old calls are, as a power of two of nanoseconds.
+    part_log2: u32,
 }
 
 /// A value on cache lines of its own.
@@ -76,22 +84,17 @@ impl Breaker {
     ) -> Self {
         let (policy, gates) = (policy.cut(), Gates::new(count()));
         let machine = Machine::new(policy, &gates);
-        let clock = match (policy.slow_calls, policy.window) {
-            (Some(_), _) => Clock::AtBothEnds,
-            (None, Window::Time(_)) => Clock::AtTheEnd,
-            (None, Window::Calls(_)) => Clock::Never,
-        };
+        let entrances: Vec<Entrance> =
+            gates.iter().map(|gate| Entrance::new(Arc::clone(gate), &policy)).collect();
         let shared = Shared {
             name: name.into(),
             epoch: Instant::now(),
-            clock,
-            slow: policy.slow_calls,
             gates,
             due: AtomicU64::new(machine.due()),
             changes,
             machine: Apart(Mutex::new(machine)),
         };
-        Self { shared: Striped::new(shared) }
+        Self { shared: Striped::with(shared, entrances.into_iter()) }
     }
 
     /// Returns the name, which logs and metrics show.
@@ -142,13 +145,17 @@ impl Breaker {
     ///
     /// # Errors
     /// [`BreakerOpen`] when the call must not be made.
+    #[inline]
     pub fn acquire(&self, deadline: Option<Deadline>) -> Result<Permit, BreakerOpen> {
         Self::acquire_by(self.shared.local(), deadline)
     }
 
     #[inline]
-    fn acquire_by(breaker: &Arc<Stripe<Shared>>, deadline: Option<Deadline>) -> Result<Permit, BreakerOpen> {
-        let (generation, begun) = breaker.begin(breaker.index())?;
+    fn acquire_by(
+        breaker: &Arc<Stripe<Shared, Entrance>>,
+        deadline: Option<Deadline>,
+    ) -> Result<Permit, BreakerOpen> {
+        let (generation, begun) = breaker.local.begin(breaker)?;
         Ok(Permit { breaker: Arc::clone(breaker), generation, begun, deadline, outcome: None })
     }
 
@@ -165,43 +172,66 @@ impl Breaker {
     }
 }
 
-impl Shared {
-    /// Begins a call at the gate `stripe`: returns its generation, and when it began if anybody asks.
-    fn begin(&self, stripe: usize) -> Result<(u64, Nanos), BreakerOpen> {
-        let gate = self.gates.gate(stripe);
-        let Some(slow) = self.slow else {
-            return match gate.pass() {
-                Some(generation) => Ok((generation, 0)),
-                None => Ok((self.admit()?, 0)),
-            };
+impl Entrance {
+    fn new(gate: Arc<Gate>, policy: &BreakerPolicy) -> Self {
+        let clock = match (policy.slow_calls, policy.window) {
+            (Some(_), _) => Clock::AtBothEnds,
+            (None, Window::Time(_)) => Clock::AtTheEnd,
+            (None, Window::Calls(_)) => Clock::Never,
         };
-        let now = self.now();
-        let generation = match gate.pass() {
-            Some(generation) if now < self.due.load(Ordering::Relaxed) => generation,
-            _ => self.admit()?,
+        let longer_than = policy.slow_calls.map_or(Nanos::MAX, |slow| nanos(slow.longer_than));
+        let part_log2 = policy.slow_calls.map_or(0, |slow| slow.part_log2());
+        Self { gate, clock, longer_than, part_log2 }
+    }
+
+    /// Begins a call: returns its generation, and when it began if anybody asks.
+    #[inline]
+    fn begin(&self, shared: &Shared) -> Result<(u64, Nanos), BreakerOpen> {
+        if self.clock == Clock::AtBothEnds {
+            return self.begin_timed(shared);
+        }
+        match self.gate.pass() {
+            Some(generation) => Ok((generation, 0)),
+            None => Ok((shared.admit()?, 0)),
+        }
+    }
+
+    fn begin_timed(&self, shared: &Shared) -> Result<(u64, Nanos), BreakerOpen> {
+        let now = shared.now();
+        let generation = match self.gate.pass() {
+            Some(generation) if now < shared.due.load(Ordering::Relaxed) => generation,
+            _ => shared.admit()?,
         };
-        gate.young.begin(generation, now / slow.part());
+        self.gate.young.begin(generation, now >> self.part_log2);
         Ok((generation, now))
     }
 
-    /// Ends a call that began at the gate `stripe`.
-    pub(super) fn end(&self, stripe: usize, generation: u64, begun: Nanos, outcome: Outcome) {
-        let gate = self.gates.gate(stripe);
-        let mut is_slow = false;
-        let mut is_due = false;
+    /// Ends a call.
+    #[inline]
+    pub(super) fn end(&self, shared: &Shared, generation: u64, begun: Nanos, outcome: Outcome) {
         if self.clock != Clock::Never {
-            let now = self.now();
-            is_due = now >= self.due.load(Ordering::Relaxed);
-            if let Some(slow) = self.slow {
-                is_slow = now.saturating_sub(begun) > nanos(slow.longer_than);
-                gate.young.end(generation, begun / slow.part());
-            }
+            return self.end_timed(shared, generation, begun, outcome);
         }
-        if outcome != Outcome::Succeeded || is_slow || is_due || !gate.succeed(generation) {
-            self.record(generation, outcome, is_slow);
+        if outcome != Outcome::Succeeded || !self.gate.succeed(generation) {
+            shared.record(generation, outcome, false);
         }
     }
 
+    fn end_timed(&self, shared: &Shared, generation: u64, begun: Nanos, outcome: Outcome) {
+        let now = shared.now();
+        let is_due = now >= shared.due.load(Ordering::Relaxed);
+        let mut is_slow = false;
+        if self.clock == Clock::AtBothEnds {
+            is_slow = now.saturating_sub(begun) > self.longer_than;
+            self.gate.young.end(generation, begun >> self.part_log2);
+        }
+        if outcome != Outcome::Succeeded || is_slow || is_due || !self.gate.succeed(generation) {
+            shared.record(generation, outcome, is_slow);
+        }
+    }
+}
+
+impl Shared {
     #[cold]
     fn admit(&self) -> Result<u64, BreakerOpen> {
         let admitted = self.ask(|machine, now, gates| machine.admit(now, gates));
@@ -244,13 +274,6 @@ impl Shared {
 
     fn now(&self) -> Nanos {
         nanos(Instant::now().saturating_duration_since(self.epoch))
-    }
-}
-
-impl SlowCalls {
-    /// Returns the length of the parts that tell how old calls are.
-    pub(super) fn part(&self) -> Nanos {
-        nanos(self.longer_than) / Self::PARTS
     }
 }
 

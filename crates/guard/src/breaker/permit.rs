@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use steadfast_base::{Class, Deadline};
 
-use super::handle::Shared;
+use super::handle::{Entrance, Shared};
 use super::state::Outcome;
 use super::window::Nanos;
 use crate::stripes::Stripe;
@@ -16,7 +16,7 @@ use crate::stripes::Stripe;
 #[must_use = "a permit that is dropped counts as an abandoned call"]
 #[derive(Debug)]
 pub struct Permit {
-    pub(super) breaker: Arc<Stripe<Shared>>,
+    pub(super) breaker: Arc<Stripe<Shared, Entrance>>,
     pub(super) generation: u64,
     /// When it was given; 0 if nobody asks.
     pub(super) begun: Nanos,
@@ -36,17 +36,31 @@ impl Permit {
     }
 
     /// Says how the call ended.
+    #[inline]
     pub fn end(mut self, class: Class) {
+        self.set(class);
+    }
+
+    /// Notes how the call ended, for when the permit is dropped.
+    #[inline]
+    pub(super) fn set(&mut self, class: Class) {
         self.outcome = Some(if class.is_failure() { Outcome::Failed } else { Outcome::Succeeded });
     }
 }
 
+impl Permit {
+    /// Says what became of a call of which nobody said how it ended.
+    #[cold]
+    fn left(&self) -> Outcome {
+        let too_slow = self.deadline.is_some_and(Deadline::is_expired);
+        if too_slow || std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned }
+    }
+}
+
 impl Drop for Permit {
+    #[inline]
     fn drop(&mut self) {
-        let outcome = self.outcome.unwrap_or_else(|| {
-            let too_slow = self.deadline.is_some_and(Deadline::is_expired);
-            if too_slow || std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned }
-        });
-        self.breaker.end(self.breaker.index(), self.generation, self.begun, outcome);
+        let outcome = self.outcome.unwrap_or_else(|| self.left());
+        self.breaker.local.end(&self.breaker, self.generation, self.begun, outcome);
     }
 }

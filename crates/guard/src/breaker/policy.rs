@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::state::nanos;
+
 /// When a breaker opens, for how long, and what closes it again.
 ///
 /// # Examples
@@ -50,7 +52,7 @@ pub enum Window {
 /// When calls are slow, and when that is too often.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SlowCalls {
-    /// A call that takes longer is slow; 4 ns or more. One that is still under way counts as soon as it is longer by at
+    /// A call that takes longer is slow; 8 ns or more. One that is still under way counts as soon as it is longer by at
     /// most a quarter, so that a callee which hangs is noticed before its callers give up. Each call reads the clock
     /// when it begins and when it ends.
     pub longer_than: Duration,
@@ -82,8 +84,18 @@ impl Window {
 }
 
 impl SlowCalls {
-    /// Into how many parts the time is cut to tell how old calls under way are.
-    pub(super) const PARTS: u64 = 4;
+    const LONGER_THAN_MIN: Duration = Duration::from_nanos(8);
+
+    /// Returns the length of the parts of time that tell how old calls are, as a power of two of nanoseconds: an eighth
+    /// of the time or up to half as much. Calls find their part by a shift.
+    pub(super) fn part_log2(&self) -> u32 {
+        (nanos(self.longer_than) / 8).max(1).ilog2()
+    }
+
+    /// Returns after how many parts a call is slow: 8 to 16.
+    pub(super) fn parts(&self) -> u64 {
+        nanos(self.longer_than).div_ceil(1 << self.part_log2())
+    }
 }
 
 impl BreakerPolicy {
@@ -101,7 +113,7 @@ impl BreakerPolicy {
             calls_min: self.calls_min.clamp(1, calls_max),
             failure_ratio: self.failure_ratio.clamp(0.0, 1.0),
             slow_calls: self.slow_calls.map(|slow| SlowCalls {
-                longer_than: slow.longer_than.max(Duration::from_nanos(SlowCalls::PARTS)),
+                longer_than: slow.longer_than.max(SlowCalls::LONGER_THAN_MIN),
                 ratio: slow.ratio.clamp(0.0, 1.0),
             }),
             consecutive_failures: self.consecutive_failures.map(|failures| failures.max(1)),

@@ -248,7 +248,7 @@ impl Machine {
             return None;
         };
         // A call that began before this part is longer under way than it may be.
-        let part = (now / policy.part()).saturating_sub(SlowCalls::PARTS);
+        let part = (now >> policy.part_log2()).saturating_sub(policy.parts());
         let (tally, under_way) = (outcomes.tally(), gates.older_than(self.generation, part));
         let (slow, calls) = (tally.slow + under_way, tally.calls + under_way);
         let too_many = slow > 0 && slow as f64 >= policy.ratio * calls as f64;
@@ -282,7 +282,7 @@ impl Machine {
 impl BreakerPolicy {
     /// Returns when the calls under way are to be looked at after `now`.
     fn next_review(&self, now: Nanos) -> Nanos {
-        let next = |slow: SlowCalls| (now / slow.part() + 1).saturating_mul(slow.part());
+        let next = |slow: SlowCalls| ((now >> slow.part_log2()) + 1) << slow.part_log2();
         self.slow_calls.map_or(Nanos::MAX, next)
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many parts are told apart: more than calls need to become slow.
-const PARTS: usize = 8;
+const PARTS: usize = 32;
 const COUNT_BITS: u32 = 22;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
 
@@ -118,7 +118,7 @@ mod tests {
                     _ => {}
                 }
                 // What is asked is never so recent that the ring could not tell.
-                for part in now.saturating_sub(5)..=now {
+                for part in now.saturating_sub(20)..=now {
                     let expected = calls.iter().filter(|call| call.0 == generation && call.1 < part).count() as u64;
                     prop_assert_eq!(young.older_than(generation, part), expected, "before {} of {}", part, now);
                 }

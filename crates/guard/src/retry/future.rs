@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::AttemptTimedOut;
-use super::layer::Shared;
+use super::layer::{Happy, Shared};
 use crate::Rejection;
 use crate::stripes::Stripe;
 
@@ -25,7 +25,7 @@ pin_project! {
         S: Service<Req>,
     {
         service: S,
-        shared: Arc<Stripe<Shared>>,
+        shared: Arc<Stripe<Shared, Happy>>,
         // What the next attempt is made from; taken by the last.
         request: Option<Req>,
         // The deadline that all attempts share.
@@ -70,8 +70,8 @@ where
     Req: ContextMut,
 {
     #[inline]
-    pub(super) fn new(ready: S, request: Req, shared: Arc<Stripe<Shared>>) -> Self {
-        shared.budget.deposit();
+    pub(super) fn new(ready: S, request: Req, shared: Arc<Stripe<Shared, Happy>>) -> Self {
+        shared.local.budget.deposit();
         Self {
             service: ready,
             shared,
@@ -158,7 +158,7 @@ where
     fn begin(self: Pin<&mut Self>) -> bool {
         let this = self.project();
         *this.attempts += 1;
-        let policy = &this.shared.policy;
+        let policy = &this.shared.local.policy;
         let overall = policy.overall_timeout.filter(|_| *this.attempts == 1);
         if this.deadline.is_none() && overall.is_none() && policy.attempt_timeout.is_none() {
             return true;
@@ -179,7 +179,7 @@ where
     /// Sends the attempt to the service, which is ready; the callee sees the attempt's deadline.
     fn send(self: Pin<&mut Self>) {
         let mut this = self.project();
-        let is_last = *this.attempts >= this.shared.policy.attempts_max;
+        let is_last = *this.attempts >= this.shared.local.policy.attempts_max;
         let request = if is_last { this.request.take() } else { this.request.clone() };
         let mut request = request.expect("only the last attempt takes the request");
         if let Some(end) = *this.attempt_end {
@@ -199,7 +199,7 @@ where
         if let Some(timer) = this.timer.as_pin_mut() {
             ready!(timer.poll(cx));
         }
-        Poll::Ready(match this.shared.policy.attempt_timeout {
+        Poll::Ready(match this.shared.local.policy.attempt_timeout {
             Some(after) if *this.is_attempt_bounded && !this.deadline.is_some_and(Deadline::is_expired) => {
                 AttemptTimedOut { after }.into()
             }
@@ -208,11 +208,16 @@ where
     }
 
     /// Decides on `result`: returns how long to wait before the next attempt, or `None` when there is none.
+    #[inline]
     fn decide<R: Classify>(&self, result: &R) -> Option<Wait> {
-        if !result.classify().is_retryable() {
-            return None;
-        }
-        let (policy, counters) = (&self.shared.policy, &self.shared.counters);
+        if result.classify().is_retryable() { self.repeat(result.retry_after()) } else { None }
+    }
+
+    /// Decides on a transient failure after which the callee `asked` to be left alone.
+    #[cold]
+    fn repeat(&self, asked: Option<Duration>) -> Option<Wait> {
+        let policy = &self.shared.local.policy;
+        let counters = &self.shared.counters;
         let count = |counter: &AtomicU64| {
             counter.fetch_add(1, Ordering::Relaxed);
         };
@@ -222,8 +227,8 @@ where
             count(&counters.out_of_attempts);
             return None;
         };
-        let asked = result.retry_after().unwrap_or(Duration::ZERO);
-        let backed_off = self.shared.delay(self.attempts - 1, self.backed_off);
+        let asked = asked.unwrap_or(Duration::ZERO);
+        let backed_off = self.shared.delay(&policy.backoff, self.attempts - 1, self.backed_off);
         let delay = asked.saturating_add(backed_off);
         let now = Instant::now();
         let comes_too_late = match now.checked_add(delay) {
@@ -235,7 +240,7 @@ where
             count(&counters.out_of_time);
             return None;
         }
-        if !self.shared.budget.withdraw() {
+        if !self.shared.local.budget.withdraw() {
             count(&counters.out_of_budget);
             return None;
         }

@@ -5,23 +5,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use steadfast_base::{Budget, Rng, Seed};
+use steadfast_base::{Backoff, Budget, Rng, Seed};
 use tower_layer::Layer;
 
 use super::{RetryPolicy, RetryService};
-use crate::stripes::Striped;
+use crate::stripes::{Striped, count};
 
 /// Repeats calls that failed in a way that may pass; see the [module](crate::retry).
 #[derive(Debug, Clone)]
 pub struct RetryLayer {
-    shared: Striped<Shared>,
+    shared: Striped<Shared, Happy>,
 }
 
 impl RetryLayer {
     /// Creates a layer from a policy, the budget that all callers of one callee share, and the seed of the jitter.
     pub fn new(policy: RetryPolicy, budget: Arc<Budget>, seed: Seed) -> Self {
         let rng = Mutex::new(seed.stream("retry"));
-        Self { shared: Striped::new(Shared { policy, budget, rng, counters: Counters::default() }) }
+        let shared = Shared { rng, counters: Counters::default() };
+        let happy = std::iter::repeat_n(Happy { policy, budget }, count());
+        Self { shared: Striped::with(shared, happy) }
     }
 
     /// Returns how often calls were repeated, and why not.
@@ -58,11 +60,16 @@ impl<S> Layer<S> for RetryLayer {
     }
 }
 
+/// What a call needs that succeeds, beside the reference count of its stripe.
+#[derive(Debug, Clone)]
+pub(super) struct Happy {
+    pub(super) policy: RetryPolicy,
+    pub(super) budget: Arc<Budget>,
+}
+
 /// What all services of one layer, and their clones, share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) policy: RetryPolicy,
-    pub(super) budget: Arc<Budget>,
     rng: Mutex<Rng>,
     pub(super) counters: Counters,
 }
@@ -78,7 +85,7 @@ pub(super) struct Counters {
 
 impl Shared {
     /// Draws the wait before repetition `repetition`, counted from 0, after one of `previous`.
-    pub(super) fn delay(&self, repetition: u32, previous: Duration) -> Duration {
-        self.policy.backoff.delay_after(previous, repetition, &mut self.rng.lock())
+    pub(super) fn delay(&self, backoff: &Backoff, repetition: u32, previous: Duration) -> Duration {
+        backoff.delay_after(previous, repetition, &mut self.rng.lock())
     }
 }

@@ -7,7 +7,7 @@ use steadfast_base::{Classify, ContextMut};
 use tower_service::Service;
 
 use super::RetryFuture;
-use super::layer::Shared;
+use super::layer::{Happy, Shared};
 use crate::Rejection;
 use crate::stripes::Striped;
 
@@ -15,11 +15,11 @@ use crate::stripes::Striped;
 #[derive(Debug, Clone)]
 pub struct RetryService<S> {
     inner: S,
-    shared: Striped<Shared>,
+    shared: Striped<Shared, Happy>,
 }
 
 impl<S> RetryService<S> {
-    pub(super) fn new(inner: S, shared: Striped<Shared>) -> Self {
+    pub(super) fn new(inner: S, shared: Striped<Shared, Happy>) -> Self {
         Self { inner, shared }
     }
 }

@@ -9,7 +9,12 @@ use super::super::state::Outcome;
 use super::super::{BreakerPolicy, SlowCalls, Window};
 use super::{Step, World, run};
 
-const TICK: Duration = Duration::from_millis(1);
+/// A step of time: a power of two, as are the parts of time that tell how old calls are, so that few moments differ.
+const TICK: Duration = ticks(1);
+
+const fn ticks(count: u64) -> Duration {
+    Duration::from_nanos(count << 20)
+}
 
 /// How far to look.
 #[derive(Debug, Clone, Copy)]
@@ -106,14 +111,14 @@ const BY_COUNT: BreakerPolicy = BreakerPolicy {
     failure_ratio: 0.6,
     slow_calls: None,
     consecutive_failures: Some(2),
-    open_for: Duration::from_millis(2),
+    open_for: ticks(2),
     probes: 2,
-    probing_for: Duration::from_millis(3),
+    probing_for: ticks(3),
 };
 
-/// Trips by time: half of the calls within 20 ms.
+/// Trips by time: half of the calls within 20 ticks.
 const BY_TIME: BreakerPolicy = BreakerPolicy {
-    window: Window::Time(Duration::from_millis(20)),
+    window: Window::Time(ticks(20)),
     calls_min: 2,
     failure_ratio: 0.5,
     consecutive_failures: None,
@@ -121,12 +126,12 @@ const BY_TIME: BreakerPolicy = BreakerPolicy {
     ..BY_COUNT
 };
 
-/// Trips when half of the calls take longer than 4 ms, those under way too.
+/// Trips when half of the calls take longer than 4 ticks, those under way too.
 const BY_SLOWNESS: BreakerPolicy = BreakerPolicy {
     window: Window::Calls(2),
     calls_min: 2,
     failure_ratio: 1.0,
-    slow_calls: Some(SlowCalls { longer_than: Duration::from_millis(4), ratio: 0.5 }),
+    slow_calls: Some(SlowCalls { longer_than: ticks(4), ratio: 0.5 }),
     consecutive_failures: None,
     probes: 1,
     ..BY_COUNT

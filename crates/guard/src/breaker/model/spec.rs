@@ -2,7 +2,7 @@
 
 use super::super::state::{Outcome, nanos};
 use super::super::window::Nanos;
-use super::super::{BreakerPolicy, Phase, SlowCalls, Window};
+use super::super::{BreakerPolicy, Phase, Window};
 
 #[derive(Debug, Clone)]
 pub(super) struct Spec {
@@ -201,7 +201,7 @@ impl Spec {
             return false;
         };
         let hangs = |call: &&Under| {
-            call.epoch == self.epoch && self.part(call.begun) + SlowCalls::PARTS < self.part(now)
+            call.epoch == self.epoch && self.part(call.begun) + policy.parts() < self.part(now)
         };
         let hanging = under_way.iter().filter(hangs).count();
         let slow = hanging + outcomes.iter().filter(|ended| ended.slow).count();
@@ -239,6 +239,6 @@ impl Spec {
 
     /// Returns in which part of time `at` lies, as far as slow calls are concerned.
     fn part(&self, at: Nanos) -> u64 {
-        self.policy.slow_calls.map_or(0, |slow| at / slow.part())
+        self.policy.slow_calls.map_or(0, |slow| at >> slow.part_log2())
     }
 }
