@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,9 +12,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::AttemptTimedOut;
-use super::layer::{Happy, Shared};
+use super::held::Hold;
 use crate::Rejection;
-use crate::stripes::Stripe;
 
 pin_project! {
     /// The answer of a [`RetryService`](super::RetryService). Dropping it drops the attempt that is under way.
@@ -25,7 +23,7 @@ pin_project! {
         S: Service<Req>,
     {
         service: S,
-        shared: Arc<Stripe<Shared, Happy>>,
+        shared: Hold,
         // What the next attempt is made from; taken by the last.
         request: Option<Req>,
         // The deadline that all attempts share.
@@ -70,7 +68,7 @@ where
     Req: ContextMut,
 {
     #[inline]
-    pub(super) fn new(ready: S, request: Req, shared: Arc<Stripe<Shared, Happy>>) -> Self {
+    pub(super) fn new(ready: S, request: Req, shared: Hold) -> Self {
         shared.local.budget.deposit();
         Self {
             service: ready,

@@ -14,7 +14,7 @@ use crate::stripes::{Striped, count};
 /// Repeats calls that failed in a way that may pass; see the [module](crate::retry).
 #[derive(Debug, Clone)]
 pub struct RetryLayer {
-    shared: Striped<Shared, Happy>,
+    pub(super) shared: Striped<Shared, Happy>,
 }
 
 impl RetryLayer {

@@ -8,6 +8,7 @@
 
 mod error;
 mod future;
+mod held;
 mod layer;
 mod policy;
 mod service;

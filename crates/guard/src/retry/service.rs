@@ -1,12 +1,12 @@
 //! The service that [`RetryLayer`](super::RetryLayer) makes.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use steadfast_base::{Classify, ContextMut};
 use tower_service::Service;
 
 use super::RetryFuture;
+use super::held::Hold;
 use super::layer::{Happy, Shared};
 use crate::Rejection;
 use crate::stripes::Striped;
@@ -43,6 +43,6 @@ where
         // IMPORTANT: The future takes the service that was polled ready and leaves the clone, which was not.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        RetryFuture::new(ready, request, Arc::clone(self.shared.local()))
+        RetryFuture::new(ready, request, Hold::new(&self.shared))
     }
 }
