@@ -54,6 +54,7 @@ impl Budget {
     }
 
     /// Records a call, which earns its share of a repetition.
+    #[inline]
     pub fn deposit(&self) {
         self.add(self.share);
     }
@@ -87,7 +88,15 @@ impl Budget {
         }
     }
 
+    #[inline]
     fn add(&self, amount: u64) {
+        // While the balance is full, which is nearly always, callers only read it and do not contend for it.
+        if amount > 0 && self.balance.load(Ordering::Acquire) < self.cap {
+            self.fill(amount);
+        }
+    }
+
+    fn fill(&self, amount: u64) {
         let _ = self.balance.fetch_update(Ordering::AcqRel, Ordering::Acquire, |balance| {
             Some(balance.saturating_add(amount).min(self.cap))
         });

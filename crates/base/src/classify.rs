@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::Pushback;
+use crate::pushback::pushback;
+
 /// The class of a result, on which breakers and retries decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -34,6 +37,11 @@ pub trait Classify {
     fn retry_after(&self) -> Option<Duration> {
         None
     }
+
+    /// Returns how long the callee says that it took to answer, without the way there and back.
+    fn service_time(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<R: Classify, E: Classify> Classify for Result<R, E> {
@@ -49,6 +57,20 @@ impl<R: Classify, E: Classify> Classify for Result<R, E> {
             Ok(response) => response.retry_after(),
             Err(error) => error.retry_after(),
         }
+    }
+
+    fn service_time(&self) -> Option<Duration> {
+        match self {
+            Ok(response) => response.service_time(),
+            Err(error) => error.service_time(),
+        }
+    }
+}
+
+/// The answer of a handler of events: nothing went wrong.
+impl Classify for () {
+    fn classify(&self) -> Class {
+        Class::Success
     }
 }
 
@@ -71,10 +93,13 @@ impl Classify for std::convert::Infallible {
 /// `RESOURCE_EXHAUSTED` and `ABORTED` are transient (see the guide to status codes,
 /// <https://grpc.io/docs/guides/status-codes/>); `DEADLINE_EXCEEDED`, `UNKNOWN`, `INTERNAL`, `UNIMPLEMENTED` and
 /// `DATA_LOSS` are permanent failures; the rest says that the caller is at fault, so it is a success of the
-/// callee.
+/// callee. What would be transient is permanent when the callee forbids a repetition, see [`pushback`].
+///
+/// How long the callee took is read from `server-timing`, where the metric `total` has a duration, and from Envoy's
+/// `x-envoy-upstream-service-time`.
 impl<B> Classify for http::Response<B> {
     fn classify(&self) -> Class {
-        match self.headers().get("grpc-status").map(|status| status.as_bytes()) {
+        let class = match self.headers().get("grpc-status").map(|status| status.as_bytes()) {
             Some(b"14" | b"8" | b"10") => Class::Transient,
             Some(b"2" | b"4" | b"12" | b"13" | b"15") => Class::Permanent,
             Some(_) => Class::Success,
@@ -83,15 +108,41 @@ impl<B> Classify for http::Response<B> {
                 500.. => Class::Permanent,
                 _ => Class::Success,
             },
+        };
+        // The headers are looked at only where it matters.
+        if class == Class::Transient && pushback(header(self)) == Pushback::Never {
+            Class::Permanent
+        } else {
+            class
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        let header = |name: &str| self.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-        header("grpc-retry-pushback-ms")
-            .map(Duration::from_millis)
-            .or_else(|| header("retry-after").map(Duration::from_secs))
+        match pushback(header(self)) {
+            Pushback::After(time) => Some(time),
+            Pushback::Unstated | Pushback::Never => None,
+        }
     }
+
+    fn service_time(&self) -> Option<Duration> {
+        let text = |name: &str| std::str::from_utf8(header(self)(name)?).ok();
+        text("server-timing").and_then(total_of_server_timing).or_else(|| {
+            let ms = text("x-envoy-upstream-service-time")?.trim().parse().ok()?;
+            Some(Duration::from_millis(ms))
+        })
+    }
+}
+
+fn header<'a, B>(response: &'a http::Response<B>) -> impl Fn(&str) -> Option<&'a [u8]> {
+    move |name| response.headers().get(name).map(|value| value.as_bytes())
+}
+
+/// Reads `total;dur=1.5` among the metrics of a header `Server-Timing` (<https://www.w3.org/TR/server-timing/>):
+/// milliseconds.
+fn total_of_server_timing(text: &str) -> Option<Duration> {
+    let total = text.split(',').find_map(|metric| metric.trim().strip_prefix("total;"))?;
+    let ms = total.split(';').find_map(|parameter| parameter.trim().strip_prefix("dur="))?;
+    Duration::try_from_secs_f64(ms.trim().parse::<f64>().ok()? / 1000.0).ok()
 }
 
 #[cfg(test)]
@@ -114,7 +165,22 @@ mod tests {
         let busy = response("retry-after", "2", 503);
         assert_eq!(busy.classify(), Class::Transient);
         assert_eq!(busy.retry_after(), Some(Duration::from_secs(2)));
+        let never = response("grpc-retry-pushback-ms", "-1", 503);
+        assert_eq!((never.classify(), never.retry_after()), (Class::Permanent, None));
+        assert_eq!(response("grpc-retry-pushback-ms", "-1", 200).classify(), Class::Success);
         assert_eq!(response("x", "y", 500).classify(), Class::Permanent);
         assert_eq!(response("x", "y", 409).classify(), Class::Success);
+    }
+
+    #[test]
+    fn what_the_callee_says_it_took() {
+        let took = |name: &str, value: &str| response(name, value, 200).service_time();
+        let timing = "server-timing";
+        assert_eq!(took(timing, "total;dur=1.5"), Some(Duration::from_micros(1500)));
+        assert_eq!(took(timing, r#"db;dur=53, total;desc="all";dur=70"#), Some(Duration::from_millis(70)));
+        assert_eq!(took("x-envoy-upstream-service-time", "12"), Some(Duration::from_millis(12)));
+        for bad in ["", "total", "total;dur=", "total;dur=-1", "total;dur=NaN", "db;dur=5"] {
+            assert_eq!(took(timing, bad), None, "{bad}");
+        }
     }
 }

@@ -50,7 +50,11 @@ impl<B> Context for http::Request<B> {
 
 impl<B> ContextMut for http::Request<B> {
     fn set_deadline(&mut self, deadline: Deadline) {
-        self.extensions_mut().insert(deadline);
+        // The place of one that is there already is used again: `insert` would allocate.
+        match self.extensions_mut().get_mut::<Deadline>() {
+            Some(place) => *place = deadline,
+            None => drop(self.extensions_mut().insert(deadline)),
+        }
     }
 }
 
@@ -72,6 +76,9 @@ mod tests {
         let deadline = Deadline::within(Duration::from_secs(1));
         request.set_deadline(deadline);
         assert_eq!(request.deadline(), Some(deadline));
+        let earlier = Deadline::within(Duration::from_millis(1));
+        request.set_deadline(earlier);
+        assert_eq!(request.deadline(), Some(earlier));
         assert_eq!(request.key(), Some("k1"));
         assert_eq!(request.operation(), "/orders");
         assert!(request.trace().is_some());

@@ -26,8 +26,14 @@ pub struct Deadline {
 impl Deadline {
     /// Creates a deadline `remaining` from now; a value too large to represent is cut to about 30 years.
     pub fn within(remaining: Duration) -> Self {
+        Self::after(Instant::now(), remaining)
+    }
+
+    /// Creates a deadline `remaining` from `start`, for those who have read the clock already; a value too large to
+    /// represent is cut to about 30 years.
+    pub fn after(start: Instant, remaining: Duration) -> Self {
         const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-        Self { at: Instant::now() + remaining.min(FAR) }
+        Self { at: start + remaining.min(FAR) }
     }
 
     /// Creates a deadline at `at`.

@@ -1,5 +1,5 @@
-//! Guards between a caller and a callee that may be slow, failing or gone: deadlines, retries and circuit breakers
-//! as [tower](https://docs.rs/tower) layers.
+//! Guards between a caller and a callee that may be slow, failing or gone: deadlines, retries, timeouts and circuit
+//! breakers as [tower](https://docs.rs/tower) layers.
 //!
 //! A guard knows no transport. What it must know of a request it reads through [`Context`], whether a result is a
 //! failure and whether asking again can help through [`Classify`]. A guard that refuses a call says so by a
@@ -9,9 +9,17 @@
 //! Order is behaviour. The stack for an outgoing call, outermost first:
 //!
 //! 1. [`DeadlineLayer`]: what is left of the caller's time, less our own overhead, bounds all that follows;
-//! 2. [`RetryLayer`]: repeats within that time, each attempt with a deadline of its own;
+//! 2. [`RetryLayer`]: repeats within that time, each attempt with a deadline of its own ([`TimeoutLayer`] bounds a step
+//!    where nothing is repeated);
 //! 3. [`BreakerLayer`]: sees each attempt, and fails it fast while the callee is unwell;
 //! 4. the transport, which sends the attempt's deadline along ([`grpc_timeout_header`]).
+//!
+//! For an incoming call: [`ServerDeadlineLayer`], what makes calls wait, [`RefuseExpiredLayer`], the handler.
+//!
+//! # What a guard costs
+//! A call that succeeds allocates nothing, takes no lock, and two threads that use one guard do not contend for it: each
+//! writes to places of its own. The clock is read once by deadlines and timeouts, and only where there is a time to keep
+//! by retries and breakers. Timers are set when a call has to wait for the first time.
 //!
 //! # Examples
 //! ```
@@ -40,19 +48,24 @@
 //! [`Context`]: steadfast_base::Context
 //! [`Classify`]: steadfast_base::Classify
 
+mod bounded;
 pub mod breaker;
 pub mod deadline;
 mod error;
 mod rejection;
 pub mod retry;
-#[cfg(test)]
-mod testing;
+mod status;
+mod stripes;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod timeout;
 
 pub use breaker::Breaker;
 pub use breaker::BreakerLayer;
 pub use breaker::BreakerPolicy;
 pub use breaker::Registry;
 pub use deadline::DeadlineLayer;
+pub use deadline::RefuseExpiredLayer;
 pub use deadline::ServerDeadlineLayer;
 pub use deadline::grpc_timeout_header;
 pub use deadline::parse_grpc_timeout;
@@ -60,3 +73,4 @@ pub use error::Error;
 pub use rejection::Rejection;
 pub use retry::RetryLayer;
 pub use retry::RetryPolicy;
+pub use timeout::TimeoutLayer;

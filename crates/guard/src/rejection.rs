@@ -18,6 +18,13 @@ pub enum Rejection {
         /// How long the attempt was given.
         after: Duration,
     },
+    /// A call took longer than its [`timeout`](crate::timeout) allows. Repeating can help; unless the callee recognises a
+    /// repetition, it is unknown whether it did what was asked.
+    #[error("no answer within {after:?}")]
+    TimedOut {
+        /// How long the call was given.
+        after: Duration,
+    },
     /// The circuit breaker is open, so nothing was sent. Repeating can help after `retry_after`.
     #[error("circuit breaker open, retry after {retry_after:?}")]
     BreakerOpen {
@@ -30,14 +37,16 @@ impl Classify for Rejection {
     fn classify(&self) -> Class {
         match self {
             Self::DeadlineExceeded => Class::Permanent,
-            Self::AttemptTimedOut { .. } | Self::BreakerOpen { .. } => Class::Transient,
+            Self::AttemptTimedOut { .. } | Self::TimedOut { .. } | Self::BreakerOpen { .. } => {
+                Class::Transient
+            }
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::BreakerOpen { retry_after } => Some(*retry_after),
-            Self::DeadlineExceeded | Self::AttemptTimedOut { .. } => None,
+            Self::DeadlineExceeded | Self::AttemptTimedOut { .. } | Self::TimedOut { .. } => None,
         }
     }
 }

@@ -7,7 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast_base::{Budget, Seed};
-use steadfast_guard::{Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Error, RetryLayer, RetryPolicy};
+use steadfast_guard::breaker::{SlowCalls, Window};
+use steadfast_guard::{
+    Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Error, RefuseExpiredLayer, RetryLayer, RetryPolicy,
+    TimeoutLayer,
+};
 use tower::{Service, ServiceBuilder, service_fn};
 
 thread_local! {
@@ -59,16 +63,20 @@ impl steadfast_base::ContextMut for Call {
     }
 }
 
-#[tokio::test]
-async fn no_allocation_on_the_happy_path() {
+/// Counts the allocations of a call through all guards, after the first few.
+async fn allocations(breaker: BreakerPolicy, is_there_at_once: bool) -> u64 {
     let policy = RetryPolicy { attempt_timeout: Some(Duration::from_secs(1)), ..RetryPolicy::default() };
     let mut service = ServiceBuilder::new()
+        .layer(RefuseExpiredLayer::default())
         .layer(DeadlineLayer::default())
         .layer(RetryLayer::new(policy, Arc::new(Budget::default()), Seed::new(1)))
-        .layer(BreakerLayer::new(Breaker::new("test", BreakerPolicy::default())))
-        .service(service_fn(|_: Call| async {
-            // The answer is not there at once, so that the timers are set.
-            tokio::task::yield_now().await;
+        .layer(TimeoutLayer::default())
+        .layer(BreakerLayer::new(Breaker::new("test", breaker)))
+        .service(service_fn(move |_: Call| async move {
+            if !is_there_at_once {
+                // The timers are set.
+                tokio::task::yield_now().await;
+            }
             Ok::<_, Error<Infallible>>(http::Response::new(()))
         }));
     let mut before = 0;
@@ -79,5 +87,20 @@ async fn no_allocation_on_the_happy_path() {
         std::future::poll_fn(|cx| Service::<Call>::poll_ready(&mut service, cx)).await.expect("ready");
         service.call(Call(None)).await.expect("it succeeds");
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    ALLOCATIONS.get() - before
+}
+
+#[tokio::test]
+async fn no_allocation_on_the_happy_path() {
+    let slow_calls = Some(SlowCalls { longer_than: Duration::from_secs(1), ratio: 0.5 });
+    let by_time = BreakerPolicy {
+        window: Window::Time(Duration::from_secs(10)),
+        slow_calls,
+        ..BreakerPolicy::default()
+    };
+    for policy in [BreakerPolicy::default(), by_time] {
+        for is_there_at_once in [true, false] {
+            assert_eq!(allocations(policy, is_there_at_once).await, 0, "{policy:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | – | [`base`] | deadlines, request context, budgets, seeds, units |
 //! | `core` | `core` | events, the event store's contract, bus, aggregates |
-//! | `guard` | `guard` | deadlines, retries and circuit breakers as tower layers |
+//! | `guard` | `guard` | deadlines, retries, timeouts and circuit breakers as tower layers |
 //! | `file` | `backends::file` | an event store in a folder |
 //! | `fault` | `fault` | the injector that an experiment reaches a service through |
 //!

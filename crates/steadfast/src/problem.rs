@@ -139,7 +139,7 @@ impl From<steadfast_guard::Rejection> for Problem {
             Rejection::BreakerOpen { retry_after } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(retry_after)
             }
-            _ => Self::new(StatusCode::GATEWAY_TIMEOUT),
+            _ => Self::new(rejection.http_status()),
         };
         problem.with_detail(rejection.to_string())
     }

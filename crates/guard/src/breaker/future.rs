@@ -52,9 +52,10 @@ where
         match self.project().state.project() {
             StateProjection::Calling { call, permit } => {
                 let result = ready!(call.poll(cx));
-                if let Some(permit) = permit.take() {
-                    permit.end(result.classify());
+                if let Some(permit) = permit.as_mut() {
+                    permit.set(result.classify());
                 }
+                *permit = None;
                 Poll::Ready(result)
             }
             StateProjection::Refused { rejection } => Poll::Ready(Err((*rejection).into())),

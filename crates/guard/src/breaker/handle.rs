@@ -2,15 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use serde::Serialize;
 use steadfast_base::Deadline;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::state::{Machine, Outcome, Transition};
-use super::{BreakerPolicy, Counts, Permit, Phase};
-use crate::Rejection;
+use super::gate::{Gate, Gates};
+use super::state::{Machine, Outcome, Transition, nanos};
+use super::window::Nanos;
+use super::{BreakerOpen, BreakerPolicy, Change, Counts, Permit, Phase, Snapshot, Window};
+use crate::stripes::{Stripe, Striped, count};
+
+/// How many changes a subscriber may lag behind before it misses some.
+pub(super) const CHANGES_MAX: usize = 64;
 
 /// A circuit breaker for one callee. Clones share its state.
 ///
@@ -28,30 +34,67 @@ use crate::Rejection;
 /// ```
 #[derive(Clone)]
 pub struct Breaker {
-    shared: Arc<Shared>,
+    shared: Striped<Shared, Entrance>,
 }
 
-struct Shared {
-    name: Box<str>,
-    machine: Mutex<Machine>,
+/// What a breaker and its permits share. What calls only read stands apart from what they write.
+pub(super) struct Shared {
+    name: Arc<str>,
+    epoch: Instant,
+    gates: Gates,
+    /// When the machine must be asked though the gates are open. Written when it has been.
+    due: AtomicU64,
+    changes: broadcast::Sender<Change>,
+    machine: Apart<Mutex<Machine>>,
 }
 
-/// What a breaker looks like at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Snapshot {
-    /// The name of the breaker.
-    pub name: String,
-    /// The phase that it is in.
-    pub phase: Phase,
-    /// What it has seen.
-    pub counts: Counts,
+/// Where the calls of a stripe of threads come in: all that those need which succeed.
+pub(super) struct Entrance {
+    gate: Arc<Gate>,
+    clock: Clock,
+    /// From which time on calls are slow.
+    longer_than: Nanos,
+    /// The parts of time that tell how old calls are, as a power of two of nanoseconds.
+    part_log2: u32,
+}
+
+/// A value on cache lines of its own.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// When calls read the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    Never,
+    AtTheEnd,
+    AtBothEnds,
 }
 
 impl Breaker {
     /// Creates a closed breaker; fields of `policy` beyond their range are cut to it.
-    pub fn new(name: impl Into<Box<str>>, policy: BreakerPolicy) -> Self {
-        Self { shared: Arc::new(Shared { name: name.into(), machine: Mutex::new(Machine::new(policy)) }) }
+    pub fn new(name: impl Into<Arc<str>>, policy: BreakerPolicy) -> Self {
+        Self::with_changes(name, policy, broadcast::Sender::new(CHANGES_MAX))
+    }
+
+    /// Creates a breaker that tells of its changes by `changes`.
+    pub(super) fn with_changes(
+        name: impl Into<Arc<str>>,
+        policy: BreakerPolicy,
+        changes: broadcast::Sender<Change>,
+    ) -> Self {
+        let (policy, gates) = (policy.cut(), Gates::new(count()));
+        let machine = Machine::new(policy, &gates);
+        let entrances: Vec<Entrance> =
+            gates.iter().map(|gate| Entrance::new(Arc::clone(gate), &policy)).collect();
+        let shared = Shared {
+            name: name.into(),
+            epoch: Instant::now(),
+            gates,
+            due: AtomicU64::new(machine.due()),
+            changes,
+            machine: Apart(Mutex::new(machine)),
+        };
+        Self { shared: Striped::with(shared, entrances.into_iter()) }
     }
 
     /// Returns the name, which logs and metrics show.
@@ -61,68 +104,192 @@ impl Breaker {
 
     /// Returns the phase that the breaker is in.
     pub fn phase(&self) -> Phase {
-        self.shared.machine.lock().phase()
+        self.shared.machine.0.lock().phase()
     }
 
     /// Returns what the breaker has seen since it was made.
     pub fn counts(&self) -> Counts {
-        self.shared.machine.lock().counts()
+        self.snapshot().counts
+    }
+
+    /// Returns how many calls are under way.
+    pub fn in_flight(&self) -> usize {
+        self.shared.held()
     }
 
     /// Returns name, phase and counts of one moment.
     pub fn snapshot(&self) -> Snapshot {
-        let machine = self.shared.machine.lock();
-        Snapshot { name: self.name().to_owned(), phase: machine.phase(), counts: machine.counts() }
+        let (phase, counts) =
+            self.shared.ask(|machine, now, gates| ((machine.phase(), machine.counts(now, gates)), None));
+        Snapshot { name: self.name().to_owned(), phase, in_flight: self.in_flight(), counts }
+    }
+
+    /// Returns a receiver of all changes from now on. One that lags behind by more than 64 changes is told how many
+    /// it has missed.
+    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.shared.changes.subscribe()
     }
 
     /// Opens the breaker by hand; it stays open until [`close`](Self::close).
     pub fn open(&self) {
-        let transition = self.shared.machine.lock().hold_open();
-        self.tell(transition);
+        self.shared.ask(|machine, now, gates| ((), machine.hold_open(now, gates)));
     }
 
     /// Closes the breaker by hand and forgets the outcomes it has seen.
     pub fn close(&self) {
-        let transition = self.shared.machine.lock().close();
-        self.tell(transition);
+        self.shared.ask(|machine, now, gates| ((), machine.close(now, gates)));
     }
 
     /// Lets one call through. [`BreakerLayer`](super::BreakerLayer) does this for each call of a service; code that
     /// is no service calls it itself, with the deadline of the call.
     ///
     /// # Errors
-    /// [`Rejection::BreakerOpen`] when the call must not be made.
-    pub fn acquire(&self, deadline: Option<Deadline>) -> Result<Permit, Rejection> {
-        let (admitted, transition) = self.shared.machine.lock().admit(Instant::now);
-        self.tell(transition);
-        match admitted {
-            Ok(generation) => Ok(Permit::new(self.clone(), generation, deadline)),
-            Err(retry_after) => Err(Rejection::BreakerOpen { retry_after }),
+    /// [`BreakerOpen`] when the call must not be made.
+    #[inline]
+    pub fn acquire(&self, deadline: Option<Deadline>) -> Result<Permit, BreakerOpen> {
+        Self::acquire_by(self.shared.local(), deadline)
+    }
+
+    #[inline]
+    fn acquire_by(
+        breaker: &Arc<Stripe<Shared, Entrance>>,
+        deadline: Option<Deadline>,
+    ) -> Result<Permit, BreakerOpen> {
+        let (generation, begun) = breaker.local.begin(breaker)?;
+        Ok(Permit { breaker: Arc::clone(breaker), generation, begun, deadline, outcome: None })
+    }
+
+    /// Returns what the machine keeps; the successes at the gates are fetched first.
+    #[cfg(test)]
+    pub(super) fn fingerprint(&self) -> [u64; 6] {
+        self.shared.ask(|machine, now, gates| (machine.fingerprint(now, gates), None))
+    }
+
+    /// Lets one call through as a thread of stripe `index` would.
+    #[cfg(test)]
+    pub(super) fn acquire_on(&self, index: usize, deadline: Option<Deadline>) -> Result<Permit, BreakerOpen> {
+        Self::acquire_by(self.shared.stripe(index), deadline)
+    }
+}
+
+impl Entrance {
+    fn new(gate: Arc<Gate>, policy: &BreakerPolicy) -> Self {
+        let clock = match (policy.slow_calls, policy.window) {
+            (Some(_), _) => Clock::AtBothEnds,
+            (None, Window::Time(_)) => Clock::AtTheEnd,
+            (None, Window::Calls(_)) => Clock::Never,
+        };
+        let longer_than = policy.slow_calls.map_or(Nanos::MAX, |slow| nanos(slow.longer_than));
+        let part_log2 = policy.slow_calls.map_or(0, |slow| slow.part_log2());
+        Self { gate, clock, longer_than, part_log2 }
+    }
+
+    /// Begins a call: returns its generation, and when it began if anybody asks.
+    #[inline]
+    fn begin(&self, shared: &Shared) -> Result<(u64, Nanos), BreakerOpen> {
+        if self.clock == Clock::AtBothEnds {
+            return self.begin_timed(shared);
+        }
+        match self.gate.pass() {
+            Some(generation) => Ok((generation, 0)),
+            None => Ok((shared.admit()?, 0)),
         }
     }
 
-    pub(super) fn record(&self, generation: u64, outcome: Outcome) {
-        let transition = self.shared.machine.lock().record(generation, outcome, Instant::now);
-        self.tell(transition);
+    fn begin_timed(&self, shared: &Shared) -> Result<(u64, Nanos), BreakerOpen> {
+        let now = shared.now();
+        let generation = match self.gate.pass() {
+            Some(generation) if now < shared.due.load(Ordering::Relaxed) => generation,
+            _ => shared.admit()?,
+        };
+        self.gate.young.begin(generation, now >> self.part_log2);
+        Ok((generation, now))
     }
 
-    fn tell(&self, transition: Option<Transition>) {
-        let Some(Transition { from, to }) = transition else { return };
-        let (breaker, from, name) = (self.name(), from.name(), to.name());
+    /// Ends a call.
+    #[inline]
+    pub(super) fn end(&self, shared: &Shared, generation: u64, begun: Nanos, outcome: Outcome) {
+        if self.clock != Clock::Never {
+            return self.end_timed(shared, generation, begun, outcome);
+        }
+        if outcome != Outcome::Succeeded || !self.gate.succeed(generation) {
+            shared.record(generation, outcome, false);
+        }
+    }
+
+    fn end_timed(&self, shared: &Shared, generation: u64, begun: Nanos, outcome: Outcome) {
+        let now = shared.now();
+        let is_due = now >= shared.due.load(Ordering::Relaxed);
+        let mut is_slow = false;
+        if self.clock == Clock::AtBothEnds {
+            is_slow = now.saturating_sub(begun) > self.longer_than;
+            self.gate.young.end(generation, begun >> self.part_log2);
+        }
+        if outcome != Outcome::Succeeded || is_slow || is_due || !self.gate.succeed(generation) {
+            shared.record(generation, outcome, is_slow);
+        }
+    }
+}
+
+impl Shared {
+    #[cold]
+    fn admit(&self) -> Result<u64, BreakerOpen> {
+        let admitted = self.ask(|machine, now, gates| machine.admit(now, gates));
+        admitted.map_err(|retry_after| BreakerOpen { retry_after })
+    }
+
+    #[cold]
+    fn record(&self, generation: u64, outcome: Outcome, is_slow: bool) {
+        self.ask(|machine, now, gates| ((), machine.record(generation, outcome, is_slow, now, gates)));
+    }
+
+    /// Asks the machine, and tells of what has changed.
+    fn ask<T>(&self, question: impl FnOnce(&mut Machine, Nanos, &Gates) -> (T, Option<Transition>)) -> T {
+        let mut machine = self.machine.0.lock();
+        // Read under the lock, so that time does not go back for the machine.
+        let now = self.now();
+        let (answer, transition) = question(&mut machine, now, &self.gates);
+        self.due.store(machine.due(), Ordering::Relaxed);
+        drop(machine);
+        if let Some(transition) = transition {
+            self.tell(transition);
+        }
+        answer
+    }
+
+    fn tell(&self, Transition { from, to, cause }: Transition) {
+        let (breaker, from_name, to_name) = (&*self.name, from.name(), to.name());
         match to {
-            Phase::Open => tracing::warn!(breaker, from, to = name, "breaker opened"),
-            Phase::HalfOpen => tracing::info!(breaker, from, to = name, "breaker lets probes through"),
-            Phase::Closed => tracing::info!(breaker, from, to = name, "breaker closed"),
+            Phase::Open => tracing::warn!(breaker, from = from_name, to = to_name, %cause, "breaker opened"),
+            Phase::HalfOpen => {
+                tracing::info!(breaker, from = from_name, to = to_name, %cause, "breaker lets probes through");
+            }
+            Phase::Closed => {
+                tracing::info!(breaker, from = from_name, to = to_name, %cause, "breaker closed");
+            }
         }
+        // Nobody may be listening.
+        let _ = self.changes.send(Change { breaker: Arc::clone(&self.name), from, to, cause });
+    }
+
+    fn now(&self) -> Nanos {
+        nanos(Instant::now().saturating_duration_since(self.epoch))
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Snapshot { name, phase, counts } = self.snapshot();
+        let Snapshot { name, phase, in_flight, counts } = self.snapshot();
         f.debug_struct("Breaker")
             .field("name", &name)
             .field("phase", &phase)
+            .field("in_flight", &in_flight)
             .field("counts", &counts)
             .finish()
     }

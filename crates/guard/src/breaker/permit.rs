@@ -1,9 +1,13 @@
 //! The right to make one call.
 
+use std::sync::Arc;
+
 use steadfast_base::{Class, Deadline};
 
-use super::Breaker;
+use super::handle::{Entrance, Shared};
 use super::state::Outcome;
+use super::window::Nanos;
+use crate::stripes::Stripe;
 
 /// The right to make one call, and the duty to say how it ended.
 ///
@@ -12,17 +16,15 @@ use super::state::Outcome;
 #[must_use = "a permit that is dropped counts as an abandoned call"]
 #[derive(Debug)]
 pub struct Permit {
-    breaker: Breaker,
-    generation: u64,
-    deadline: Option<Deadline>,
-    outcome: Option<Outcome>,
+    pub(super) breaker: Arc<Stripe<Shared, Entrance>>,
+    pub(super) generation: u64,
+    /// When it was given; 0 if nobody asks.
+    pub(super) begun: Nanos,
+    pub(super) deadline: Option<Deadline>,
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Permit {
-    pub(super) fn new(breaker: Breaker, generation: u64, deadline: Option<Deadline>) -> Self {
-        Self { breaker, generation, deadline, outcome: None }
-    }
-
     /// Says that the call succeeded.
     pub fn succeed(self) {
         self.end(Class::Success);
@@ -34,17 +36,31 @@ impl Permit {
     }
 
     /// Says how the call ended.
+    #[inline]
     pub fn end(mut self, class: Class) {
+        self.set(class);
+    }
+
+    /// Notes how the call ended, for when the permit is dropped.
+    #[inline]
+    pub(super) fn set(&mut self, class: Class) {
         self.outcome = Some(if class.is_failure() { Outcome::Failed } else { Outcome::Succeeded });
     }
 }
 
+impl Permit {
+    /// Says what became of a call of which nobody said how it ended.
+    #[cold]
+    fn left(&self) -> Outcome {
+        let too_slow = self.deadline.is_some_and(Deadline::is_expired);
+        if too_slow || std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned }
+    }
+}
+
 impl Drop for Permit {
+    #[inline]
     fn drop(&mut self) {
-        let outcome = self.outcome.unwrap_or_else(|| {
-            let too_slow = self.deadline.is_some_and(Deadline::is_expired);
-            if too_slow || std::thread::panicking() { Outcome::Failed } else { Outcome::Abandoned }
-        });
-        self.breaker.record(self.generation, outcome);
+        let outcome = self.outcome.unwrap_or_else(|| self.left());
+        self.breaker.local.end(&self.breaker, self.generation, self.begun, outcome);
     }
 }

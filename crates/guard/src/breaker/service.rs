@@ -39,7 +39,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         match self.breaker.acquire(request.deadline()) {
             Ok(permit) => BreakerFuture::calling(self.inner.call(request), permit),
-            Err(rejection) => BreakerFuture::refused(rejection),
+            Err(open) => BreakerFuture::refused(open.into()),
         }
     }
 }

@@ -13,9 +13,10 @@ use crate::{Error, Rejection};
 const SECOND: Duration = Duration::from_secs(1);
 
 const POLICY: BreakerPolicy = BreakerPolicy {
-    window: 10,
+    window: Window::Calls(10),
     calls_min: 4,
     failure_ratio: 0.5,
+    slow_calls: None,
     consecutive_failures: None,
     open_for: SECOND,
     probes: 2,
@@ -39,7 +40,7 @@ fn acquire(breaker: &Breaker) -> Permit {
 
 fn refusal(breaker: &Breaker) -> Duration {
     match breaker.acquire(None) {
-        Err(Rejection::BreakerOpen { retry_after }) => retry_after,
+        Err(BreakerOpen { retry_after }) => retry_after,
         other => panic!("{other:?}"),
     }
 }
@@ -205,9 +206,10 @@ async fn by_hand_it_stays_open_until_it_is_closed() {
 #[test]
 fn fields_out_of_range_are_cut() {
     let nothing = BreakerPolicy {
-        window: 0,
+        window: Window::Calls(0),
         calls_min: 0,
         failure_ratio: -1.0,
+        slow_calls: None,
         consecutive_failures: Some(0),
         open_for: Duration::MAX,
         probes: 0,
@@ -217,8 +219,13 @@ fn fields_out_of_range_are_cut() {
     acquire(&low).succeed();
     acquire(&low).fail();
     assert_eq!(low.phase(), Phase::Open);
-    let high = breaker(BreakerPolicy { window: u32::MAX, calls_min: u32::MAX, failure_ratio: 7.0, ..POLICY });
-    (0..BreakerPolicy::WINDOW_MAX).for_each(|_| acquire(&high).fail());
+    let high = breaker(BreakerPolicy {
+        window: Window::Calls(u32::MAX),
+        calls_min: u32::MAX,
+        failure_ratio: 7.0,
+        ..POLICY
+    });
+    (0..Window::CALLS_MAX).for_each(|_| acquire(&high).fail());
     assert_eq!(high.phase(), Phase::Open);
 }
 
@@ -255,11 +262,168 @@ async fn each_transition_is_told_once() {
     assert_eq!(
         told,
         [
-            r#"WARN breaker opened breaker="test" from="closed" to="open""#,
-            r#"INFO breaker lets probes through breaker="test" from="open" to="half-open""#,
-            r#"INFO breaker closed breaker="test" from="half-open" to="closed""#,
+            r#"WARN breaker opened breaker="test" from="closed" to="open" cause=4 of 4 calls failed"#,
+            r#"INFO breaker lets probes through breaker="test" from="open" to="half-open" cause=the time to stay open has passed"#,
+            r#"INFO breaker closed breaker="test" from="half-open" to="closed" cause=all probes succeeded"#,
         ]
     );
+}
+
+const SLOW: BreakerPolicy = BreakerPolicy {
+    failure_ratio: 1.0,
+    slow_calls: Some(SlowCalls { longer_than: SECOND, ratio: 0.5 }),
+    ..POLICY
+};
+
+#[tokio::test(start_paused = true)]
+async fn trips_when_too_many_calls_were_slow() {
+    let breaker = breaker(SLOW);
+    for slow in [false, true, false, true] {
+        assert_eq!(breaker.phase(), Phase::Closed);
+        let permit = acquire(&breaker);
+        advance(if slow { SECOND + Duration::from_millis(1) } else { SECOND }).await;
+        permit.succeed();
+    }
+    assert_eq!(breaker.phase(), Phase::Open);
+    assert_eq!(breaker.counts(), Counts { succeeded: 4, slow: 2, opened: 1, ..Counts::default() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_a_callee_that_hangs_while_it_hangs() {
+    let breaker = breaker(SLOW);
+    let mut changes = breaker.subscribe();
+    let hanging: Vec<Permit> = (0..4).map(|_| acquire(&breaker)).collect();
+    advance(SECOND).await;
+    acquire(&breaker).succeed();
+    assert_eq!(breaker.phase(), Phase::Closed);
+    assert_eq!(breaker.in_flight(), 4);
+    advance(SECOND / 4).await;
+    refusal(&breaker);
+    let cause = changes.try_recv().map(|change| change.cause);
+    assert_eq!(cause, Ok(Cause::SlowRatio { slow: 4, under_way: 4, calls: 5 }));
+    // Once it is closed again, they are of the past, however they end.
+    advance(SECOND).await;
+    let probes = (acquire(&breaker), acquire(&breaker));
+    probes.0.succeed();
+    probes.1.succeed();
+    advance(2 * SECOND).await;
+    drop(hanging);
+    acquire(&breaker).succeed();
+    assert_eq!((breaker.phase(), breaker.in_flight()), (Phase::Closed, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_call_that_is_dropped_was_slow() {
+    let breaker = breaker(SLOW);
+    for _ in 0..4 {
+        let permit = acquire(&breaker);
+        advance(2 * SECOND).await;
+        drop(permit);
+    }
+    assert_eq!(breaker.phase(), Phase::Open);
+    assert_eq!(breaker.counts(), Counts { abandoned: 4, slow: 4, opened: 1, ..Counts::default() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_probe_opens_it_again() {
+    let breaker = breaker(SLOW);
+    breaker.open();
+    breaker.close();
+    (0..4).for_each(|_| acquire(&breaker).fail());
+    advance(SECOND).await;
+    let probe = acquire(&breaker);
+    advance(2 * SECOND).await;
+    probe.succeed();
+    assert_eq!(breaker.phase(), Phase::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_of_time_forgets_what_is_older() {
+    let breaker = breaker(BreakerPolicy { window: Window::Time(10 * SECOND), ..POLICY });
+    (0..3).for_each(|_| acquire(&breaker).fail());
+    advance(5 * SECOND).await;
+    (0..3).for_each(|_| acquire(&breaker).succeed());
+    advance(5 * SECOND).await;
+    // The three failures are ten seconds old, the three successes are not.
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Closed, "1 of 4 failed");
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Closed, "2 of 5 failed");
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Open, "3 of 6 failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_tells_of_all_changes() {
+    let registry = Registry::default();
+    let mut changes = registry.subscribe();
+    let (payment, inventory) = (registry.breaker("payment", POLICY), registry.breaker("inventory", POLICY));
+    payment.open();
+    inventory.open();
+    payment.close();
+    let told: Vec<_> = std::iter::from_fn(|| changes.try_recv().ok())
+        .map(|change| (change.breaker.to_string(), change.to, change.cause))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("payment".to_owned(), Phase::Open, Cause::ByHand),
+            ("inventory".to_owned(), Phase::Open, Cause::ByHand),
+            ("payment".to_owned(), Phase::Closed, Cause::ByHand),
+        ]
+    );
+    assert_eq!(registry.breaker("payment", POLICY).counts().opened, 1, "a name is one breaker");
+}
+
+/// Threads succeed, fail and drop calls: no outcome is lost or counted twice, whatever state it falls in.
+#[test]
+fn counts_every_call_once_under_contention() {
+    const THREADS: u64 = 4;
+    const CALLS: u64 = 20_000;
+    let slow_calls = Some(SlowCalls { longer_than: Duration::from_secs(60), ratio: 0.5 });
+    let by_time = BreakerPolicy { window: Window::Time(Duration::from_millis(10)), slow_calls, ..POLICY };
+    for policy in [POLICY, by_time] {
+        let open_for = Duration::from_micros(5);
+        let breaker = breaker(BreakerPolicy { failure_ratio: 0.01, open_for, ..policy });
+        let run = |thread: u64| {
+            let mut counts = Counts::default();
+            for call in 0..CALLS {
+                match breaker.acquire(None) {
+                    Err(_) => counts.refused += 1,
+                    Ok(permit) if call % 97 < 9 && thread == 0 => {
+                        counts.failed += 1;
+                        permit.fail();
+                    }
+                    Ok(permit) if call % 5 == 0 => {
+                        counts.abandoned += 1;
+                        drop(permit);
+                    }
+                    Ok(permit) => {
+                        counts.succeeded += 1;
+                        permit.succeed();
+                    }
+                }
+            }
+            counts
+        };
+        let sum = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || run(thread))).collect();
+            threads.into_iter().fold(Counts::default(), |sum, thread| {
+                let counts = thread.join().expect("no panic");
+                Counts {
+                    succeeded: sum.succeeded + counts.succeeded,
+                    failed: sum.failed + counts.failed,
+                    abandoned: sum.abandoned + counts.abandoned,
+                    refused: sum.refused + counts.refused,
+                    ..sum
+                }
+            })
+        });
+        let counts = breaker.counts();
+        assert_eq!(Counts { opened: 0, ..counts }, sum);
+        assert!(counts.opened > 0, "it never opened");
+        assert_eq!(breaker.in_flight(), 0);
+    }
 }
 
 /// Threads race for the probes: exactly as many as there are get one.

@@ -1,69 +1,230 @@
 //! The outcomes of the last calls.
 
-/// A ring of bits, one per call, with the number of failures kept beside it.
-#[derive(Debug)]
-pub(super) struct Window {
-    bits: Box<[u64]>,
-    capacity: u32,
-    next: u32,
-    calls: u32,
-    failures: u32,
+use super::Window;
+
+/// Nanoseconds since the breaker was made.
+pub(super) type Nanos = u64;
+
+/// How many calls there were, and how many of them failed or were slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    pub(super) calls: u64,
+    pub(super) failures: u64,
+    pub(super) slow: u64,
 }
 
-impl Window {
-    pub(super) fn new(capacity: u32) -> Self {
-        let words = capacity.div_ceil(u64::BITS) as usize;
-        Self { bits: vec![0; words].into_boxed_slice(), capacity, next: 0, calls: 0, failures: 0 }
+/// The outcomes that a breaker looks back on.
+#[derive(Debug)]
+pub(super) enum Outcomes {
+    Calls(Ring),
+    Time(Slices),
+}
+
+impl Outcomes {
+    /// Creates an empty window that is first used at `now`.
+    pub(super) fn new(window: Window, now: Nanos) -> Self {
+        match window {
+            Window::Calls(capacity) => Self::Calls(Ring::new(capacity)),
+            Window::Time(time) => {
+                let width = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / Window::SLICES as u64;
+                Self::Time(Slices::new(width, now))
+            }
+        }
     }
 
-    /// Records one outcome, in the place of the oldest when the window is full.
-    pub(super) fn push(&mut self, failed: bool) {
-        let word = &mut self.bits[(self.next / u64::BITS) as usize];
-        let mask = 1 << (self.next % u64::BITS);
-        if self.calls == self.capacity {
-            self.failures -= u32::from(*word & mask != 0);
-        } else {
-            self.calls += 1;
+    /// Moves on to `now`.
+    pub(super) fn advance(&mut self, now: Nanos) {
+        match self {
+            Self::Calls(_) => {}
+            Self::Time(slices) => slices.advance(now),
         }
+    }
+
+    /// Adds successes that were not slow, in the slice that is under way.
+    pub(super) fn add_successes(&mut self, count: u64) {
+        match self {
+            Self::Calls(ring) => ring.add_successes(count),
+            Self::Time(slices) => slices.current().calls += count,
+        }
+    }
+
+    /// Adds one outcome.
+    pub(super) fn add(&mut self, failed: bool, slow: bool) {
+        match self {
+            Self::Calls(ring) => ring.add(failed, slow),
+            Self::Time(slices) => {
+                let tally = slices.current();
+                tally.calls += 1;
+                tally.failures += u64::from(failed);
+                tally.slow += u64::from(slow);
+            }
+        }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        match self {
+            Self::Calls(ring) => ring.tally,
+            Self::Time(slices) => slices.tally(),
+        }
+    }
+
+    /// Returns when the slice that is under way ends; never if there are none.
+    pub(super) fn slice_end(&self) -> Nanos {
+        match self {
+            Self::Calls(_) => Nanos::MAX,
+            Self::Time(slices) => (slices.number + 1).saturating_mul(slices.width),
+        }
+    }
+}
+
+/// A ring of two bits per call, with the sums kept beside it. Bits of calls that have not been are zero.
+#[derive(Debug)]
+pub(super) struct Ring {
+    failed: Box<[u64]>,
+    slow: Box<[u64]>,
+    capacity: u32,
+    next: u32,
+    tally: Tally,
+}
+
+impl Ring {
+    fn new(capacity: u32) -> Self {
+        let words = || vec![0; capacity.div_ceil(u64::BITS) as usize].into_boxed_slice();
+        Self { failed: words(), slow: words(), capacity, next: 0, tally: Tally::default() }
+    }
+
+    /// Adds successes, whole words at a time.
+    fn add_successes(&mut self, count: u64) {
+        // More than there is place for overwrite each other.
+        let mut left = count.min(u64::from(self.capacity)) as u32;
+        self.tally.calls = self.tally.calls.saturating_add(count).min(u64::from(self.capacity));
+        while left > 0 {
+            let bit = self.next % u64::BITS;
+            let length = left.min(u64::BITS - bit).min(self.capacity - self.next);
+            self.clear(length);
+            left -= length;
+        }
+    }
+
+    fn add(&mut self, failed: bool, slow: bool) {
+        let (word, mask) = ((self.next / u64::BITS) as usize, 1 << (self.next % u64::BITS));
+        self.tally.calls = (self.tally.calls + 1).min(u64::from(self.capacity));
+        self.clear(1);
         if failed {
-            *word |= mask;
-            self.failures += 1;
-        } else {
-            *word &= !mask;
+            self.failed[word] |= mask;
+            self.tally.failures += 1;
         }
-        self.next = if self.next + 1 == self.capacity { 0 } else { self.next + 1 };
+        if slow {
+            self.slow[word] |= mask;
+            self.tally.slow += 1;
+        }
     }
 
-    pub(super) fn calls(&self) -> u32 {
-        self.calls
+    /// Makes the next `length` calls successes and goes past them; they lie in one word.
+    fn clear(&mut self, length: u32) {
+        let (word, bit) = ((self.next / u64::BITS) as usize, self.next % u64::BITS);
+        let mask = (u64::MAX >> (u64::BITS - length)) << bit;
+        self.tally.failures -= u64::from((self.failed[word] & mask).count_ones());
+        self.tally.slow -= u64::from((self.slow[word] & mask).count_ones());
+        self.failed[word] &= !mask;
+        self.slow[word] &= !mask;
+        self.next = if self.next + length == self.capacity { 0 } else { self.next + length };
+    }
+}
+
+/// A ring of sums, one per slice of time.
+#[derive(Debug)]
+pub(super) struct Slices {
+    slices: [Tally; Window::SLICES],
+    width: Nanos,
+    /// The number of the slice that is under way.
+    number: u64,
+}
+
+impl Slices {
+    fn new(width: Nanos, now: Nanos) -> Self {
+        Self { slices: Default::default(), width, number: now / width }
     }
 
-    pub(super) fn failures(&self) -> u32 {
-        self.failures
+    fn advance(&mut self, now: Nanos) {
+        let number = now / self.width;
+        // Threads read the clock before they take the lock, so that `now` may be a little behind.
+        let passed = number.saturating_sub(self.number).min(Window::SLICES as u64);
+        for step in 1..=passed {
+            self.slices[((number - passed + step) % Window::SLICES as u64) as usize] = Tally::default();
+        }
+        self.number = self.number.max(number);
+    }
+
+    fn current(&mut self) -> &mut Tally {
+        &mut self.slices[(self.number % Window::SLICES as u64) as usize]
+    }
+
+    fn tally(&self) -> Tally {
+        self.slices.iter().fold(Tally::default(), |sum, slice| Tally {
+            calls: sum.calls + slice.calls,
+            failures: sum.failures + slice.failures,
+            slow: sum.slow + slice.slow,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
 
+    fn tally<'a>(outcomes: impl Iterator<Item = &'a (bool, bool)>) -> Tally {
+        outcomes.fold(Tally::default(), |sum, (failed, slow)| Tally {
+            calls: sum.calls + 1,
+            failures: sum.failures + u64::from(*failed),
+            slow: sum.slow + u64::from(*slow),
+        })
+    }
+
     proptest! {
         #[test]
-        fn counts_the_last_outcomes(capacity in 1..200_u32, outcomes in prop::collection::vec(any::<bool>(), 0..500)) {
-            let mut window = Window::new(capacity);
+        fn counts_the_last_calls(
+            capacity in 1..200_u32,
+            steps in prop::collection::vec((0..150_u64, any::<bool>(), any::<bool>()), 0..200),
+        ) {
+            let mut window = Outcomes::new(Window::Calls(capacity), 0);
             let mut model = VecDeque::new();
-            for failed in outcomes {
-                window.push(failed);
-                model.push_back(failed);
-                if model.len() > capacity as usize {
+            for (successes, failed, slow) in steps {
+                window.add_successes(successes);
+                model.extend((0..successes).map(|_| (false, false)));
+                window.add(failed, slow);
+                model.push_back((failed, slow));
+                while model.len() > capacity as usize {
                     model.pop_front();
                 }
-                prop_assert_eq!(window.calls() as usize, model.len());
-                prop_assert_eq!(window.failures() as usize, model.iter().filter(|failed| **failed).count());
+                prop_assert_eq!(window.tally(), tally(model.iter()));
+            }
+        }
+
+        #[test]
+        fn counts_the_calls_of_the_last_time(
+            width in 1..50_u64,
+            steps in prop::collection::vec((0..200_u64, 0..5_u64, any::<bool>(), any::<bool>()), 0..200),
+        ) {
+            let slices = Window::SLICES as u64;
+            let mut window = Outcomes::new(Window::Time(Duration::from_nanos(width * slices)), 0);
+            let mut model = Vec::new();
+            let mut now = 0;
+            for (passed, successes, failed, slow) in steps {
+                now += passed;
+                window.advance(now);
+                window.add_successes(successes);
+                window.add(failed, slow);
+                model.extend((0..successes).map(|_| (now, (false, false))));
+                model.push((now, (failed, slow)));
+                let recent = model.iter().filter(|(at, _)| at / width + slices > now / width);
+                prop_assert_eq!(window.tally(), tally(recent.map(|(_, outcome)| outcome)));
+                prop_assert!(now < window.slice_end() && window.slice_end() <= now + width);
             }
         }
     }

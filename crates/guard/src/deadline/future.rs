@@ -2,36 +2,38 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use steadfast_base::Deadline;
-use tokio::time::Sleep;
+use tokio::time::Instant;
 
+use super::Meter;
 use crate::Rejection;
+use crate::bounded::Bounded;
 
 pin_project! {
     /// The answer of a [`DeadlineService`](super::DeadlineService). Dropping it drops the call.
     #[must_use = "futures do nothing unless polled"]
     #[derive(Debug)]
-    pub struct DeadlineFuture<F> {
+    pub struct DeadlineFuture<F, M = ()> {
         #[pin]
-        state: State<F>,
+        state: State<F, M>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
     #[derive(Debug)]
-    enum State<F> {
-        Calling { #[pin] call: F, #[pin] timer: Sleep },
+    enum State<F, M> {
+        Calling { #[pin] call: Bounded<F>, meter: M },
         Ended,
     }
 }
 
-impl<F> DeadlineFuture<F> {
-    pub(super) fn calling(call: F, deadline: Deadline) -> Self {
-        Self { state: State::Calling { call, timer: tokio::time::sleep_until(deadline.instant()) } }
+impl<F, M> DeadlineFuture<F, M> {
+    #[inline]
+    pub(super) fn calling(call: F, end: Instant, meter: M) -> Self {
+        Self { state: State::Calling { call: Bounded::new(call, end), meter } }
     }
 
     pub(super) fn refused() -> Self {
@@ -39,23 +41,24 @@ impl<F> DeadlineFuture<F> {
     }
 }
 
-impl<F, R, E> Future for DeadlineFuture<F>
+impl<F, R, E, M> Future for DeadlineFuture<F, M>
 where
     F: Future<Output = Result<R, E>>,
     E: From<Rejection>,
+    M: Meter<R>,
 {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        if let StateProjection::Calling { call, timer } = state.as_mut().project() {
-            // The answer goes first: one that is there when the time is up is still an answer.
-            if let Poll::Ready(result) = call.poll(cx) {
+        if let StateProjection::Calling { call, meter } = state.as_mut().project() {
+            if let Ok(result) = ready!(call.poll(cx)) {
+                if let Ok(response) = &result {
+                    meter.stop(response);
+                }
                 return Poll::Ready(result);
             }
-            if timer.poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+            // The call is dropped before its end is told.
             state.set(State::Ended);
         }
         Poll::Ready(Err(Rejection::DeadlineExceeded.into()))

@@ -1,9 +1,11 @@
-//! The header `grpc-timeout`: at most eight digits and a unit
-//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+//! The headers that carry the time that remains: `grpc-timeout`, at most eight digits and a unit
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>), and Envoy's `x-envoy-expected-rq-timeout-ms`.
 
 use std::time::Duration;
 
 use http::HeaderValue;
+
+use super::InvalidTimeout;
 
 const DIGITS_MAX: usize = 8;
 const AMOUNT_MAX: u128 = 99_999_999;
@@ -63,8 +65,39 @@ pub fn parse_grpc_timeout(value: &[u8]) -> Result<Duration, InvalidTimeout> {
     Ok(Duration::new(seconds as u64, rest as u32))
 }
 
-/// Reads the value of Envoy's header `x-envoy-expected-rq-timeout-ms`: milliseconds.
-pub(super) fn parse_envoy_timeout(value: &[u8]) -> Result<Duration, InvalidTimeout> {
+/// Returns how much time a request's headers or metadata leave, or nothing if they state none; `get` returns the value
+/// of a header.
+///
+/// Reads `grpc-timeout` and Envoy's `x-envoy-expected-rq-timeout-ms`; where both are sent the shorter counts, and an
+/// invalid one is treated as absent.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use steadfast_guard::deadline::remaining_time;
+///
+/// let request = http::Request::builder().header("grpc-timeout", "250m").body(()).unwrap();
+/// let remaining = remaining_time(|name| request.headers().get(name).map(|value| value.as_bytes()));
+/// assert_eq!(remaining, Some(Duration::from_millis(250)));
+/// ```
+/// Of the metadata of `tonic`: `remaining_time(|name| metadata.get(name).map(|value| value.as_bytes()))`.
+pub fn remaining_time<'a>(get: impl Fn(&str) -> Option<&'a [u8]>) -> Option<Duration> {
+    type Parse = fn(&[u8]) -> Result<Duration, InvalidTimeout>;
+    const HEADERS: [(&str, Parse); 2] =
+        [("grpc-timeout", parse_grpc_timeout), ("x-envoy-expected-rq-timeout-ms", parse_envoy_timeout)];
+    let stated = |(name, parse): (&str, Parse)| {
+        let value = get(name)?;
+        let ignored = |_: &InvalidTimeout| {
+            let value = String::from_utf8_lossy(value);
+            tracing::debug!(name, %value, "timeout header ignored");
+        };
+        parse(value).inspect_err(ignored).ok()
+    };
+    HEADERS.into_iter().filter_map(stated).min()
+}
+
+/// Reads the value of Envoy's header: milliseconds.
+fn parse_envoy_timeout(value: &[u8]) -> Result<Duration, InvalidTimeout> {
     // Fifteen digits are 31,000 years, and fit.
     parse_digits(value, 15).map(Duration::from_millis)
 }
@@ -75,11 +108,6 @@ fn parse_digits(digits: &[u8], length_max: usize) -> Result<u64, InvalidTimeout>
     }
     Ok(digits.iter().fold(0, |amount, digit| amount * 10 + u64::from(digit - b'0')))
 }
-
-/// The header says no timeout. A receiver treats it as absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid timeout header: expected at most eight digits and a unit, as in 250m")]
-pub struct InvalidTimeout;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use steadfast_base::{Classify, ContextMut, Deadline};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
-use super::layer::Shared;
+use super::AttemptTimedOut;
+use super::held::Hold;
 use crate::Rejection;
 
 pin_project! {
@@ -22,16 +23,21 @@ pin_project! {
         S: Service<Req>,
     {
         service: S,
-        shared: Arc<Shared>,
+        shared: Hold,
         // What the next attempt is made from; taken by the last.
         request: Option<Req>,
-        // The request's own deadline, which all attempts share.
+        // The deadline that all attempts share.
         deadline: Option<Deadline>,
+        // The end of the attempt that is under way, and whether it is its own and not the deadline.
+        attempt_end: Option<Instant>,
+        is_attempt_bounded: bool,
         // How many attempts were begun.
         attempts: u32,
+        // The last wait, without what the callee asked for.
+        backed_off: Duration,
         #[pin]
         stage: Stage<S::Future>,
-        // The end of the wait or of the attempt, by the stage.
+        // The end of the wait or of the attempt, by the stage. Set when there is something to wait for.
         #[pin]
         timer: Option<Sleep>,
     }
@@ -49,19 +55,30 @@ pin_project! {
     }
 }
 
+/// A wait before the next attempt.
+struct Wait {
+    /// How long it is, without what the callee asked for.
+    backed_off: Duration,
+    until: Deadline,
+}
+
 impl<S, Req> RetryFuture<S, Req>
 where
     S: Service<Req>,
     Req: ContextMut,
 {
-    pub(super) fn new(ready: S, request: Req, shared: Arc<Shared>) -> Self {
-        shared.budget.deposit();
+    #[inline]
+    pub(super) fn new(ready: S, request: Req, shared: Hold) -> Self {
+        shared.local.budget.deposit();
         Self {
             service: ready,
             shared,
             deadline: request.deadline(),
             request: Some(request),
+            attempt_end: None,
+            is_attempt_bounded: false,
             attempts: 0,
+            backed_off: Duration::ZERO,
             stage: Stage::First,
             timer: None,
         }
@@ -80,28 +97,28 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let mut this = self.as_mut().project();
-            let timer = this.timer.as_mut().as_pin_mut();
             let result = match this.stage.as_mut().project() {
                 StageProjection::First => {
-                    if this.deadline.is_some_and(Deadline::is_expired) {
-                        Err(Rejection::DeadlineExceeded.into())
-                    } else {
-                        self.as_mut().begin();
+                    if self.as_mut().begin() {
                         self.as_mut().send();
                         continue;
                     }
+                    Err(Rejection::DeadlineExceeded.into())
                 }
                 StageProjection::Waiting => {
-                    if let Some(timer) = timer {
+                    if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                         ready!(timer.poll(cx));
+                        this.timer.set(None);
                     }
-                    self.as_mut().begin();
-                    this = self.as_mut().project();
-                    this.stage.set(Stage::Readying);
-                    continue;
+                    // The wait may have ended late by the timer's grain.
+                    if self.as_mut().begin() {
+                        self.as_mut().project().stage.set(Stage::Readying);
+                        continue;
+                    }
+                    Err(Rejection::DeadlineExceeded.into())
                 }
                 StageProjection::Readying => match this.service.poll_ready(cx) {
-                    // The wait may have ended late by the timer's grain, or readiness may have come late.
+                    // Readiness may have come late.
                     Poll::Ready(Ok(())) if this.deadline.is_some_and(Deadline::is_expired) => {
                         Err(Rejection::DeadlineExceeded.into())
                     }
@@ -114,20 +131,18 @@ where
                         this.stage.set(Stage::Ended);
                         return Poll::Ready(Err(error));
                     }
-                    Poll::Pending => Err(ready!(self.as_mut().poll_timer(cx)).into()),
+                    Poll::Pending => Err(ready!(self.as_mut().poll_end(cx)).into()),
                 },
                 StageProjection::Calling { call } => match call.poll(cx) {
                     Poll::Ready(result) => result,
-                    Poll::Pending => Err(ready!(self.as_mut().poll_timer(cx)).into()),
+                    Poll::Pending => Err(ready!(self.as_mut().poll_end(cx)).into()),
                 },
                 StageProjection::Ended => panic!("polled after it was ready"),
             };
             // The attempt is over: it is dropped before the wait, or before the answer is handed out.
             self.as_mut().project().stage.set(Stage::Ended);
-            let Some(wait) = self.wait(&result) else { return Poll::Ready(result) };
-            this = self.as_mut().project();
-            this.timer.set(Some(sleep_until(wait)));
-            this.stage.set(Stage::Waiting);
+            let Some(wait) = self.decide(&result) else { return Poll::Ready(result) };
+            self.as_mut().wait(wait);
         }
     }
 }
@@ -137,66 +152,107 @@ where
     S: Service<Req>,
     Req: Clone + ContextMut,
 {
-    /// Begins an attempt: starts its timer.
-    fn begin(self: Pin<&mut Self>) {
-        let mut this = self.project();
+    /// Begins an attempt: says how long it may take. False if no time is left.
+    fn begin(self: Pin<&mut Self>) -> bool {
+        let this = self.project();
         *this.attempts += 1;
-        let limit = this.shared.policy.attempt_timeout.map(Deadline::within);
-        let end = match (limit, *this.deadline) {
-            (Some(limit), Some(deadline)) => Some(limit.earliest(deadline)),
-            (limit, deadline) => limit.or(deadline),
-        };
-        this.timer.set(end.map(|end| sleep_until(end.instant())));
+        let policy = &this.shared.local.policy;
+        let overall = policy.overall_timeout.filter(|_| *this.attempts == 1);
+        if this.deadline.is_none() && overall.is_none() && policy.attempt_timeout.is_none() {
+            return true;
+        }
+        // The clock is read once for all of them, and only if one is there.
+        let now = Instant::now();
+        if let Some(overall) = overall {
+            let overall = Deadline::after(now, overall);
+            *this.deadline = Some(this.deadline.map_or(overall, |deadline| deadline.earliest(overall)));
+        }
+        let deadline = this.deadline.map(Deadline::instant);
+        let own = policy.attempt_timeout.map(|limit| Deadline::after(now, limit).instant());
+        *this.is_attempt_bounded = own.is_some_and(|own| deadline.is_none_or(|deadline| own < deadline));
+        *this.attempt_end = if *this.is_attempt_bounded { own } else { deadline };
+        deadline.is_none_or(|deadline| now < deadline)
     }
 
     /// Sends the attempt to the service, which is ready; the callee sees the attempt's deadline.
     fn send(self: Pin<&mut Self>) {
         let mut this = self.project();
-        let is_last = *this.attempts >= this.shared.policy.attempts_max;
+        let is_last = *this.attempts >= this.shared.local.policy.attempts_max;
         let request = if is_last { this.request.take() } else { this.request.clone() };
         let mut request = request.expect("only the last attempt takes the request");
-        if let Some(timer) = this.timer.as_pin_mut() {
-            request.set_deadline(Deadline::at(timer.deadline()));
+        if let Some(end) = *this.attempt_end {
+            request.set_deadline(Deadline::at(end));
         }
         let call = this.service.call(request);
         this.stage.set(Stage::Calling { call });
     }
 
     /// Waits for the end of the attempt's time, and says whose time it was.
-    fn poll_timer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Rejection> {
-        let this = self.project();
-        let Some(timer) = this.timer.as_pin_mut() else { return Poll::Pending };
-        ready!(timer.poll(cx));
-        Poll::Ready(match this.shared.policy.attempt_timeout {
-            Some(after) if !this.deadline.is_some_and(Deadline::is_expired) => {
-                Rejection::AttemptTimedOut { after }
+    fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Rejection> {
+        let mut this = self.project();
+        let Some(end) = *this.attempt_end else { return Poll::Pending };
+        if this.timer.is_none() {
+            this.timer.set(Some(sleep_until(end)));
+        }
+        if let Some(timer) = this.timer.as_pin_mut() {
+            ready!(timer.poll(cx));
+        }
+        Poll::Ready(match this.shared.local.policy.attempt_timeout {
+            Some(after) if *this.is_attempt_bounded && !this.deadline.is_some_and(Deadline::is_expired) => {
+                AttemptTimedOut { after }.into()
             }
             _ => Rejection::DeadlineExceeded,
         })
     }
 
-    /// Decides on `result`: returns when the next attempt begins, or `None` when there is none.
-    fn wait<R: Classify>(&self, result: &R) -> Option<Instant> {
+    /// Decides on `result`: returns how long to wait before the next attempt, or `None` when there is none.
+    #[inline]
+    fn decide<R: Classify>(&self, result: &R) -> Option<Wait> {
+        if result.classify().is_retryable() { self.repeat(result.retry_after()) } else { None }
+    }
+
+    /// Decides on a transient failure after which the callee `asked` to be left alone.
+    #[cold]
+    fn repeat(&self, asked: Option<Duration>) -> Option<Wait> {
+        let policy = &self.shared.local.policy;
+        let counters = &self.shared.counters;
+        let count = |counter: &AtomicU64| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
         // IMPORTANT: The number is asked, not whether the request is still there: an attempt that never became ready
         // has not taken it.
-        if self.attempts >= self.shared.policy.attempts_max || !result.classify().is_retryable() {
+        let Some(request) = self.request.as_ref().filter(|_| self.attempts < policy.attempts_max) else {
+            count(&counters.out_of_attempts);
+            return None;
+        };
+        let asked = asked.unwrap_or(Duration::ZERO);
+        let backed_off = self.shared.delay(&policy.backoff, self.attempts - 1, self.backed_off);
+        let delay = asked.saturating_add(backed_off);
+        let now = Instant::now();
+        let comes_too_late = match now.checked_add(delay) {
+            Some(wake) => self.deadline.is_some_and(|deadline| wake >= deadline.instant()),
+            None => true,
+        };
+        // Time is asked before the budget: a repetition that comes too late must not cost one.
+        if comes_too_late || asked > policy.retry_after_max {
+            count(&counters.out_of_time);
             return None;
         }
-        let request = self.request.as_ref()?;
-        let delay = self.shared.delay(self.attempts - 1) + result.retry_after().unwrap_or(Duration::ZERO);
-        let wake = Instant::now().checked_add(delay)?;
-        // The deadline is asked before the budget: a repetition that comes too late must not cost one.
-        let comes_too_late = self.deadline.is_some_and(|deadline| wake >= deadline.instant());
-        if comes_too_late || !self.shared.budget.withdraw() {
+        if !self.shared.local.budget.withdraw() {
+            count(&counters.out_of_budget);
             return None;
         }
+        count(&counters.repeated);
         let (attempts, operation) = (self.attempts, request.operation());
-        tracing::debug!(
-            operation,
-            attempts,
-            delay_ms = delay.as_millis() as u64,
-            "attempt failed, repeating"
-        );
-        Some(wake)
+        let delay_ms = delay.as_millis() as u64;
+        tracing::debug!(operation, attempts, delay_ms, "attempt failed, repeating");
+        Some(Wait { backed_off, until: Deadline::after(now, delay) })
+    }
+
+    fn wait(self: Pin<&mut Self>, Wait { backed_off, until }: Wait) {
+        let mut this = self.project();
+        *this.backed_off = backed_off;
+        this.timer.set(Some(sleep_until(until.instant())));
+        this.stage.set(Stage::Waiting);
     }
 }

@@ -1,24 +1,25 @@
 //! The service that [`RetryLayer`](super::RetryLayer) makes.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use steadfast_base::{Classify, ContextMut};
 use tower_service::Service;
 
 use super::RetryFuture;
-use super::layer::Shared;
+use super::held::Hold;
+use super::layer::{Happy, Shared};
 use crate::Rejection;
+use crate::stripes::Striped;
 
 /// Repeats calls of the service within; made by [`RetryLayer`](super::RetryLayer).
 #[derive(Debug, Clone)]
 pub struct RetryService<S> {
     inner: S,
-    shared: Arc<Shared>,
+    shared: Striped<Shared, Happy>,
 }
 
 impl<S> RetryService<S> {
-    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(inner: S, shared: Striped<Shared, Happy>) -> Self {
         Self { inner, shared }
     }
 }
@@ -42,6 +43,6 @@ where
         // IMPORTANT: The future takes the service that was polled ready and leaves the clone, which was not.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        RetryFuture::new(ready, request, Arc::clone(&self.shared))
+        RetryFuture::new(ready, request, Hold::new(&self.shared))
     }
 }

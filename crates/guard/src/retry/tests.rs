@@ -23,7 +23,13 @@ const BACKOFF: Backoff = Backoff {
     jitter: Jitter::None,
 };
 
-const POLICY: RetryPolicy = RetryPolicy { attempts_max: 3, backoff: BACKOFF, attempt_timeout: None };
+const POLICY: RetryPolicy = RetryPolicy {
+    attempts_max: 3,
+    backoff: BACKOFF,
+    retry_after_max: Duration::from_secs(60),
+    attempt_timeout: None,
+    overall_timeout: None,
+};
 
 /// Sends one request with `remaining` and returns the answer, the attempts and the time it took.
 async fn call<F, R>(
@@ -245,11 +251,8 @@ async fn a_service_that_does_not_become_ready_is_waited_for_within_the_attempt()
 
 #[tokio::test(start_paused = true)]
 async fn one_seed_gives_the_same_waits() {
-    let full = RetryPolicy {
-        attempts_max: 6,
-        backoff: Backoff { jitter: Jitter::Full, ..BACKOFF },
-        attempt_timeout: None,
-    };
+    let full =
+        RetryPolicy { attempts_max: 6, backoff: Backoff { jitter: Jitter::Full, ..BACKOFF }, ..POLICY };
     let run = async |seed| {
         let callee = Callee::new(|_, _| async { Err(TRANSIENT) });
         let service = RetryLayer::new(full, budget(), Seed::new(seed)).layer(callee);
@@ -260,6 +263,91 @@ async fn one_seed_gives_the_same_waits() {
     let (first, again, other) = (run(1).await, run(1).await, run(2).await);
     assert!(first.abs_diff(again) <= 1, "{first} {again}");
     assert!(first.abs_diff(other) > 1, "{first} {other}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_overall_time_bounds_what_has_no_deadline() {
+    let policy = RetryPolicy { overall_timeout: Some(250 * MS), ..POLICY };
+    // The second wait would end at 300 ms.
+    let (answer, attempts, took) = call(policy, &budget(), None, |_, _| async { Err(TRANSIENT) }).await;
+    assert_eq!((answer.err(), attempts), (Some(TRANSIENT), 2));
+    assert!(about(took, 100), "{took:?}");
+    let refused = Some(Error::Rejected(Rejection::DeadlineExceeded));
+    let (answer, attempts, took) = call(policy, &budget(), None, |_, _| std::future::pending()).await;
+    assert_eq!((answer.err(), attempts), (refused.clone(), 1));
+    assert!(about(took, 250), "{took:?}");
+    // The earlier of the two counts.
+    let (answer, _, took) = call(policy, &budget(), Some(80 * MS), |_, _| std::future::pending()).await;
+    assert_eq!(answer.err(), refused);
+    assert!(about(took, 80), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callee_that_asks_for_too_much_is_not_asked_again() {
+    for (asked, attempts_expected) in [("60", 2), ("61", 1), ("86400", 1)] {
+        let answer = |n, _| async move {
+            let status = if n == 0 { 503 } else { 200 };
+            let response = http::Response::builder().status(status).header("retry-after", asked);
+            Ok(response.body(()).expect("a valid response"))
+        };
+        let (_, attempts, _) = call(POLICY, &budget(), None, answer).await;
+        assert_eq!(attempts, attempts_expected, "{asked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callee_that_forbids_it_is_not_asked_again() {
+    let answer = |_, _| async {
+        let response =
+            http::Response::builder().header("grpc-status", "14").header("grpc-retry-pushback-ms", "-1");
+        Ok(response.body(()).expect("a valid response"))
+    };
+    let (answer, attempts, took) = call(POLICY, &budget(), None, answer).await;
+    assert!(answer.is_ok());
+    assert_eq!((attempts, took), (1, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn decorrelated_waits_grow_from_the_last_one() {
+    let backoff = Backoff { jitter: Jitter::Decorrelated, ..BACKOFF };
+    let policy = RetryPolicy { attempts_max: 6, backoff, ..POLICY };
+    let begun = Mutex::new(Vec::new());
+    let _ = call(policy, &budget(), None, |_, _| {
+        begun.lock().push(Instant::now());
+        async { Err(TRANSIENT) }
+    })
+    .await;
+    let begun = begun.into_inner();
+    let mut last = 100;
+    for pair in begun.windows(2) {
+        let wait = (pair[1] - pair[0]).as_millis();
+        assert!((100..=3 * last + 2).contains(&wait), "{wait} after {last}");
+        last = wait;
+    }
+    assert_eq!(begun.len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_why_it_stops() {
+    let budget = Arc::new(Budget::new(0.0, 3));
+    let layer = RetryLayer::new(POLICY, Arc::clone(&budget), Seed::new(1));
+    let send = async |remaining: Option<Duration>| {
+        let mut request = Request::new(());
+        if let Some(remaining) = remaining {
+            request.set_deadline(Deadline::within(remaining));
+        }
+        let _ = layer.layer(Callee::new(|_, _| async { Err(TRANSIENT) })).oneshot(request).await;
+    };
+    send(None).await;
+    send(Some(50 * MS)).await;
+    send(Some(150 * MS)).await;
+    let counts = layer.counts();
+    assert_eq!((counts.repeated, counts.out_of_attempts, counts.out_of_time), (3, 1, 2));
+    assert_eq!(counts.out_of_budget, 0);
+    let spent = Arc::new(Budget::new(0.0, 0));
+    let layer = RetryLayer::new(POLICY, spent, Seed::new(1));
+    let _ = layer.layer(Callee::new(|_, _| async { Err(TRANSIENT) })).oneshot(Request::new(())).await;
+    assert_eq!(layer.counts(), RetryCounts { out_of_budget: 1, ..RetryCounts::default() });
 }
 
 proptest! {
@@ -285,6 +373,7 @@ proptest! {
                 attempts_max,
                 backoff: Backoff { jitter: Jitter::Full, ..BACKOFF },
                 attempt_timeout: attempt_timeout.map(Duration::from_millis),
+                ..POLICY
             };
             let deadline = Deadline::within(Duration::from_millis(remaining));
             let callee = Callee::new(|n, request: Request| {

@@ -51,6 +51,20 @@ impl prometheus_client::collector::Collector for Collector {
             }
         }
 
+        let help = "Calls that were slow, however they ended";
+        let mut slow = encoder.encode_descriptor("breaker_slow_calls", help, None, MetricType::Counter)?;
+        for breaker in &breakers {
+            let labels = [("breaker", breaker.name.as_str())];
+            ConstCounter::new(breaker.counts.slow).encode(slow.encode_family(&labels)?)?;
+        }
+
+        let help = "Calls under way";
+        let mut under_way = encoder.encode_descriptor("breaker_in_flight", help, None, MetricType::Gauge)?;
+        for breaker in &breakers {
+            let labels = [("breaker", breaker.name.as_str())];
+            ConstGauge::new(breaker.in_flight as i64).encode(under_way.encode_family(&labels)?)?;
+        }
+
         let help = "How often the breaker opened";
         let mut opened = encoder.encode_descriptor("breaker_opened", help, None, MetricType::Counter)?;
         for breaker in &breakers {
@@ -81,6 +95,8 @@ mod tests {
             "orders_breaker_open{breaker=\"payment\"} 1.0",
             "orders_breaker_calls_total{breaker=\"payment\",outcome=\"succeeded\"} 1",
             "orders_breaker_calls_total{breaker=\"payment\",outcome=\"refused\"} 1",
+            "orders_breaker_slow_calls_total{breaker=\"payment\"} 0",
+            "orders_breaker_in_flight{breaker=\"payment\"} 0",
             "orders_breaker_opened_total{breaker=\"payment\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -41,7 +41,8 @@ impl Metrics {
     }
 
     /// Registers what the breakers of `breakers` have seen, of those too that are added later: `breaker_open`
-    /// (0 closed, 0.5 half-open, 1 open), `breaker_calls_total` by outcome and `breaker_opened_total`.
+    /// (0 closed, 0.5 half-open, 1 open), `breaker_calls_total` by outcome, `breaker_slow_calls_total`,
+    /// `breaker_in_flight` and `breaker_opened_total`.
     #[cfg(feature = "guard")]
     pub fn register_breakers(&self, breakers: steadfast_guard::Registry) {
         let collector = super::breakers::Collector::new(breakers);

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use steadfast::base::{Backoff, Budget, Context, Deadline, Seed};
+use steadfast::guard::breaker::Window;
 use steadfast::guard::{
     Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Registry, RetryLayer, RetryPolicy,
     grpc_timeout_header,
@@ -135,13 +136,19 @@ fn retry_policy(enabled: bool) -> RetryPolicy {
             ..Backoff::default()
         },
         attempt_timeout: enabled.then_some(Duration::from_secs(1)),
+        ..RetryPolicy::default()
     }
 }
 
 /// Opens when 70 of 100 calls failed: a dependency that is slow for half of its calls still does useful work, and
 /// those that are too late for the caller are finished in the background.
 fn breaker_policy() -> BreakerPolicy {
-    BreakerPolicy { window: 100, failure_ratio: 0.7, consecutive_failures: None, ..BreakerPolicy::default() }
+    BreakerPolicy {
+        window: Window::Calls(100),
+        failure_ratio: 0.7,
+        consecutive_failures: None,
+        ..BreakerPolicy::default()
+    }
 }
 
 /// Sends a call, with what is left of its time.

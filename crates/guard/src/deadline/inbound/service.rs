@@ -1,57 +1,24 @@
-//! The layer for incoming requests.
+//! The service that [`ServerDeadlineLayer`] makes.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use http::HeaderMap;
 use steadfast_base::{Context as _, ContextMut, Deadline};
-use tower_layer::Layer;
 use tower_service::Service;
 
-use super::header::{InvalidTimeout, parse_envoy_timeout, parse_grpc_timeout};
-
-/// Puts the caller's deadline into the extensions of each incoming request.
-///
-/// Reads `grpc-timeout` and Envoy's `x-envoy-expected-rq-timeout-ms`; where both are sent the shorter counts, and an
-/// invalid one is treated as absent. Handlers and outgoing calls find it by
-/// [`Context::deadline`](steadfast_base::Context::deadline). The time counts from the moment the request reaches the
-/// layer, so the layer stands outermost.
-///
-/// # Examples
-/// ```
-/// use std::time::Duration;
-/// use steadfast_guard::ServerDeadlineLayer;
-///
-/// let layer = ServerDeadlineLayer { default: Duration::from_secs(1), ..ServerDeadlineLayer::default() };
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServerDeadlineLayer {
-    /// The time of a request that states none.
-    pub default: Duration,
-    /// The longest time that a caller can ask for; more is cut to it.
-    pub max: Duration,
-}
-
-impl Default for ServerDeadlineLayer {
-    /// Gives 3 s to a request that states nothing, and at most 60 s.
-    fn default() -> Self {
-        Self { default: Duration::from_secs(3), max: Duration::from_secs(60) }
-    }
-}
-
-impl<S> Layer<S> for ServerDeadlineLayer {
-    type Service = ServerDeadlineService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ServerDeadlineService { inner, policy: *self }
-    }
-}
+use super::ServerDeadlineLayer;
+use crate::deadline::remaining_time;
 
 /// Sets the deadline of each request and passes it on; made by [`ServerDeadlineLayer`].
 #[derive(Debug, Clone)]
 pub struct ServerDeadlineService<S> {
     inner: S,
     policy: ServerDeadlineLayer,
+}
+
+impl<S> ServerDeadlineService<S> {
+    pub(super) fn new(inner: S, policy: ServerDeadlineLayer) -> Self {
+        Self { inner, policy }
+    }
 }
 
 impl<S, B> Service<http::Request<B>> for ServerDeadlineService<S>
@@ -67,7 +34,7 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
-        let stated = stated(request.headers());
+        let stated = remaining_time(|name| request.headers().get(name).map(|value| value.as_bytes()));
         let deadline = Deadline::within(stated.unwrap_or(self.policy.default).min(self.policy.max));
         // A layer above may have set one already; the earlier counts.
         let deadline = request.deadline().map_or(deadline, |above| above.earliest(deadline));
@@ -76,27 +43,12 @@ where
     }
 }
 
-/// Returns the shortest time that the headers state.
-fn stated(headers: &HeaderMap) -> Option<Duration> {
-    type Parse = fn(&[u8]) -> Result<Duration, InvalidTimeout>;
-    const HEADERS: [(&str, Parse); 2] =
-        [("grpc-timeout", parse_grpc_timeout), ("x-envoy-expected-rq-timeout-ms", parse_envoy_timeout)];
-    HEADERS
-        .into_iter()
-        .filter_map(|(name, parse)| {
-            let value = headers.get(name)?;
-            parse(value.as_bytes())
-                .inspect_err(|_| tracing::debug!(name, ?value, "timeout header ignored"))
-                .ok()
-        })
-        .min()
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::time::Duration;
 
-    use tower::{ServiceExt, service_fn};
+    use tower::{Layer, ServiceExt, service_fn};
 
     use super::*;
 

@@ -1,0 +1,34 @@
+//! How a rejection looks over the wire.
+
+use http::StatusCode;
+
+use crate::Rejection;
+
+impl Rejection {
+    /// Returns the HTTP status that tells a caller of this rejection: 504 when time ran out, 503 otherwise.
+    ///
+    /// # Examples
+    /// ```
+    /// use steadfast_guard::Rejection;
+    ///
+    /// assert_eq!(Rejection::DeadlineExceeded.http_status(), 504);
+    /// assert_eq!(Rejection::DeadlineExceeded.grpc_code(), 4);
+    /// ```
+    pub fn http_status(&self) -> StatusCode {
+        match self {
+            Self::DeadlineExceeded | Self::AttemptTimedOut { .. } | Self::TimedOut { .. } => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Returns the number of the gRPC status that tells a caller of this rejection: `DEADLINE_EXCEEDED` (4) when time
+    /// ran out, `UNAVAILABLE` (14) otherwise (<https://grpc.io/docs/guides/status-codes/>).
+    pub fn grpc_code(&self) -> i32 {
+        match self {
+            Self::DeadlineExceeded | Self::AttemptTimedOut { .. } | Self::TimedOut { .. } => 4,
+            _ => 14,
+        }
+    }
+}
