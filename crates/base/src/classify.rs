@@ -52,6 +52,13 @@ impl<R: Classify, E: Classify> Classify for Result<R, E> {
     }
 }
 
+/// What a handler of events returns when all went well.
+impl Classify for () {
+    fn classify(&self) -> Class {
+        Class::Success
+    }
+}
+
 impl Classify for crate::DeadlineExceeded {
     fn classify(&self) -> Class {
         Class::Permanent
