@@ -43,6 +43,8 @@
 pub mod breaker;
 pub mod deadline;
 mod error;
+pub mod fallback;
+pub mod hedge;
 mod rejection;
 pub mod retry;
 #[cfg(test)]
@@ -57,6 +59,10 @@ pub use deadline::ServerDeadlineLayer;
 pub use deadline::grpc_timeout_header;
 pub use deadline::parse_grpc_timeout;
 pub use error::Error;
+pub use fallback::FallbackLayer;
+pub use hedge::Hedge;
+pub use hedge::HedgeLayer;
+pub use hedge::HedgePolicy;
 pub use rejection::Rejection;
 pub use retry::RetryLayer;
 pub use retry::RetryPolicy;
