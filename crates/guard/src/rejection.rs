@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use steadfast_base::{Class, Classify, DeadlineExceeded};
 
+use crate::rate_limit;
+
 /// The reason for which a guard refused a call, or gave it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -24,6 +26,9 @@ pub enum Rejection {
         /// The time until the next probe is let through; zero while probes are under way.
         retry_after: Duration,
     },
+    /// The rate limit is reached, so nothing was sent.
+    #[error(transparent)]
+    RateLimited(#[from] rate_limit::Error),
 }
 
 impl Classify for Rejection {
@@ -31,6 +36,7 @@ impl Classify for Rejection {
         match self {
             Self::DeadlineExceeded => Class::Permanent,
             Self::AttemptTimedOut { .. } | Self::BreakerOpen { .. } => Class::Transient,
+            Self::RateLimited(error) => error.classify(),
         }
     }
 
@@ -38,6 +44,7 @@ impl Classify for Rejection {
         match self {
             Self::BreakerOpen { retry_after } => Some(*retry_after),
             Self::DeadlineExceeded | Self::AttemptTimedOut { .. } => None,
+            Self::RateLimited(error) => error.retry_after(),
         }
     }
 }
