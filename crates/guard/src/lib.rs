@@ -41,13 +41,16 @@
 //! [`Classify`]: steadfast_base::Classify
 
 pub mod breaker;
+pub mod bulkhead;
 pub mod deadline;
 mod error;
 pub mod fallback;
+mod gate;
 pub mod hedge;
 pub mod rate_limit;
 mod rejection;
 pub mod retry;
+pub mod shed;
 #[cfg(test)]
 mod testing;
 
@@ -55,6 +58,9 @@ pub use breaker::Breaker;
 pub use breaker::BreakerLayer;
 pub use breaker::BreakerPolicy;
 pub use breaker::Registry;
+pub use bulkhead::Bulkhead;
+pub use bulkhead::BulkheadLayer;
+pub use bulkhead::BulkheadPolicy;
 pub use deadline::DeadlineLayer;
 pub use deadline::ServerDeadlineLayer;
 pub use deadline::grpc_timeout_header;
@@ -73,3 +79,6 @@ pub use rate_limit::RateLimiter;
 pub use rejection::Rejection;
 pub use retry::RetryLayer;
 pub use retry::RetryPolicy;
+pub use shed::Shed;
+pub use shed::ShedLayer;
+pub use shed::ShedPolicy;

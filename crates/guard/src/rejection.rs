@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steadfast_base::{Class, Classify, DeadlineExceeded};
 
-use crate::rate_limit;
+use crate::{bulkhead, rate_limit, shed};
 
 /// The reason for which a guard refused a call, or gave it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,12 @@ pub enum Rejection {
     /// The rate limit is reached, so nothing was sent.
     #[error(transparent)]
     RateLimited(#[from] rate_limit::Error),
+    /// There is no room in the bulkhead, so nothing was sent.
+    #[error(transparent)]
+    Bulkhead(#[from] bulkhead::Error),
+    /// There is overload, so nothing was sent.
+    #[error(transparent)]
+    Shed(#[from] shed::Error),
 }
 
 impl Classify for Rejection {
@@ -37,6 +43,8 @@ impl Classify for Rejection {
             Self::DeadlineExceeded => Class::Permanent,
             Self::AttemptTimedOut { .. } | Self::BreakerOpen { .. } => Class::Transient,
             Self::RateLimited(error) => error.classify(),
+            Self::Bulkhead(error) => error.classify(),
+            Self::Shed(error) => error.classify(),
         }
     }
 
@@ -45,6 +53,8 @@ impl Classify for Rejection {
             Self::BreakerOpen { retry_after } => Some(*retry_after),
             Self::DeadlineExceeded | Self::AttemptTimedOut { .. } => None,
             Self::RateLimited(error) => error.retry_after(),
+            Self::Bulkhead(error) => error.retry_after(),
+            Self::Shed(error) => error.retry_after(),
         }
     }
 }
