@@ -52,7 +52,7 @@ impl<R: Classify, E: Classify> Classify for Result<R, E> {
     }
 }
 
-/// What a handler of events returns when all went well.
+/// The answer of a handler of events: nothing went wrong.
 impl Classify for () {
     fn classify(&self) -> Class {
         Class::Success

@@ -13,6 +13,11 @@
 //! 3. [`BreakerLayer`]: sees each attempt, and fails it fast while the callee is unwell;
 //! 4. the transport, which sends the attempt's deadline along ([`grpc_timeout_header`]).
 //!
+//! Against load there are five more: [`rate_limit`] (calls per time), [`bulkhead`] (calls at a time), [`shed`] (calls at
+//! a time, by a number that is found), [`hedge`] (a second attempt where the first is late) and [`fallback`] (something
+//! else where the callee fails). A fallback stands outermost, a hedge above retries, the other three between retries
+//! and breaker.
+//!
 //! # Examples
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -51,8 +56,8 @@ pub mod rate_limit;
 mod rejection;
 pub mod retry;
 pub mod shed;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use breaker::Breaker;
 pub use breaker::BreakerLayer;

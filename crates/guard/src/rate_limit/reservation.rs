@@ -25,6 +25,13 @@ impl Decision {
         Self { terms, arrival, now }
     }
 
+    /// Creates what a limiter of your own decided.
+    pub fn from_parts(remaining: u32, reset_after: Duration) -> Self {
+        let arrival = super::limiter::nanoseconds(reset_after).min(u64::MAX / 4);
+        // A nanosecond for a permit, so that both come out as they went in.
+        Self { terms: Terms { interval: 1, tolerance: arrival + u64::from(remaining) }, arrival, now: 0 }
+    }
+
     /// Returns how many more permits conform at the same moment.
     pub fn remaining(&self) -> u32 {
         self.terms.remaining(self.arrival, self.now)

@@ -179,6 +179,9 @@ async fn the_limiter_of_a_process_is_a_shared_one() {
         passed
     }
     assert_eq!(twice(&KeyedRateLimiter::new(Quota::per_minute(1), 16)).await, [true, false]);
+
+    let decision = Decision::from_parts(7, 1500 * MS);
+    assert_eq!((decision.remaining(), decision.reset_after()), (7, 1500 * MS));
 }
 
 fn waiting(wait_max: Duration) -> RateLimitPolicy {

@@ -1,4 +1,4 @@
-//! A callee for the tests of the guards.
+//! A callee that answers by a script.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,13 +10,19 @@ use tower_service::Service;
 
 use crate::Error;
 
-pub(crate) type Request = http::Request<()>;
-pub(crate) type Answer = Result<http::Response<()>, Error<Failure>>;
+/// The request that tests send.
+pub type Request = http::Request<()>;
 
-/// The callee's own error.
+/// What tests get for it.
+pub type Answer = Result<http::Response<()>, Error<Failure>>;
+
+/// The callee's own error, which says no more than its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("failed: {0:?}")]
-pub(crate) struct Failure(pub(crate) Class);
+pub struct Failure(
+    /// The class.
+    pub Class,
+);
 
 impl Classify for Failure {
     fn classify(&self) -> Class {
@@ -24,15 +30,37 @@ impl Classify for Failure {
     }
 }
 
-pub(crate) const TRANSIENT: Error<Failure> = Error::Inner(Failure(Class::Transient));
-pub(crate) const PERMANENT: Error<Failure> = Error::Inner(Failure(Class::Permanent));
+/// A failure that a repetition may mend.
+pub const TRANSIENT: Error<Failure> = Error::Inner(Failure(Class::Transient));
+/// A failure that no repetition mends.
+pub const PERMANENT: Error<Failure> = Error::Inner(Failure(Class::Permanent));
 
-pub(crate) fn success() -> Answer {
+/// Returns the answer that all is well.
+///
+/// # Errors
+/// Never.
+pub fn success() -> Answer {
     Ok(http::Response::new(()))
 }
 
-/// A service that insists on tower's contract: each clone is polled ready before each call.
-pub(crate) struct Callee<F> {
+/// A service that answers by a script, and that insists on tower's contract.
+///
+/// # Examples
+/// ```
+/// use std::sync::atomic::Ordering;
+/// use steadfast_guard::testing::{Callee, Request, TRANSIENT, success};
+/// use tower::ServiceExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let callee = Callee::new(|n, _| async move { if n == 0 { Err(TRANSIENT) } else { success() } });
+/// let calls = callee.calls();
+/// assert!(callee.clone().oneshot(Request::new(())).await.is_err());
+/// assert!(callee.oneshot(Request::new(())).await.is_ok());
+/// assert_eq!(calls.load(Ordering::Relaxed), 2);
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct Callee<F> {
     answer: Arc<F>,
     calls: Arc<AtomicU32>,
     is_ready: bool,
@@ -43,12 +71,12 @@ where
     F: Fn(u32, Request) -> R,
 {
     /// Creates a callee that answers call number `n`, counted from 0, with `answer(n, request)`.
-    pub(crate) fn new(answer: F) -> Self {
+    pub fn new(answer: F) -> Self {
         Self { answer: Arc::new(answer), calls: Arc::default(), is_ready: false }
     }
 
     /// Returns a counter of the calls that reached the callee.
-    pub(crate) fn calls(&self) -> Arc<AtomicU32> {
+    pub fn calls(&self) -> Arc<AtomicU32> {
         Arc::clone(&self.calls)
     }
 }
@@ -73,6 +101,8 @@ where
         Poll::Ready(Ok(()))
     }
 
+    /// # Panics
+    /// When it was not polled ready before.
     fn call(&mut self, request: Request) -> Self::Future {
         assert!(std::mem::take(&mut self.is_ready), "called before it was polled ready");
         (self.answer)(self.calls.fetch_add(1, Ordering::Relaxed), request)
