@@ -1,6 +1,6 @@
 //! What a layer may know of any request, whatever its transport.
 
-use crate::{Deadline, TraceContext};
+use crate::{Deadline, Priority, TraceContext};
 
 /// Read access to what every layer needs to know of a request: deadline, trace, key and operation.
 ///
@@ -17,6 +17,17 @@ pub trait Context {
 
     /// Returns the low-cardinality name of what is asked for: an RPC's path, an HTTP path, an event's type.
     fn operation(&self) -> &str;
+
+    /// Says whether the request has the same effect however often it is made, so that it can be made twice on
+    /// purpose. By default it has if it has a [`key`](Self::key).
+    fn is_idempotent(&self) -> bool {
+        self.key().is_some()
+    }
+
+    /// Returns how much the request matters when not all can be served.
+    fn priority(&self) -> Priority {
+        Priority::default()
+    }
 }
 
 /// Write access to the part of a request's context that layers set.
@@ -25,8 +36,9 @@ pub trait ContextMut: Context {
     fn set_deadline(&mut self, deadline: Deadline);
 }
 
-/// A deadline, and optionally a trace, kept in the extensions of a request; the key is the header
-/// `Idempotency-Key`, the operation is the path.
+/// A deadline, a priority, and optionally a trace, kept in the extensions of a request; the key is the header
+/// `Idempotency-Key`, the operation is the path. Idempotent is what has a key, and what is so by its method (RFC
+/// 9110, section 9.2.2).
 impl<B> Context for http::Request<B> {
     fn deadline(&self) -> Option<Deadline> {
         self.extensions().get::<Deadline>().copied()
@@ -45,6 +57,14 @@ impl<B> Context for http::Request<B> {
 
     fn operation(&self) -> &str {
         self.uri().path()
+    }
+
+    fn is_idempotent(&self) -> bool {
+        self.method().is_idempotent() || self.key().is_some()
+    }
+
+    fn priority(&self) -> Priority {
+        self.extensions().get::<Priority>().copied().unwrap_or_default()
     }
 }
 
@@ -82,5 +102,25 @@ mod tests {
         assert_eq!(request.key(), Some("k1"));
         assert_eq!(request.operation(), "/orders");
         assert!(request.trace().is_some());
+        assert_eq!(request.priority(), Priority::Critical);
+        request.extensions_mut().insert(Priority::Sheddable);
+        assert_eq!(request.priority(), Priority::Sheddable);
+    }
+
+    #[test]
+    fn an_http_request_is_idempotent_by_its_method_or_its_key() {
+        let request = |method: &str, key: Option<&str>| {
+            let mut request = http::Request::builder().method(method);
+            if let Some(key) = key {
+                request = request.header("idempotency-key", key);
+            }
+            request.body(()).expect("a valid request").is_idempotent()
+        };
+        for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
+            assert!(request(method, None), "{method}");
+        }
+        for method in ["POST", "PATCH"] {
+            assert!(!request(method, None) && request(method, Some("k1")), "{method}");
+        }
     }
 }

@@ -14,11 +14,16 @@
 //! 3. [`BreakerLayer`]: sees each attempt, and fails it fast while the callee is unwell;
 //! 4. the transport, which sends the attempt's deadline along ([`grpc_timeout_header`]).
 //!
+//! Against load there are five more: [`rate_limit`] (calls per time), [`bulkhead`] (calls at a time), [`shed`] (calls at
+//! a time, by a number that is found), [`hedge`] (a second attempt where the first is late) and [`fallback`] (something
+//! else where the callee fails). A fallback stands outermost, a hedge above retries, the other three between retries
+//! and breaker.
+//!
 //! For an incoming call: [`ServerDeadlineLayer`], what makes calls wait, [`RefuseExpiredLayer`], the handler.
 //!
 //! # What a guard costs
-//! A call that succeeds allocates nothing, takes no lock, and two threads that use one guard do not contend for it: each
-//! writes to places of its own. The clock is read once by deadlines and timeouts, and only where there is a time to keep
+//! A call that succeeds allocates nothing. It passes deadlines, retries, timeouts and breakers without a lock, and two
+//! threads that use one of them do not contend for it: each writes to places of its own. The clock is read once by deadlines and timeouts, and only where there is a time to keep
 //! by retries and breakers. Timers are set when a call has to wait for the first time.
 //!
 //! # Examples
@@ -50,10 +55,16 @@
 
 mod bounded;
 pub mod breaker;
+pub mod bulkhead;
 pub mod deadline;
 mod error;
+pub mod fallback;
+mod gate;
+pub mod hedge;
+pub mod rate_limit;
 mod rejection;
 pub mod retry;
+pub mod shed;
 mod status;
 mod stripes;
 #[cfg(any(test, feature = "testing"))]
@@ -64,13 +75,29 @@ pub use breaker::Breaker;
 pub use breaker::BreakerLayer;
 pub use breaker::BreakerPolicy;
 pub use breaker::Registry;
+pub use bulkhead::Bulkhead;
+pub use bulkhead::BulkheadLayer;
+pub use bulkhead::BulkheadPolicy;
 pub use deadline::DeadlineLayer;
 pub use deadline::RefuseExpiredLayer;
 pub use deadline::ServerDeadlineLayer;
 pub use deadline::grpc_timeout_header;
 pub use deadline::parse_grpc_timeout;
 pub use error::Error;
+pub use fallback::FallbackLayer;
+pub use hedge::Hedge;
+pub use hedge::HedgeLayer;
+pub use hedge::HedgePolicy;
+pub use rate_limit::HttpRateLimitLayer;
+pub use rate_limit::KeyedRateLimiter;
+pub use rate_limit::Quota;
+pub use rate_limit::RateLimitLayer;
+pub use rate_limit::RateLimitPolicy;
+pub use rate_limit::RateLimiter;
 pub use rejection::Rejection;
 pub use retry::RetryLayer;
 pub use retry::RetryPolicy;
+pub use shed::Shed;
+pub use shed::ShedLayer;
+pub use shed::ShedPolicy;
 pub use timeout::TimeoutLayer;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use steadfast_base::{Class, Classify, DeadlineExceeded};
 
+use crate::{bulkhead, rate_limit, shed};
+
 /// The reason for which a guard refused a call, or gave it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -31,6 +33,15 @@ pub enum Rejection {
         /// The time until the next probe is let through; zero while probes are under way.
         retry_after: Duration,
     },
+    /// The rate limit is reached, so nothing was sent.
+    #[error(transparent)]
+    RateLimited(#[from] rate_limit::Error),
+    /// There is no room in the bulkhead, so nothing was sent.
+    #[error(transparent)]
+    Bulkhead(#[from] bulkhead::Error),
+    /// There is overload, so nothing was sent.
+    #[error(transparent)]
+    Shed(#[from] shed::Error),
 }
 
 impl Classify for Rejection {
@@ -40,6 +51,9 @@ impl Classify for Rejection {
             Self::AttemptTimedOut { .. } | Self::TimedOut { .. } | Self::BreakerOpen { .. } => {
                 Class::Transient
             }
+            Self::RateLimited(error) => error.classify(),
+            Self::Bulkhead(error) => error.classify(),
+            Self::Shed(error) => error.classify(),
         }
     }
 
@@ -47,6 +61,9 @@ impl Classify for Rejection {
         match self {
             Self::BreakerOpen { retry_after } => Some(*retry_after),
             Self::DeadlineExceeded | Self::AttemptTimedOut { .. } | Self::TimedOut { .. } => None,
+            Self::RateLimited(error) => error.retry_after(),
+            Self::Bulkhead(error) => error.retry_after(),
+            Self::Shed(error) => error.retry_after(),
         }
     }
 }

@@ -8,3 +8,6 @@ pub struct State;
 
 #[doc = include_str!("../../../docs/guide/guards.md")]
 pub struct Guards;
+
+#[doc = include_str!("../../../docs/guide/guards-load.md")]
+pub struct GuardsLoad;
