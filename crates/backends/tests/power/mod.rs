@@ -1,6 +1,8 @@
 //! A store on a file system that loses power, at random moments; what it has promised must be there afterwards.
 //!
-//! A store brings a [`Place`]. What must be there is what `steadfast_core::testing::store::survives_crashes` says.
+//! A store brings a [`Place`], or what is [`Served`] by a server. What must be there is what `steadfast_core::testing::store::survives_crashes` says.
+
+mod on_server;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +13,9 @@ use steadfast_base::{Rng, Seed};
 use steadfast_core::store::{Durability, EventStore};
 use steadfast_core::testing::store::{Crash, CrashTest, StoreFactory, survives_crashes};
 use steadfast_servers::power::{Cut, PowerCutFs};
+
+#[allow(unused_imports, reason = "files have no server")]
+pub(crate) use on_server::{OnServer, Served};
 
 /// How many batches are acknowledged before the power goes, at least.
 const ACKNOWLEDGED: usize = 40;

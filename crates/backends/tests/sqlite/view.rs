@@ -12,7 +12,7 @@ use steadfast_backends::sqlite::view::{Config, SqliteView};
 use steadfast_base::Seed;
 use steadfast_core::Event;
 use steadfast_core::projection::{Poison, Projector, Settings, View};
-use steadfast_core::store::{Batch, Condition, Durability, EventStore, Query, StoredEvent};
+use steadfast_core::store::{Batch, Condition, Durability, EventStore, Position, Query, StoredEvent};
 
 const PLACE: &str = "STEADFAST_VIEW_PLACE";
 /// A position that comes twice is refused.
@@ -109,14 +109,47 @@ async fn two_that_follow_the_same_projection_count_each_event_once() {
         (projector(folder.path(), Poison::Stop).await, projector(folder.path(), Poison::Stop).await);
     let (one, other) = (one.view(), other.view());
     let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
-    one.apply(&events[..20]).await.expect("applied");
+    one.apply(Position::START, &events[..20]).await.expect("applied");
     // This one was told its position before.
-    other.apply(&events[..25]).await.expect("applied");
-    one.skip(&events[3], "late").await.expect("nothing is left to do");
-    one.apply(&events[20..25]).await.expect("nothing is left to do");
+    other.apply(Position::START, &events[..25]).await.expect("applied");
+    one.skip(events[2].position, &events[3], "late").await.expect("nothing is left to do");
+    one.apply(events[19].position, &events[20..25]).await.expect("nothing is left to do");
     assert_eq!(one.position().await.expect("known"), events[24].position);
-    one.apply(&events[25..]).await.expect("applied");
+    one.apply(events[24].position, &events[25..]).await.expect("applied");
     assert_eq!(seen(folder.path()), (1..=30).collect::<Vec<_>>());
+}
+
+/// A database that is restored from a copy lacks events that the projector has seen: it gets them again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_that_has_gone_back_gets_what_it_lacks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store(folder.path()).await;
+    append(&store, "good", 10).await;
+    let projector = projector(folder.path(), Poison::Stop).await;
+    let has = async |count: usize| {
+        while seen(folder.path()).len() < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let restoring = async {
+        has(10).await;
+        append(&store, "good", 10).await;
+        has(20).await;
+        let view = Connection::open(folder.path().join("view.db")).expect("opened");
+        view.busy_timeout(Duration::from_secs(5)).expect("set");
+        let restore = "BEGIN IMMEDIATE; DELETE FROM seen WHERE n > 10; \
+                       UPDATE steadfast_projections SET position = '10'; COMMIT";
+        view.execute_batch(restore).expect("restored");
+        append(&store, "good", 10).await;
+        has(20).await;
+    };
+    tokio::select! {
+        () = restoring => {}
+        stopped = projector.run() => panic!("{stopped:?}"),
+    }
+    projector.catch_up().await.expect("applied");
+    assert_eq!(seen(folder.path()), (1..=30).collect::<Vec<_>>());
+    assert_eq!(projector.metrics().rewinds, 1);
 }
 
 /// The process that is killed; a test that does nothing unless it is started by the one below.

@@ -20,27 +20,57 @@ pub(super) struct Work {
 
 type Events<'s> = BoxStream<'s, Result<StoredEvent, store::Error>>;
 
+/// How a run of events has ended.
+struct Drained {
+    applied: u64,
+    /// The view was ahead of where it began for a while.
+    moved: bool,
+    /// Where the view stands, if it has gone back.
+    back: Option<Position>,
+}
+
 impl Work {
     /// Applies what is stored and what is to come, until the store is closed.
     pub(super) async fn follow(&self, view: &impl View) -> Result<(), Error> {
-        let mut rng = self.settings.seed.rng();
-        let position = self.position(view, &mut rng).await?;
-        let events = self.store.subscribe(self.settings.filter.clone(), position);
-        self.drain(view, events, &mut rng).await.map(drop)
+        let (mut rng, mut rewinds) = (self.settings.seed.rng(), 0);
+        loop {
+            let position = self.position(view, &mut rng).await?;
+            let events = self.store.subscribe(self.settings.filter.clone(), position);
+            let drained = self.drain(view, position, events, &mut rng).await?;
+            if !self.rewind(&drained, &mut rewinds, &mut rng).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Applies what is stored until there is less than a batch of it left.
     pub(super) async fn catch_up(&self, view: &impl View) -> Result<(), Error> {
-        let mut rng = self.settings.seed.rng();
+        let (mut rng, mut rewinds) = (self.settings.seed.rng(), 0);
         loop {
             let position = self.position(view, &mut rng).await?;
             let from = (position > Position::START).then_some(position);
             let query = Query { filter: self.settings.filter.clone(), from, ..Query::default() };
-            let applied = self.drain(view, self.store.read(query), &mut rng).await?;
-            if applied < self.batch_max() as u64 {
+            let drained = self.drain(view, position, self.store.read(query), &mut rng).await?;
+            if !self.rewind(&drained, &mut rewinds, &mut rng).await?
+                && drained.applied < self.batch_max() as u64
+            {
                 return Ok(());
             }
         }
+    }
+
+    /// Says whether the view has gone back, and events are to be brought from where it stands now.
+    async fn rewind(&self, drained: &Drained, rewinds: &mut u32, rng: &mut Rng) -> Result<bool, Error> {
+        let Some(back) = drained.back else { return Ok(false) };
+        self.counters.rewound();
+        let projection = &*self.name;
+        tracing::warn!(projection, position = %back, "a view has gone back, and gets the events since then again");
+        if drained.moved {
+            *rewinds = 0;
+        } else {
+            self.wait(&ViewError::transient(format!("it has gone back to {back}")), rewinds, rng).await?;
+        }
+        Ok(true)
     }
 
     pub(super) async fn position(&self, view: &impl View, rng: &mut Rng) -> Result<Position, Error> {
@@ -57,10 +87,16 @@ impl Work {
         self.settings.batch_max.max(1)
     }
 
-    /// Applies events in batches of those that are there; returns how many they were.
-    async fn drain(&self, view: &impl View, events: Events<'_>, rng: &mut Rng) -> Result<u64, Error> {
+    /// Applies events that follow `after` in batches of those that are there.
+    async fn drain(
+        &self,
+        view: &impl View,
+        mut after: Position,
+        events: Events<'_>,
+        rng: &mut Rng,
+    ) -> Result<Drained, Error> {
         let mut chunks = events.ready_chunks(self.batch_max());
-        let mut drained = 0;
+        let (mut applied, begin) = (0, after);
         while let Some(chunk) = chunks.next().await {
             let mut batch = Vec::with_capacity(chunk.len());
             let mut failed = None;
@@ -70,31 +106,43 @@ impl Work {
                     Err(error) => failed = Some(error),
                 }
             }
-            drained += batch.len() as u64;
-            self.apply(view, batch, rng).await?;
+            let events = batch.len() as u64;
+            if let Some(back) = self.apply(view, &mut after, batch, rng).await? {
+                return Ok(Drained { applied, moved: after > begin, back: Some(back) });
+            }
+            applied += events;
             if let Some(error) = failed {
                 return Err(error.into());
             }
         }
-        Ok(drained)
+        Ok(Drained { applied, moved: after > begin, back: None })
     }
 
-    /// Applies a batch whole, but for what the policy lets pass.
-    async fn apply(&self, view: &impl View, mut batch: Vec<StoredEvent>, rng: &mut Rng) -> Result<(), Error> {
+    /// Applies a batch that follows `after` whole, but for what the policy lets pass; returns where the view stands if it
+    /// has gone back.
+    async fn apply(
+        &self,
+        view: &impl View,
+        after: &mut Position,
+        mut batch: Vec<StoredEvent>,
+        rng: &mut Rng,
+    ) -> Result<Option<Position>, Error> {
         // Of the first event that cannot be applied, and of the view's place.
         let (mut attempts, mut place_attempts) = (0, 0);
-        while !batch.is_empty() {
-            let applying = tokio::time::timeout(self.settings.apply_timeout, view.apply(&batch));
+        while let Some(last) = batch.last() {
+            let applying = tokio::time::timeout(self.settings.apply_timeout, view.apply(*after, &batch));
             let late = || Err(ViewError::transient("applying events took too long").into());
             let failure = match applying.await.unwrap_or_else(|_| late()) {
                 Ok(()) => {
                     self.counters.applied(batch.len());
-                    return Ok(());
+                    *after = last.position;
+                    return Ok(None);
                 }
                 Err(failure) => failure,
             };
             self.counters.failed();
             match failure {
+                ApplyError::WentBack { to } => return Ok(Some(to)),
                 ApplyError::View(error) => self.wait(&error, &mut place_attempts, rng).await?,
                 ApplyError::Event { index, reason, retryable } => {
                     place_attempts = 0;
@@ -104,19 +152,33 @@ impl Work {
                         // First what stands before it, by itself: it may have been undone together with this one.
                         let poisoned = index.min(batch.len() - 1);
                         let known = self.position(view, rng).await?;
+                        if known < *after {
+                            return Ok(Some(known));
+                        }
+                        *after = known;
                         if batch[..poisoned].last().is_some_and(|before| before.position > known) {
                             let rest = batch.split_off(poisoned);
-                            Box::pin(self.apply(view, batch, rng)).await?;
+                            if let Some(back) = Box::pin(self.apply(view, after, batch, rng)).await? {
+                                return Ok(Some(back));
+                            }
                             batch = rest;
                             attempts = 0;
                             continue;
                         }
-                        self.pass(view, &batch[poisoned], &reason, attempts + 1, rng).await?;
+                        let event = &batch[poisoned];
+                        if let Some(back) = self.pass(view, *after, event, &reason, attempts + 1, rng).await?
+                        {
+                            return Ok(Some(back));
+                        }
                     }
                 }
             }
             // Whatever the view has noted is done.
             let known = self.position(view, rng).await?;
+            if known < *after {
+                return Ok(Some(known));
+            }
+            *after = known;
             let before = batch.len();
             batch.retain(|event| event.position > known);
             if batch.len() < before {
@@ -124,18 +186,19 @@ impl Work {
                 (attempts, place_attempts) = (0, 0);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Passes an event that cannot be applied, if the policy is so.
+    /// Passes an event that cannot be applied, if the policy is so; returns where the view stands if it has gone back.
     async fn pass(
         &self,
         view: &impl View,
+        after: Position,
         event: &StoredEvent,
         reason: &str,
         attempts: u32,
         rng: &mut Rng,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Position>, Error> {
         match &self.settings.poison {
             Poison::Stop => {
                 return Err(Error::Poisoned {
@@ -167,13 +230,15 @@ impl Work {
         );
         let mut tries = 0;
         loop {
-            match view.skip(event, reason).await {
+            match view.skip(after, event, reason).await {
                 Ok(()) => break,
-                Err(error) => self.wait(&error, &mut tries, rng).await?,
+                Err(ApplyError::WentBack { to }) => return Ok(Some(to)),
+                Err(ApplyError::View(error)) => self.wait(&error, &mut tries, rng).await?,
+                Err(other) => self.wait(&ViewError::permanent(other), &mut tries, rng).await?,
             }
         }
         self.counters.skipped();
-        Ok(())
+        Ok(None)
     }
 
     /// Waits before the next attempt, or gives up.

@@ -60,8 +60,13 @@ where
         Box::pin(async { Ok(self.state.read().1) })
     }
 
-    fn apply<'a>(&'a self, events: &'a [StoredEvent]) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        after: Position,
+        events: &'a [StoredEvent],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
+            ApplyError::check(self.state.read().1, after)?;
             for (index, event) in events.iter().enumerate() {
                 // Given back after each, so that readers need not wait for a batch.
                 let mut state = self.state.write();
@@ -78,8 +83,14 @@ where
         })
     }
 
-    fn skip<'a>(&'a self, event: &'a StoredEvent, reason: &'a str) -> BoxFuture<'a, Result<(), ViewError>> {
+    fn skip<'a>(
+        &'a self,
+        after: Position,
+        event: &'a StoredEvent,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
+            ApplyError::check(self.state.read().1, after)?;
             let mut skipped = self.skipped.write();
             if skipped.len() >= SKIPPED_MAX {
                 skipped.remove(0);

@@ -17,6 +17,9 @@ pub struct ProjectionMetrics {
     pub failures: u64,
     /// How often a rebuilt view has taken the place of another.
     pub switches: u64,
+    /// How often a view had gone back, for its place was restored from a copy or had lost what it had committed, and was
+    /// brought the events from there again.
+    pub rewinds: u64,
 }
 
 /// How far a view is behind its store.
@@ -37,6 +40,7 @@ pub(super) struct Counters {
     skipped: AtomicU64,
     failures: AtomicU64,
     switches: AtomicU64,
+    rewinds: AtomicU64,
 }
 
 impl Counters {
@@ -57,6 +61,10 @@ impl Counters {
         self.switches.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn rewound(&self) {
+        self.rewinds.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn snapshot(&self) -> ProjectionMetrics {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ProjectionMetrics {
@@ -65,6 +73,7 @@ impl Counters {
             skipped: get(&self.skipped),
             failures: get(&self.failures),
             switches: get(&self.switches),
+            rewinds: get(&self.rewinds),
         }
     }
 }

@@ -156,6 +156,9 @@ struct Shaky {
     /// What cannot be applied: positions that this divides; none if it is 0.
     poison_every: u64,
     partial: bool,
+    /// One of how many calls makes a copy of the view or restores it from the last one; none if it is 0.
+    back_every: u64,
+    copy: Mutex<(Vec<u64>, Position)>,
     down: AtomicBool,
 }
 
@@ -167,12 +170,28 @@ impl Shaky {
             fails: 0,
             poison_every: 0,
             partial: false,
+            back_every: 0,
+            copy: Mutex::new((vec![], Position::START)),
             down: AtomicBool::new(false),
         }
     }
 
     fn applied(&self) -> Vec<u64> {
         self.state.lock().0.clone()
+    }
+
+    /// Does now and then what a database does that is restored from a copy, or has lost what it had committed.
+    fn go_back(&self) {
+        let mut rng = self.rng.lock();
+        if self.back_every == 0 || rng.below(self.back_every) > 0 {
+            return;
+        }
+        let (mut state, mut copy) = (self.state.lock(), self.copy.lock());
+        if rng.below(2) == 0 {
+            *copy = state.clone();
+        } else {
+            *state = copy.clone();
+        }
     }
 
     fn fails(&self) -> Result<(), ViewError> {
@@ -191,13 +210,19 @@ impl View for Shaky {
         })
     }
 
-    fn apply<'a>(&'a self, events: &'a [StoredEvent]) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        after: Position,
+        events: &'a [StoredEvent],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
             self.fails()?;
             tokio::task::yield_now().await;
+            self.go_back();
             {
                 let mut state = self.state.lock();
                 let (mut view, mut position) = state.clone();
+                ApplyError::check(position, after)?;
                 for (index, event) in events.iter().enumerate() {
                     let number = event.position.parts().0;
                     if self.poison_every > 0 && number.is_multiple_of(self.poison_every) {
@@ -221,31 +246,43 @@ impl View for Shaky {
         })
     }
 
-    fn skip<'a>(&'a self, event: &'a StoredEvent, _: &'a str) -> BoxFuture<'a, Result<(), ViewError>> {
+    fn skip<'a>(
+        &'a self,
+        after: Position,
+        event: &'a StoredEvent,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
             self.fails()?;
-            self.state.lock().1 = event.position;
-            self.fails()
+            self.go_back();
+            {
+                let mut state = self.state.lock();
+                ApplyError::check(state.1, after)?;
+                state.1 = event.position;
+            }
+            Ok(self.fails()?)
         })
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
-    /// Whatever fails, and wherever a run is dropped: each event that can be applied is, once and in order.
+    /// Whatever fails, wherever a run is dropped, and also where the view is restored from a copy meanwhile: each event
+    /// that can be applied is, once and in order.
     #[test]
     fn each_event_counts_once(
         seed: u64,
         fails in 0_u64..40,
         poison_every in 0_u64..8,
         partial: bool,
+        back_every in prop_oneof![Just(0_u64), 6_u64..20],
         batch_max in 1_usize..20,
         steps in prop::collection::vec((1_usize..12, 0_usize..40), 1..10),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
             let store = Arc::new(MemoryStore::new());
-            let view = Arc::new(Shaky { fails, poison_every, partial, ..Shaky::new(seed) });
+            let view = Arc::new(Shaky { fails, poison_every, partial, back_every, ..Shaky::new(seed) });
             let settings = Settings { batch_max, attempts_max: 40, ..settings(Poison::Skip) };
             let projector = Projector::new("shaky", Arc::clone(&store) as _, Arc::clone(&view), settings);
             let mut count = 0;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use steadfast::core::Aggregate;
 
-use crate::ledger::Recorded;
 use crate::orders::domain::{OrderId, Sku};
 
 /// How many pieces of each article.
@@ -101,25 +100,6 @@ impl Aggregate for Reservation {
     }
 }
 
-impl Recorded for Reservation {
-    const SOURCE: &'static str = "/inventory";
-    const PREFIX: &'static str = "reservation-";
-
-    fn kind(event: &Event) -> &'static str {
-        match event {
-            Event::Reserved(_) => "inventory.reserved",
-            Event::Released { .. } => "inventory.released",
-        }
-    }
-
-    fn subject(event: &Event) -> OrderId {
-        match event {
-            Event::Reserved(held) => held.order,
-            Event::Released { order } => *order,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,12 +137,5 @@ mod tests {
         let refused_in_advance = after(&[release()]);
         assert_eq!(refused_in_advance, Reservation::Released { reserved: None });
         assert_eq!(refused_in_advance.decide(&reserve(&ours)), Err(Refused::Released));
-    }
-
-    #[test]
-    fn events_are_read_back() {
-        for event in [Event::Reserved(aside("a", 3)), Event::Released { order: OrderId::from_key("a") }] {
-            assert_eq!(Reservation::decode(&Reservation::encode(&event)).expect("it is ours"), event);
-        }
     }
 }

@@ -7,10 +7,12 @@ use steadfast::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 
-use super::domain::Reservation;
-use super::grpc::{Service, Store};
-use crate::host::{Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, grpc_route, probes};
-use crate::ledger::Repository;
+use super::grpc::Service;
+use super::log::{levels, reservations};
+use super::store::Store;
+use crate::host::{
+    Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, grpc_route, not_ready, probes,
+};
 use crate::proto::inventory::inventory_server::InventoryServer;
 
 /// How many commands may run at once.
@@ -35,13 +37,15 @@ pub struct Arguments {
 /// # Errors
 /// The port or the log cannot be opened, or the log cannot be closed.
 pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::Result<()> {
-    let program = Program::bind(&arguments.common, stopping).await?;
+    let program = Program::bind(&arguments.common, stopping.clone()).await?;
     let gate = Gate::<Store>::default();
     let server = InventoryServer::new(Service(gate.clone())).max_decoding_message_size(MESSAGE_MAX);
     let (health, health_route) = Health::new(<InventoryServer<Service> as NamedService>::NAME).await;
     let metrics = Metrics::new("inventory");
     let measured = metrics.register(HttpMetrics::register);
-    let totals = async |Ready(store): Ready<Store>| Json(json!({"reserved": store.reserved()}));
+    let totals = async |Ready(store): Ready<Store>| {
+        store.reserved().await.map(|reserved| Json(json!({"reserved": reserved}))).map_err(|_| not_ready())
+    };
     let business = grpc_route(server, program.faults());
     let router = measured
         .measure(business.merge(Router::new().route("/totals", get(totals)).with_state(gate.clone())))
@@ -50,9 +54,11 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         .merge(metrics.router());
     let start = async move {
         let Opened { store, durability } = arguments.common.open_store("inventory").await?;
-        let loaded = Repository::<Reservation>::load(Arc::clone(&store), durability).await?;
+        let levels = Arc::new(levels(Arc::clone(&store), arguments.stock).await?);
         let work = Work::new(COMMANDS_MAX);
-        gate.open(Arc::new(Store::new(loaded, arguments.stock, work.clone())));
+        work.spawn(Arc::clone(&levels).keep_up(stopping));
+        let reservations = reservations(Arc::clone(&store), durability);
+        gate.open(Arc::new(Store::new(reservations, levels, work.clone())));
         health.ready().await;
         Ok(async move {
             work.close().await;

@@ -1,13 +1,18 @@
-//! Aggregates kept in one event log: rebuilt at start, changed one command at a time per aggregate.
+//! What `payment` and `inventory` share beside core's [`Repository`](steadfast::core::repository::Repository): how
+//! their events are written, a view that follows the log, and turns by key, which `orders` takes too.
 
+mod codec;
 mod locks;
-mod recorded;
-mod repository;
+mod status;
+#[cfg(test)]
+pub(crate) mod testing;
+mod view;
 
+pub use codec::OrderEvents;
+pub use codec::decode;
 pub use locks::Crowded;
 pub use locks::Held;
 pub use locks::Locks;
-pub use recorded::Recorded;
-pub use repository::Error;
-pub use repository::Repository;
-pub use repository::Session;
+pub use status::status;
+pub use view::Behind;
+pub use view::LogView;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use steadfast::core::Aggregate;
 
-use crate::ledger::Recorded;
 use crate::orders::domain::{Money, OrderId};
 
 /// What one key has led to.
@@ -94,25 +93,6 @@ impl Aggregate for Charge {
     }
 }
 
-impl Recorded for Charge {
-    const SOURCE: &'static str = "/payment";
-    const PREFIX: &'static str = "charge-";
-
-    fn kind(event: &Event) -> &'static str {
-        match event {
-            Event::Charged(_) => "payment.charged",
-            Event::Voided { .. } => "payment.voided",
-        }
-    }
-
-    fn subject(event: &Event) -> OrderId {
-        match event {
-            Event::Charged(taken) => taken.order,
-            Event::Voided { order } => *order,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,12 +130,5 @@ mod tests {
         let refused_in_advance = after(&[void()]);
         assert_eq!(refused_in_advance, Charge::Voided { taken: None });
         assert_eq!(refused_in_advance.decide(&charge(&ours)), Err(Refused::Voided));
-    }
-
-    #[test]
-    fn events_are_read_back() {
-        for event in [Event::Charged(taken("a", "1.00")), Event::Voided { order: OrderId::from_key("a") }] {
-            assert_eq!(Charge::decode(&Charge::encode(&event)).expect("it is ours"), event);
-        }
     }
 }

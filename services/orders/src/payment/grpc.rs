@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use steadfast::core::repository::{Cause, Error};
 use tonic::{Request, Response, Status};
 
 use super::domain::{Charge, Command, Refused, Taken};
-use crate::host::{Gate, Key, Work, store_status};
-use crate::ledger::{Error, Repository};
+use super::log::{Charged, Charges};
+use crate::host::{Gate, Key, Work};
+use crate::ledger::{Behind, LogView, status};
 use crate::orders::domain::{Invalid, Money, OrderId};
 use crate::proto::payment::payment_server::Payment;
 use crate::proto::payment::{ChargeRequest, ChargeResponse, VoidRequest, VoidResponse};
@@ -16,34 +18,36 @@ pub struct Service(pub Gate<Ledger>);
 
 /// All charges.
 pub struct Ledger {
-    charges: Arc<Repository<Charge>>,
+    charges: Arc<Charges>,
+    charged: Arc<LogView<Charged>>,
     work: Work,
 }
 
 impl Ledger {
-    /// Makes the ledger over `charges`; started commands run to their end in `work`.
-    pub fn new(charges: Repository<Charge>, work: Work) -> Self {
-        Self { charges: Arc::new(charges), work }
+    /// Makes the ledger over `charges` and what their log says; started commands run to their end in `work`.
+    pub fn new(charges: Charges, charged: Arc<LogView<Charged>>, work: Work) -> Self {
+        Self { charges: Arc::new(charges), charged, work }
     }
 
     /// Returns what has been charged and not given back, by order.
-    pub fn charged(&self) -> BTreeMap<String, String> {
-        let mut charged = BTreeMap::new();
-        self.charges.visit(|_, charge| {
-            if let Charge::Charged(taken) = charge {
-                // An order is charged under one key at a time; were there two, it must show.
-                charged
-                    .entry(taken.order.to_string())
-                    .and_modify(|sum: &mut String| *sum = format!("{sum} + {}", taken.amount))
-                    .or_insert_with(|| taken.amount.to_string());
-            }
-        });
-        charged
+    ///
+    /// # Errors
+    /// [`Behind`].
+    pub async fn charged(&self) -> Result<BTreeMap<String, String>, Behind> {
+        self.charged.caught_up().await?;
+        Ok(self.charged.look(Charged::by_order))
     }
 
-    async fn execute(&self, key: Key, command: Command) -> Result<bool, Status> {
+    /// Carries out a command; says whether that changed anything, and how the charge stands.
+    async fn execute(&self, key: Key, command: Command) -> Result<(bool, Charge), Status> {
         let charges = Arc::clone(&self.charges);
-        self.work.finish(async move { charges.execute(key.into(), &command).await }).await?.map_err(status)
+        let execute = async move {
+            // The key names the charge, which tells a repetition by itself: the same key serves to charge and to void.
+            let done = charges.execute(key.as_str(), &command, &Cause::unknown()).await?;
+            let charge = charges.look(key.as_str(), |charge, _| charge.clone()).await?;
+            Ok((!done.events.is_empty(), charge))
+        };
+        self.work.finish(execute).await?.map_err(|error: Error<Refused>| status(error, refusal))
     }
 }
 
@@ -59,7 +63,7 @@ impl Payment for Service {
         let request = request.into_inner();
         let key = Key::try_from(request.key)?;
         let taken = taken(&request.order_id, request.amount_minor, &request.currency)?;
-        let changed = self.ledger()?.execute(key, Command::Charge(Arc::new(taken))).await?;
+        let (changed, _) = self.ledger()?.execute(key, Command::Charge(Arc::new(taken))).await?;
         Ok(Response::new(ChargeResponse { repeated: !changed }))
     }
 
@@ -67,9 +71,8 @@ impl Payment for Service {
         let request = request.into_inner();
         let key = Key::try_from(request.key)?;
         let order: OrderId = request.order_id.parse()?;
-        self.ledger()?.execute(key.clone(), Command::Void(order)).await?;
-        let session = self.ledger()?.charges.open(key.into()).await.map_err(|error| status(error.into()))?;
-        let charged_before = matches!(session.aggregate(), Charge::Voided { taken: Some(_) });
+        let (_, charge) = self.ledger()?.execute(key, Command::Void(order)).await?;
+        let charged_before = matches!(charge, Charge::Voided { taken: Some(_) });
         Ok(Response::new(VoidResponse { charged_before }))
     }
 }
@@ -79,11 +82,9 @@ fn taken(order: &str, amount_minor: i64, currency: &str) -> Result<Taken, Invali
     Ok(Taken { order, amount: Money::new(amount_minor, currency.parse()?)? })
 }
 
-fn status(error: Error<Refused>) -> Status {
-    match error {
-        Error::Refused(refused @ Refused::Voided) => Status::failed_precondition(refused.to_string()),
-        Error::Refused(refused @ Refused::Other) => Status::invalid_argument(refused.to_string()),
-        Error::Crowded(crowded) => Status::resource_exhausted(crowded.to_string()),
-        Error::Store(error) => store_status(&error),
+fn refusal(refused: Refused) -> Status {
+    match refused {
+        Refused::Voided => Status::failed_precondition(refused.to_string()),
+        Refused::Other => Status::invalid_argument(refused.to_string()),
     }
 }

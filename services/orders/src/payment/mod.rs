@@ -2,6 +2,7 @@
 
 mod domain;
 mod grpc;
+mod log;
 mod run;
 
 pub use domain::Charge;
@@ -10,5 +11,8 @@ pub use domain::Event;
 pub use domain::Refused;
 pub use grpc::Ledger;
 pub use grpc::Service;
+pub use log::Charged;
+pub use log::Charges;
+pub use log::charges;
 pub use run::Arguments;
 pub use run::run;

@@ -7,10 +7,11 @@ use steadfast::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 
-use super::domain::Charge;
 use super::grpc::{Ledger, Service};
-use crate::host::{Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, grpc_route, probes};
-use crate::ledger::Repository;
+use super::log::{Charged, charges};
+use crate::host::{
+    Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, grpc_route, not_ready, probes,
+};
 use crate::proto::payment::payment_server::PaymentServer;
 
 /// How many commands may run at once.
@@ -32,13 +33,15 @@ pub struct Arguments {
 /// # Errors
 /// The port or the log cannot be opened, or the log cannot be closed.
 pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::Result<()> {
-    let program = Program::bind(&arguments.common, stopping).await?;
+    let program = Program::bind(&arguments.common, stopping.clone()).await?;
     let gate = Gate::<Ledger>::default();
     let server = PaymentServer::new(Service(gate.clone())).max_decoding_message_size(MESSAGE_MAX);
     let (health, health_route) = Health::new(<PaymentServer<Service> as NamedService>::NAME).await;
     let metrics = Metrics::new("payment");
     let measured = metrics.register(HttpMetrics::register);
-    let totals = async |Ready(ledger): Ready<Ledger>| Json(json!({"charged": ledger.charged()}));
+    let totals = async |Ready(ledger): Ready<Ledger>| {
+        ledger.charged().await.map(|charged| Json(json!({"charged": charged}))).map_err(|_| not_ready())
+    };
     let business = grpc_route(server, program.faults());
     let router = measured
         .measure(business.merge(Router::new().route("/totals", get(totals)).with_state(gate.clone())))
@@ -47,9 +50,10 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         .merge(metrics.router());
     let start = async move {
         let Opened { store, durability } = arguments.common.open_store("payment").await?;
-        let loaded = Repository::<Charge>::load(Arc::clone(&store), durability).await?;
+        let charged = Arc::new(Charged::load(Arc::clone(&store)).await?);
         let work = Work::new(COMMANDS_MAX);
-        gate.open(Arc::new(Ledger::new(loaded, work.clone())));
+        work.spawn(Arc::clone(&charged).keep_up(stopping));
+        gate.open(Arc::new(Ledger::new(charges(Arc::clone(&store), durability), charged, work.clone())));
         health.ready().await;
         Ok(async move {
             work.close().await;

@@ -1,10 +1,9 @@
 //! What is asked of the server, with a bound on how long, and again while it is away.
 
 use async_nats::jetstream::stream::RawMessageErrorKind;
-use async_nats::{Client, HeaderMap, StatusCode};
+use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use futures::StreamExt;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use steadfast_base::{Backoff, Seed};
 use steadfast_core::store::{Error, Outcome};
@@ -21,7 +20,7 @@ use crate::nats::connector::Connector;
 /// The most bytes of payloads that are asked for at once.
 const READ_BYTES_MAX: usize = 8 << 20;
 /// What a message takes beside its payload and the name of its stream.
-const HEADERS_BYTES: usize = 128;
+const HEADERS_BYTES: usize = 256;
 
 /// The stream of a store, by way of one connection.
 pub(super) struct Access {
@@ -60,14 +59,6 @@ pub(super) enum Which<'a> {
 
 /// Every subject; the server finds the last message of it at once.
 pub(super) const EVERY: &str = ">";
-
-/// What the server answers to a message that it is to store.
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    seq: u64,
-    error: Option<Refusal>,
-}
 
 impl Access {
     pub(super) fn new(connector: Connector, config: Config, settings: Settings) -> Self {
@@ -284,62 +275,6 @@ impl Access {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Stores `payloads` behind the message `end`, if that is the last one; returns the sequence of the last.
-    ///
-    /// The last one is what counts, and is sent once those before it stand: a message of somebody else in the place of
-    /// one of them would let those behind it through. Without it they are no harm.
-    pub(super) async fn publish(
-        &self,
-        client: &Client,
-        end: u64,
-        payloads: &[(String, Bytes)],
-    ) -> Result<u64, Failure> {
-        let (last, before) = payloads.split_last().expect("there is something to be stored");
-        if !before.is_empty() {
-            // Whether they stand or not, what counts does not.
-            self.store(client, end, before).await.map_err(|failure| match failure {
-                Failure::Away(reason) => Failure::Absent(reason),
-                other => other,
-            })?;
-        }
-        self.store(client, end + before.len() as u64, std::slice::from_ref(last)).await
-    }
-
-    async fn store(&self, client: &Client, end: u64, payloads: &[(String, Bytes)]) -> Result<u64, Failure> {
-        let lost = |error: &dyn std::fmt::Display| Failure::Away(error.to_string());
-        self.answered(async {
-            let inbox = client.new_inbox();
-            let mut answers = client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
-            for ((subject, payload), end) in payloads.iter().zip(end..) {
-                let mut headers = HeaderMap::new();
-                headers.insert("Nats-Expected-Last-Sequence", end.to_string());
-                headers.insert("Nats-Expected-Stream", self.settings.stream.as_str());
-                let sent = client.publish_with_reply_and_headers(
-                    subject.clone(),
-                    inbox.clone(),
-                    headers,
-                    payload.clone(),
-                );
-                sent.await.map_err(|error| lost(&error))?;
-            }
-            let mut last = end;
-            for _ in payloads {
-                let answer = answers.next().await.ok_or_else(|| lost(&"the connection was lost"))?;
-                if answer.status == Some(StatusCode::NO_RESPONDERS) {
-                    return Err(Failure::Absent("nobody serves the stream".to_owned()));
-                }
-                let answer: Answer = serde_json::from_slice(&answer.payload).map_err(|error| lost(&error))?;
-                // Of several, the first that was refused says why.
-                if let Some(refusal) = answer.error {
-                    return Err(refusal.into());
-                }
-                last = answer.seq;
-            }
-            Ok(last)
-        })
-        .await
     }
 
     /// Makes the error for a call whose patience has ended.

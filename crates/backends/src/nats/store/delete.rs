@@ -3,8 +3,11 @@ use std::sync::Arc;
 use steadfast_core::store::{Deleted, Error, Expected, Position};
 use tokio::time::Instant;
 
+use super::attempts::Attempts;
+use super::check::Unfit;
+use super::draft::Draft;
 use super::message::{Message, Recalled};
-use super::writer::{Attempts, Outgoing, Unfit, Writer};
+use super::writer::{Outgoing, Writer};
 
 /// How many identities one message recalls: about 400 KiB.
 const RECALLED_MAX: usize = 3_000;
@@ -20,7 +23,8 @@ impl Writer {
         let mut attempts = Attempts::new("deleting from NATS", until)?;
         let (achieved, mut sent) = (self.achieved, 0);
         loop {
-            let state = self.stream(stream, until).await.map_err(|error| attempts.failed(error))?;
+            let draft = Draft::on(&self.known);
+            let state = self.stream(&draft, stream, until).await.map_err(|error| attempts.failed(error))?;
             let is_empty = state.revision().is_none();
             if is_empty && attempts.unanswered {
                 // This call has said so.
@@ -28,7 +32,7 @@ impl Writer {
                 return Ok(Deleted { events: sent, achieved });
             }
             let fit = match expected {
-                Some(expected) => self.check_stream(stream, expected, until).await,
+                Some(expected) => self.check_stream(&draft, stream, expected, until).await,
                 None => Ok(()),
             };
             if is_empty && fit.is_ok() && attempts.fresh {

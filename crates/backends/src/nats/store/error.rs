@@ -7,7 +7,7 @@ use steadfast_core::store::{Error, Outcome};
 use steadfast_core::transport;
 
 /// What the server says when it has stored something else meanwhile.
-const WRONG_LAST: [u64; 2] = [10071, 10164];
+const WRONG_LAST: [u64; 3] = [10070, 10071, 10164];
 /// What it says when a message may not be stored for want of room: limits of the stream, of the account, of the server.
 const FULL: [u64; 4] = [10002, 10023, 10028, 10047];
 /// What it says when it could not store a message, for which there are many reasons.
@@ -40,7 +40,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// Something else was stored first.
-    pub(super) fn is_late(&self) -> bool {
+    fn is_late(&self) -> bool {
         WRONG_LAST.contains(&self.err_code)
     }
 
@@ -68,6 +68,11 @@ impl Failure {
             }
             Self::Refused(refusal) => Error::io(doing, io::Error::other(refusal.description), outcome),
         }
+    }
+
+    /// Something else was stored first.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.is_late())
     }
 
     /// Says whether asking again may help.

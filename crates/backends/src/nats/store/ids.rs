@@ -48,29 +48,32 @@ impl Ids {
             }
         }
     }
+}
 
-    /// Finds where `batch` stands, if it was appended before.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when it repeats some events of another batch.
-    pub(super) fn find(&self, batch: &Batch) -> Result<Option<(Position, u64)>, Error> {
-        let places: Vec<_> = batch.events.iter().map(|new| self.get(new.event.id())).collect();
-        if places.iter().all(Option::is_none) {
-            return Ok(None);
-        }
-        let last = places.last().copied().flatten();
-        let is_same = |last: &Recalled| {
-            last.of as usize == places.len()
-                && places.iter().zip(0..).all(|(place, minor)| {
-                    place.is_some_and(|place| (place.major, place.minor) == (last.major, minor))
-                })
-        };
-        match last.filter(is_same) {
-            Some(last) => Ok(Some((Position::from_parts(last.major, last.minor.into()), last.revision))),
-            None => {
-                let reason = "the batch repeats an event of another batch".to_owned();
-                Err(Error::Invalid { reason })
-            }
+/// Finds where `batch` stands, if it was appended before, by what is known of its events.
+///
+/// # Errors
+/// [`Error::Invalid`] when it repeats some events of another batch.
+pub(super) fn find(
+    batch: &Batch,
+    known: impl Fn(EventId) -> Option<Recalled>,
+) -> Result<Option<(Position, u64)>, Error> {
+    let places: Vec<_> = batch.events.iter().map(|new| known(new.event.id())).collect();
+    if places.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let last = places.last().copied().flatten();
+    let is_same = |last: &Recalled| {
+        last.of as usize == places.len()
+            && places.iter().zip(0..).all(|(place, minor)| {
+                place.is_some_and(|place| (place.major, place.minor) == (last.major, minor))
+            })
+    };
+    match last.filter(is_same) {
+        Some(last) => Ok(Some((Position::from_parts(last.major, last.minor.into()), last.revision))),
+        None => {
+            let reason = "the batch repeats an event of another batch".to_owned();
+            Err(Error::Invalid { reason })
         }
     }
 }
@@ -83,6 +86,10 @@ mod tests {
 
     fn batch(size: usize) -> Batch {
         Batch::to_stream("s", (0..size).map(|_| Event::new("/", "e").build()))
+    }
+
+    fn found(ids: &Ids, batch: &Batch) -> Result<Option<(Position, u64)>, Error> {
+        find(batch, |id| ids.get(id))
     }
 
     fn insert(ids: &mut Ids, major: u64, batch: &Batch) {
@@ -105,15 +112,15 @@ mod tests {
         let (known, other) = (batch(3), batch(1));
         insert(&mut ids, 4, &known);
         insert(&mut ids, 5, &other);
-        assert_eq!(ids.find(&known).ok(), Some(Some((Position::from_parts(4, 2), 42))));
-        assert_eq!(ids.find(&batch(2)).ok(), Some(None));
+        assert_eq!(found(&ids, &known).ok(), Some(Some((Position::from_parts(4, 2), 42))));
+        assert_eq!(found(&ids, &batch(2)).ok(), Some(None));
         let mut turned = known.clone();
         turned.events.reverse();
         let mut longer = known.clone();
         longer.events.extend(other.events.clone());
         let shorter = Batch { events: known.events[..2].to_vec() };
         for wrong in [turned, longer, shorter] {
-            assert!(matches!(ids.find(&wrong), Err(Error::Invalid { .. })), "{wrong:?}");
+            assert!(matches!(found(&ids, &wrong), Err(Error::Invalid { .. })), "{wrong:?}");
         }
     }
 
@@ -125,7 +132,7 @@ mod tests {
             insert(&mut ids, major, batch);
         }
         assert_eq!((ids.count_from(0), ids.count_from(4)), (4, 2));
-        let known: Vec<_> = batches.iter().map(|batch| ids.find(batch).ok().flatten().is_some()).collect();
+        let known: Vec<_> = batches.iter().map(|batch| found(&ids, batch).ok().flatten().is_some()).collect();
         assert_eq!(known, [false, false, true, true]);
         // Four of five would be too few: the oldest batch stays as long as it has one of the newest.
         insert(&mut ids, 9, &batch(1));

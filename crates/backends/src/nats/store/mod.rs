@@ -12,7 +12,11 @@
 //! (`Nats-Expected-Last-Sequence`). So each append stands on all that was appended before, in whatever process, and
 //! conditions of every kind, revisions, and what was appended before are checked against exactly that (ADR 016). Where
 //! another process was sooner, what is new is read, everything is checked again, and the append is tried again within
-//! [`Settings::patience`]. Appends of one process take turns, and wait for the server one after the other.
+//! [`Settings::patience`].
+//!
+//! What is appended in one process while an answer of the server is awaited is then sent together, one message right
+//! behind the other, and shares one round trip. Each message but the first also names the one before it
+//! (`Nats-Expected-Last-Msg-Id`), so that none is stored where one before it was not, whoever else appends.
 //!
 //! Sequences ascend without a gap in which something could appear later, so no reader passes what comes behind it. Readers
 //! and subscriptions ask for messages by their sequence and keep nothing at the server: after a lost connection they go
@@ -43,15 +47,20 @@
 //! append is noticed within [`Settings::poll`].
 
 mod access;
+mod attempts;
 mod bell;
+mod check;
 mod delete;
+mod draft;
 mod error;
+mod group;
 mod ids;
 mod known;
 mod layout;
 mod load;
 mod message;
 mod open;
+mod publish;
 mod read;
 mod settings;
 mod stream;

@@ -17,10 +17,11 @@ use super::Settings;
 use super::access::{Access, EVERY, Which};
 use super::bell::Bell;
 use super::error::Failure;
+use super::group::Append;
 use super::known::Known;
 use super::read::{Backward, Forward, only};
 use super::streams::Streams;
-use super::writer::{Append, Job, Writer};
+use super::writer::{Delete, Job, Writer};
 use crate::nats::connector::Connector;
 use crate::nats::{Config, SyncInterval};
 
@@ -231,7 +232,7 @@ impl EventStore for NatsStore {
         Box::pin(async move {
             self.check(durability)?;
             let (stream, until) = (stream.into(), self.access.until());
-            self.done(|answer| Job::Delete { stream, expected, until, answer }).await
+            self.done(|answer| Job::Delete(Delete { stream, expected, until, answer })).await
         })
     }
 

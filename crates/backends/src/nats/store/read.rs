@@ -56,9 +56,23 @@ impl Forward {
         upto: u64,
         until: Instant,
     ) -> Result<Option<Vec<StoredEvent>>, Error> {
+        let (next, subject) = match self {
+            Self::All(all) => (all.next, None),
+            Self::One(one) => (one.next, Some(one.subject.as_str())),
+        };
+        if next > upto {
+            return Ok(None);
+        }
+        let found = access.range(next, subject, max, until).await?;
+        let found = found.iter().take_while(|stored| stored.sequence <= upto);
+        let messages = found.map(|stored| Ok((stored.sequence, access.decode(stored)?)));
+        let messages: Vec<_> = messages.collect::<Result<_, Error>>()?;
+        if messages.is_empty() {
+            return Ok(None);
+        }
         match self {
-            Self::All(all) => all.chunk(access, max, upto, until).await,
-            Self::One(one) => one.chunk(access, max, upto, until).await,
+            Self::All(all) => all.events(access, messages, until).await.map(Some),
+            Self::One(one) => one.events(access, messages, until).await,
         }
     }
 }
@@ -72,25 +86,16 @@ pub(super) struct AllForward {
 }
 
 impl AllForward {
-    async fn chunk(
+    async fn events(
         &mut self,
         access: &Access,
-        max: usize,
-        upto: u64,
+        messages: Vec<(u64, Message)>,
         until: Instant,
-    ) -> Result<Option<Vec<StoredEvent>>, Error> {
-        if self.next > upto {
-            return Ok(None);
-        }
-        let found = access.range(self.next, None, max, until).await?;
-        if found.first().is_none_or(|first| first.sequence > upto) {
-            return Ok(None);
-        }
+    ) -> Result<Vec<StoredEvent>, Error> {
         let mut events = Vec::new();
-        for stored in found.iter().take_while(|stored| stored.sequence <= upto) {
-            let sequence = stored.sequence;
+        for (sequence, message) in messages {
             self.next = sequence + 1;
-            match access.decode(stored)? {
+            match message {
                 Message::Events(part @ Events { part: Some(_), .. }) => {
                     self.parts.push((sequence, part));
                     continue;
@@ -108,7 +113,7 @@ impl AllForward {
             }
             self.parts.clear();
         }
-        Ok(Some(events))
+        Ok(events)
     }
 }
 
@@ -120,26 +125,13 @@ pub(super) struct OneForward {
 }
 
 impl OneForward {
-    async fn chunk(
+    async fn events(
         &mut self,
         access: &Access,
-        max: usize,
-        upto: u64,
+        messages: Vec<(u64, Message)>,
         until: Instant,
     ) -> Result<Option<Vec<StoredEvent>>, Error> {
-        if self.next > upto {
-            return Ok(None);
-        }
-        let found = access.range(self.next, Some(&self.subject), max, until).await?;
-        let messages: Result<Vec<_>, Error> = found
-            .iter()
-            .take_while(|stored| stored.sequence <= upto)
-            .map(|stored| Ok((stored.sequence, access.decode(stored)?)))
-            .collect();
-        let mut messages = messages?.into_iter().peekable();
-        if messages.peek().is_none() {
-            return Ok(None);
-        }
+        let mut messages = messages.into_iter().peekable();
         let mut all = Vec::new();
         while let Some((sequence, message)) = messages.next() {
             let Message::Events(events) = message else {

@@ -23,7 +23,7 @@ pub struct Settings {
     /// How many of the newest events are recognised when they are appended again, 1 or more. They are read when the
     /// store is opened, and take about 100 bytes of memory each.
     pub remember: usize,
-    /// How many appends may wait for their turn before more are refused as overloaded; 0 counts as 1.
+    /// How many appends may wait to be sent before more are refused as overloaded; 0 counts as 1.
     pub waiting_max: usize,
     /// How many messages a read asks for at once; 0 counts as 1. They are held in memory, of each at most what the
     /// server takes as a payload. A server before 2.11, and a stream with replicas, is asked for one after the other.

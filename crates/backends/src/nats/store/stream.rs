@@ -1,6 +1,7 @@
 //! The stream of JetStream that holds the log: made where it is not there, and checked.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::stream::{Config as Wanted, DiscardPolicy, RetentionPolicy, StorageType};
@@ -14,6 +15,9 @@ use super::message::VERSION;
 
 /// What in the stream's metadata says which version of the format it holds.
 const METADATA: &str = "steadfast-store";
+/// How long the server keeps in memory by which identities messages that are sent together are told apart. They are
+/// compared with the last message alone, so this is next to the least that it allows.
+const IDENTITIES_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct Info {
@@ -111,6 +115,7 @@ impl Access {
             storage: StorageType::File,
             num_replicas: self.config.replicas.into(),
             allow_direct: true,
+            duplicate_window: IDENTITIES_FOR,
             metadata: HashMap::from([(METADATA.to_owned(), VERSION.to_string())]),
             ..Wanted::default()
         }

@@ -8,6 +8,10 @@
 //! turns; who comes second leaves out what the first has applied meanwhile. They share no work, but when one dies the
 //! others go on at once, without a lease that must run out.
 //!
+//! **Going back.** A server that runs with `fsync=off` and loses power, or a database restored from a backup, may lack
+//! what was applied. Each batch says which position it follows; where the database is before that, nothing is applied,
+//! and the projector brings the events from where the database is.
+//!
 //! **Migrations.** The tables of a view are made by a list of SQL, each of which is run once. What is only added to them,
 //! such as an index, is one more in the list. Where their rows would have to be made of the events again, open a second
 //! view with a name and tables of its own, [rebuild](steadfast_core::projection::Projector::rebuild) it beside the first,

@@ -35,8 +35,7 @@ pub(super) async fn connect(config: &Config, settings: &Settings) -> Result<Sess
         retryable: error.classify() == Class::Transient,
     };
     let session = connect::connect(config).await.map_err(refused)?;
-    // IMPORTANT: A projector that is connected again goes on where it was, so what was committed must not go back when
-    // the server dies.
+    // What was committed does not go back when the server dies, so that a projector need not bring it again.
     let sql = format!(
         "SET search_path TO \"{}\"; SET statement_timeout = {}; SET synchronous_commit = on",
         settings.schema,

@@ -96,6 +96,7 @@ impl<F> PostgresView<F> {
 enum Stop {
     At(usize, String),
     View(ViewError),
+    Back(ApplyError),
 }
 
 impl Stop {
@@ -129,9 +130,15 @@ where
         + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + 'static,
 {
-    async fn apply_all(&self, session: &mut Session, events: &[StoredEvent]) -> Result<(), Stop> {
+    async fn apply_all(
+        &self,
+        session: &mut Session,
+        after: Position,
+        events: &[StoredEvent],
+    ) -> Result<(), Stop> {
         let transaction = session.transaction().await?;
         let known = place::lock(&transaction, &self.settings.name).await?;
+        ApplyError::check(known, after).map_err(Stop::Back)?;
         for (index, event) in events.iter().enumerate() {
             // IMPORTANT: Another process may have applied it since this one was told the position.
             if event.position > known {
@@ -145,14 +152,22 @@ where
         Ok(transaction.commit().await?)
     }
 
-    async fn pass(&self, session: &mut Session, event: &StoredEvent, reason: &str) -> Result<(), ViewError> {
+    async fn pass(
+        &self,
+        session: &mut Session,
+        after: Position,
+        event: &StoredEvent,
+        reason: &str,
+    ) -> Result<(), ApplyError> {
         let told = |error| of(&error);
         let transaction = session.transaction().await.map_err(told)?;
-        if place::lock(&transaction, &self.settings.name).await? < event.position {
+        let known = place::lock(&transaction, &self.settings.name).await?;
+        ApplyError::check(known, after)?;
+        if known < event.position {
             place::record(&transaction, &self.settings.name, event, reason).await?;
             place::note(&transaction, &self.settings.name, event.position).await?;
         }
-        transaction.commit().await.map_err(told)
+        Ok(transaction.commit().await.map_err(told)?)
     }
 }
 
@@ -176,11 +191,15 @@ where
         })
     }
 
-    fn apply<'a>(&'a self, events: &'a [StoredEvent]) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        after: Position,
+        events: &'a [StoredEvent],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
             let mut held = self.session.lock().await;
             let mut session = self.session(&mut held).await?;
-            match self.apply_all(&mut session, events).await {
+            match self.apply_all(&mut session, after, events).await {
                 Ok(()) => {
                     *held = Some(session);
                     Ok(())
@@ -190,15 +209,21 @@ where
                     Err(ApplyError::Event { index, reason, retryable: false })
                 }
                 Err(Stop::View(error)) => Err(error.into()),
+                Err(Stop::Back(error)) => Err(error),
             }
         })
     }
 
-    fn skip<'a>(&'a self, event: &'a StoredEvent, reason: &'a str) -> BoxFuture<'a, Result<(), ViewError>> {
+    fn skip<'a>(
+        &'a self,
+        after: Position,
+        event: &'a StoredEvent,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
             let mut held = self.session.lock().await;
             let mut session = self.session(&mut held).await?;
-            self.pass(&mut session, event, reason).await?;
+            self.pass(&mut session, after, event, reason).await?;
             *held = Some(session);
             Ok(())
         })

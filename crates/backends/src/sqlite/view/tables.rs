@@ -88,6 +88,7 @@ enum Stop {
     At(usize, String),
     Sql(rusqlite::Error),
     View(ViewError),
+    Back(ApplyError),
 }
 
 impl Stop {
@@ -119,12 +120,17 @@ where
         Box::pin(self.with(|connection, shared| place::position(connection, &shared.name)))
     }
 
-    fn apply<'a>(&'a self, events: &'a [StoredEvent]) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        after: Position,
+        events: &'a [StoredEvent],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         let events = events.to_vec();
         Box::pin(self.with(move |connection, shared| {
             let mut work = || -> Result<(), Stop> {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let known = place::position(&transaction, &shared.name).map_err(Stop::View)?;
+                ApplyError::check(known, after).map_err(Stop::Back)?;
                 for (index, event) in events.iter().enumerate() {
                     // IMPORTANT: Another process may have applied it since this one was told the position.
                     if event.position > known {
@@ -140,20 +146,28 @@ where
                 Stop::At(index, reason) => ApplyError::Event { index, reason, retryable: false },
                 Stop::Sql(error) => of(error).into(),
                 Stop::View(error) => error.into(),
+                Stop::Back(error) => error,
             })
         }))
     }
 
-    fn skip<'a>(&'a self, event: &'a StoredEvent, reason: &'a str) -> BoxFuture<'a, Result<(), ViewError>> {
+    fn skip<'a>(
+        &'a self,
+        after: Position,
+        event: &'a StoredEvent,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         let (event, reason) = (event.clone(), reason.to_owned());
         Box::pin(self.with(move |connection, shared| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(of)?;
-            if place::position(&transaction, &shared.name)? < event.position {
+            let known = place::position(&transaction, &shared.name)?;
+            ApplyError::check(known, after)?;
+            if known < event.position {
                 place::record(&transaction, &shared.name, &event, &reason).map_err(of)?;
                 place::note(&transaction, &shared.name, event.position).map_err(of)?;
             }
-            transaction.commit().map_err(of)
+            Ok(transaction.commit().map_err(of)?)
         }))
     }
 }

@@ -269,10 +269,41 @@ async fn two_that_follow_the_same_projection_count_each_event_once() {
     let view = try_view(&place, &TABLES).await.expect("opened");
     let events: Vec<_> = store.read(Query::stream("s")).try_collect().await.expect("readable");
     let before = view.position().await.expect("known");
-    view.apply(&events[3..9]).await.expect("nothing is left to do");
-    view.skip(&events[3], "late").await.expect("nothing is left to do");
+    let after = events[2].position;
+    view.apply(after, &events[3..9]).await.expect("nothing is left to do");
+    view.skip(after, &events[3], "late").await.expect("nothing is left to do");
     assert_eq!((seen(&place).await, view.position().await.expect("known")), (all, before));
     assert!(before > Position::from_parts(before.parts().0, 0), "positions have two parts");
+}
+
+/// A database that is restored from a copy, or whose server has lost what it had committed, lacks events that the
+/// projector has seen: it gets them again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_that_has_gone_back_gets_what_it_lacks() {
+    let place = At::of(Place::shared().await);
+    let store = place.open().await;
+    append(&store, "good", 10).await;
+    let projector = projector(&place, Poison::Stop).await;
+    let restoring = async {
+        until(async || seen(&place).await.len() == 10).await;
+        let copied = stored(&store).await[9].clone();
+        append(&store, "good", 10).await;
+        until(async || seen(&place).await.len() == 20).await;
+        let restore = format!(
+            "BEGIN; DELETE FROM seen WHERE n > 10; UPDATE steadfast_projections SET position = '{copied}'; COMMIT"
+        );
+        place.client().await.batch_execute(&restore).await.expect("restored");
+        assert_eq!(seen(&place).await.len(), 10);
+        append(&store, "good", 10).await;
+        until(async || seen(&place).await.len() >= 20).await;
+    };
+    tokio::select! {
+        () = restoring => {}
+        stopped = projector.run() => panic!("{stopped:?}"),
+    }
+    projector.catch_up().await.expect("applied");
+    assert_eq!(seen(&place).await, stored(&store).await);
+    assert_eq!(projector.metrics().rewinds, 1);
 }
 
 /// The process that is killed; a test that does nothing unless it is started by the one below.

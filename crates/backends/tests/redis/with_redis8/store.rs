@@ -40,18 +40,18 @@ mod with_fuse {
     use steadfast_core::store::Durability;
     use steadfast_servers::RedisProgram::Redis8;
 
-    use crate::power;
-    use crate::with_redis::store::with_fuse::OnServer;
+    use crate::power::{self, OnServer};
+    use crate::with_redis::store::with_fuse::Appendfsync;
 
     #[test]
     fn what_was_acknowledged_as_durable_survives_the_loss_of_power() {
         // Each append waits for the sync of that second.
-        power::survives_untorn_after(OnServer::on(Redis8, "everysec"), power::rounds(2), 6);
+        power::survives_untorn_after(OnServer::new(Appendfsync(Redis8, "everysec")), power::rounds(2), 6);
     }
 
     /// The same server, when it is not asked to sync.
     #[test]
     fn what_was_only_accepted_does_not() {
-        power::is_caught(OnServer::on(Redis8, "everysec"), Durability::Accepted);
+        power::is_caught(OnServer::new(Appendfsync(Redis8, "everysec")), Durability::Accepted);
     }
 }

@@ -57,6 +57,35 @@ async fn an_append_whose_answer_was_lost_stands_once() {
     assert!(proxy.has_lost_it());
 }
 
+/// The same for appends that were sent together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_that_were_sent_together_stand_once_though_answers_were_lost() {
+    let place = Place::shared().await;
+    let proxy = Proxy::start(place.server.address());
+    let config = Config { address: proxy.address.to_string(), ..place.config.clone() };
+    let store = NatsStore::open(config, place.settings.clone()).await.expect("opened");
+    append(&store, Batch::to_stream("s", [event("first")])).await;
+    for round in 0..5_u64 {
+        let appends = (0..40).map(|number| {
+            let mut batch = Batch::to_stream("s", [event("1"), event("2")]);
+            if number % 4 == 0 {
+                batch.events.push(NewEvent { stream: "t".into(), event: event("3") });
+            }
+            append(&store, batch)
+        });
+        proxy.lose_the_next_answer();
+        let appended = futures::future::join_all(appends).await;
+        assert!(proxy.has_lost_it() && appended.iter().all(|one| !one.duplicate), "round {round}");
+        let places: std::collections::HashSet<_> = appended.iter().map(|one| one.position).collect();
+        assert_eq!(places.len(), 40, "round {round}");
+    }
+    for (stream, events) in [("s", 401), ("t", 50)] {
+        let revisions: Vec<_> =
+            read(&store, Query::stream(stream)).await.iter().map(|stored| stored.revision.0).collect();
+        assert_eq!(revisions, (0..events).collect::<Vec<_>>());
+    }
+}
+
 /// A server that stays away is waited for as long as the settings say, and nothing is promised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stays_away_is_told_of_in_time() {

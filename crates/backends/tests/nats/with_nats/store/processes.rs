@@ -41,23 +41,30 @@ async fn they_append_in_turns_and_see_each_other() {
 /// Many at once, in two processes: revisions have no holes, and nothing stands twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_append_at_once() {
-    at_once(256).await;
+    at_once(256, 4, 25).await;
+}
+
+/// So many at once that each process sends them in groups: where one process was sooner than the other, nothing of the
+/// other's group may follow on that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_append_groups_at_once() {
+    at_once(256, 64, 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_append_at_once_where_messages_come_one_at_a_time() {
-    at_once(1).await;
+    at_once(1, 4, 25).await;
 }
 
-async fn at_once(read_ahead: usize) {
+async fn at_once(read_ahead: usize, appenders: usize, appends: usize) {
     let mut place = Place::shared().await;
     place.settings.read_ahead = read_ahead;
     let stores = [Arc::new(place.open().await), Arc::new(place.open().await)];
-    let appenders: Vec<_> = (0..4_usize)
+    let appending: Vec<_> = (0..appenders)
         .map(|appender| {
             let store = Arc::clone(&stores[appender % 2]);
             tokio::spawn(async move {
-                for number in 0..25 {
+                for number in 0..appends {
                     let new = |stream: String| NewEvent { stream: stream.into(), event: event("e") };
                     let mut batch = Batch::to_stream("shared", [event("e"), event("e")]);
                     if number % 2 == appender % 2 {
@@ -68,15 +75,16 @@ async fn at_once(read_ahead: usize) {
             })
         })
         .collect();
-    for appender in appenders {
+    for appender in appending {
         appender.await.expect("no panic");
     }
     for store in stores {
         let all = read(&store, Query::default()).await;
         let shared: Vec<_> =
             all.iter().filter(|stored| &*stored.stream == "shared").map(|stored| stored.revision.0).collect();
-        assert_eq!(shared, (0..200).collect::<Vec<_>>());
-        assert_eq!(read(&store, Query::stream("shared")).await.len(), 200);
+        let events = 2 * appenders * appends;
+        assert_eq!(shared, (0..events as u64).collect::<Vec<_>>());
+        assert_eq!(read(&store, Query::stream("shared")).await.len(), events);
         let ids: HashSet<_> = all.iter().map(|stored| stored.event.id()).collect();
         assert_eq!(ids.len(), all.len());
     }
