@@ -6,12 +6,13 @@ use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use steadfast_base::disk::{Disk, RealDisk};
 use steadfast_core::store::{
-    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Outcome, Position,
-    Query, Revision, StoredEvent,
+    Appended, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected, Filter,
+    Outcome, Position, Query, Revision, StoredEvent,
 };
 use tokio::task::JoinHandle;
 
 use super::config::Config;
+use super::format::VERSION;
 use super::format::segment::Header;
 use super::group::Group;
 use super::index::{ANOTHER, Held};
@@ -56,7 +57,7 @@ use super::writer::{Writer, mark};
 /// ```
 #[derive(Debug)]
 pub struct FileLog {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     capabilities: Capabilities,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -99,6 +100,7 @@ impl FileLog {
             next,
             tail,
             segment_bytes: header.size,
+            segment_version: header.version,
             new_segment_bytes: config.segment_bytes(),
             readable: next - 1,
             durable: next - 1,
@@ -112,7 +114,7 @@ impl FileLog {
         }
         let end = shared.state().tail;
         shared.state().durable_end = end;
-        let new_header = Header { size: config.segment_bytes(), ..header };
+        let new_header = Header { version: VERSION, size: config.segment_bytes(), ..header };
         let preparer =
             Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
         let sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead);
@@ -135,9 +137,22 @@ impl FileLog {
             .map_err(opening)?;
         Ok(Self {
             shared,
-            capabilities: Capabilities::new(Durability::Durable, true, config.deduplicated_events.into()),
+            capabilities: Capabilities::new(Durability::Durable, true, config.deduplicated_events.into())
+                .deletes(),
             writer: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Deletes streams, closes the log, and returns how many of the streams had events. It blocks.
+    pub(super) fn delete_and_close(self, streams: &[&str]) -> Result<u64, Error> {
+        let mut deleted = 0;
+        for stream in streams {
+            let (events, _) = self.shared.state().delete(stream, None, Durability::Accepted)?;
+            deleted += u64::from(events > 0);
+        }
+        self.shared.begin_close();
+        self.join();
+        self.shared.state().failure.clone().map_or(Ok(deleted), Err)
     }
 
     async fn append_now(
@@ -266,8 +281,34 @@ impl EventStore for FileLog {
         Box::pin(async move {
             self.shared.check_open()?;
             let state = self.shared.state();
-            let count = state.index.count_until(stream, state.readable);
-            Ok(count.checked_sub(1).map(Revision))
+            Ok(state.index.revision_until(stream, state.readable).map(Revision))
+        })
+    }
+
+    /// The bytes of the events are overwritten by [`FileLog::erase`], and stay on the disk until then.
+    fn delete<'a>(
+        &'a self,
+        stream: &'a str,
+        expected: Option<Expected>,
+        durability: Durability,
+    ) -> BoxFuture<'a, Result<Deleted, Error>> {
+        Box::pin(async move {
+            if durability > Durability::Durable {
+                return Err(Error::unsupported_durability(durability));
+            }
+            let deleted = self.shared.state().delete(stream, expected, durability);
+            self.shared.notify();
+            match deleted? {
+                (events, Queued::Waiting(answer)) => {
+                    answer.await?;
+                    Ok(Deleted { events, achieved: durability })
+                }
+                (_, Queued::Refused(answer, refusal)) => {
+                    // Where what it tells of was not written, nobody knows any more whether it holds.
+                    Err(answer.await.map_or(Error::Poisoned, |_| refusal))
+                }
+                (events, _) => Ok(Deleted { events, achieved: durability }),
+            }
         })
     }
 

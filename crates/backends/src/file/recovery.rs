@@ -12,10 +12,12 @@ use steadfast_core::store::{Error, Outcome};
 
 use super::clearing::Clearing;
 use super::config::Config;
-use super::format::frame::{self, Frame, Invalid};
+use super::erased::Erased;
+use super::format::deletion::Deletion;
+use super::format::frame::{self, Frame, Invalid, Kind};
 use super::format::record::Record;
 use super::format::segment::{self, Header, HeaderError};
-use super::format::{Offset, VERSION};
+use super::format::{Offset, VERSION, VERSION_MIN};
 use super::index::{Added, Index};
 use super::sealed::{PartFile, Sealed, Snapshot};
 use super::segments::Segments;
@@ -62,12 +64,13 @@ pub(super) fn recover(segments: &Segments, config: &Config) -> Result<Recovered,
     }
     let problem = scan.frames(&headers)?;
     scan.refuse_damage(&headers, problem)?;
+    scan.forget_erased()?;
     scan.cut(&headers, config)
 }
 
 fn create(segments: &Segments, config: &Config) -> Result<Recovered, Error> {
     let identity = config.identity.unwrap_or_else(|| steadfast_base::Seed::random().value());
-    let header = Header { number: 1, size: config.segment_bytes(), identity };
+    let header = Header { version: VERSION, number: 1, size: config.segment_bytes(), identity };
     let file = segments
         .prepare(&header)
         .map_err(|error| Error::io("making the first segment of the log", error, Outcome::NotAppended))?;
@@ -105,7 +108,9 @@ pub(super) fn read_header(segments: &Segments, number: u32, first: Option<&Heade
     let header = match Header::decode(&bytes[..count]) {
         Ok(header) => header,
         Err(HeaderError::Version(version)) => {
-            let what = format!("format version {version} of a log; this program reads version {VERSION}");
+            let what = format!(
+                "format version {version} of a log; this program reads versions {VERSION_MIN} to {VERSION}"
+            );
             return Err(Error::Unsupported { what });
         }
         Err(HeaderError::Invalid) => return broken("the header is not valid".to_owned()),
@@ -183,7 +188,7 @@ impl Scan<'_> {
             let problem = match self.window.frame(&*file, self.identity, at).map_err(opening)? {
                 Ok(frame) => {
                     let length = frame.length;
-                    self.last_is_mark = frame.count == 0 && frame.durable == at;
+                    self.last_is_mark = frame.is_mark(at);
                     self.durable = self.durable.max(frame.durable);
                     take(frame, at, &mut self.index, &mut self.next)
                         .map_err(|problem| damaged(at.to_string(), problem))?;
@@ -208,6 +213,16 @@ impl Scan<'_> {
         let file = self.segments.reader(number).map_err(opening)?;
         let found = self.window.frame(&*file, self.identity, Offset::start_of(number)).map_err(opening)?;
         Ok(found.is_ok_and(|frame| frame.first == self.next && frame.durable <= self.tail))
+    }
+
+    /// Forgets deletions of which nothing is left in the segments.
+    fn forget_erased(&self) -> Result<(), Error> {
+        if let Some(erased) = Erased::load(self.segments, self.identity).map_err(opening)?
+            && erased.position <= self.next
+        {
+            self.index.deletions.forget(|_, deleted| deleted.at < erased.position);
+        }
+        Ok(())
     }
 
     /// Looks behind the tail for frames that say the log was durable beyond it.
@@ -259,7 +274,7 @@ impl Scan<'_> {
         let Self { segments, tail, durable, index, next, sealed, .. } = self;
         let header = headers[tail.segment() as usize - 1];
         let mut cut = 0;
-        // Newest first: segments must never have a gap. A prepared one of another size is made again.
+        // Newest first: segments must never have a gap. A prepared one of another kind is made again.
         for later in headers[tail.segment() as usize..].iter().rev() {
             let file = segments.reader(later.number).map_err(opening)?;
             let start = Offset::start_of(later.number);
@@ -269,7 +284,8 @@ impl Scan<'_> {
                 Ok(())
             })
             .map_err(opening)?;
-            if written > 0 || later.size != config.segment_bytes() || later.number > tail.segment() + 1 {
+            let as_new = Header { size: config.segment_bytes(), version: VERSION, ..*later };
+            if written > 0 || *later != as_new || later.number > tail.segment() + 1 {
                 cut += written;
                 segments.remove(later.number).map_err(opening)?;
             }
@@ -315,12 +331,12 @@ fn adopted(
     if let Some(snapshot) = Snapshot::load(segments, identity)?
         && let Some(last) = snapshot.number().checked_sub(1)
         && parts.get(last as usize).is_some_and(|part| snapshot.ends_with(part))
-        && snapshot.note(&mut index.streams).is_some()
+        && snapshot.note(&mut index).is_some()
     {
         (sealed.covered, sealed.streams) = (snapshot.number(), snapshot.count());
     }
     for part in &parts[sealed.covered as usize..] {
-        part.note_streams(segments, &mut index.streams)?;
+        part.note_streams(segments, &mut index)?;
         sealed.since += part.counts().1;
     }
     let mut events: u64 = parts.iter().map(|part| part.counts().0).sum();
@@ -346,6 +362,9 @@ pub(super) fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u
     }
     index.add_frame(at, frame.length, frame.count > 0);
     let mut rest = frame.payload;
+    if frame.kind == Kind::Deletions {
+        return take_deletions(rest, frame.count, index);
+    }
     for at in 0..frame.count {
         let record = Record::take(&mut rest).map_err(|_| format!("event {next} is malformed"))?;
         let number = index.streams.number_of(record.stream);
@@ -359,6 +378,21 @@ pub(super) fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u
         *next += 1;
     }
     if rest.is_empty() { Ok(()) } else { Err("a frame holds more than its events".to_owned()) }
+}
+
+/// Takes what a frame of deletions says into the index.
+fn take_deletions(mut payload: &[u8], events: u32, index: &mut Index) -> Result<(), String> {
+    while !payload.is_empty() {
+        let deletion = Deletion::take(&mut payload).map_err(|_| "a deletion is malformed".to_owned())?;
+        let number = index.streams.number_of(deletion.stream);
+        let due = index.streams.entry(number).next_revision;
+        if deletion.below != due {
+            let below = deletion.below;
+            return Err(format!("a stream is deleted up to revision {below} where {due} is due"));
+        }
+        index.delete(number);
+    }
+    if events == 0 { Ok(()) } else { Err("a frame holds deletions and events".to_owned()) }
 }
 
 /// Calls `visit` for every aligned place from `start` to `size` where something was written that could be the

@@ -20,13 +20,21 @@ const OPEN_MAX: usize = 16;
 pub(super) struct Segments {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
+    open: Mutex<OpenFiles>,
+}
+
+/// The files that are kept open for readers.
+#[derive(Debug, Default)]
+struct OpenFiles {
     /// Most recently used last.
-    open: Mutex<Vec<(u32, Arc<dyn DiskFile>)>>,
+    files: Vec<(u32, Arc<dyn DiskFile>)>,
+    /// How often files were forgotten: one that was opened before may be another one than the one that is there.
+    forgotten: u64,
 }
 
 impl Segments {
     pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
-        Self { disk, folder, open: Mutex::new(Vec::new()) }
+        Self { disk, folder, open: Mutex::default() }
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -44,25 +52,58 @@ impl Segments {
     /// Returns segment `number` for reading.
     pub(super) fn reader(&self, number: u32) -> io::Result<Arc<dyn DiskFile>> {
         let mut open = self.open.lock();
-        if let Some(at) = open.iter().position(|(kept, _)| *kept == number) {
-            let entry = open.remove(at);
+        if let Some(at) = open.files.iter().position(|(kept, _)| *kept == number) {
+            let entry = open.files.remove(at);
             let file = Arc::clone(&entry.1);
-            open.push(entry);
+            open.files.push(entry);
             return Ok(file);
         }
+        let forgotten = open.forgotten;
         drop(open);
         let file: Arc<dyn DiskFile> = self.disk.open(&self.path(number), OpenMode::Read)?.into();
         let mut open = self.open.lock();
-        if open.len() == OPEN_MAX {
-            open.remove(0);
+        if open.forgotten == forgotten {
+            if open.files.len() == OPEN_MAX {
+                open.files.remove(0);
+            }
+            open.files.push((number, Arc::clone(&file)));
         }
-        open.push((number, Arc::clone(&file)));
         Ok(file)
     }
 
     /// Forgets the open file of segment `number`, which another process may have replaced.
     pub(super) fn forget(&self, number: u32) {
-        self.open.lock().retain(|(kept, _)| *kept != number);
+        let mut open = self.open.lock();
+        open.forgotten += 1;
+        open.files.retain(|(kept, _)| *kept != number);
+    }
+
+    /// Forgets all open files, which another process may have replaced.
+    pub(super) fn forget_all(&self) {
+        let mut open = self.open.lock();
+        open.forgotten += 1;
+        open.files.clear();
+    }
+
+    /// Where segment `number` is made, or made anew.
+    pub(super) fn unfinished(&self, number: u32) -> PathBuf {
+        self.path(number).with_extension("new")
+    }
+
+    /// Removes what was being made of segment `number`, if there is anything.
+    pub(super) fn discard(&self, number: u32) -> io::Result<()> {
+        match self.disk.remove(&self.unfinished(number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// Puts segment `number`, which was made anew and is durable, in the place of the one before.
+    pub(super) fn replace(&self, number: u32) -> io::Result<()> {
+        let renamed = self.disk.rename(&self.unfinished(number), &self.path(number));
+        self.forget(number);
+        renamed?;
+        self.disk.sync_dir(&self.folder)
     }
 
     /// Returns segment `number` for writing, if it exists.
@@ -93,12 +134,8 @@ impl Segments {
     /// Makes the segment that `header` describes. It gets its name when all of it is durable, so that a segment
     /// which can be seen is whole.
     pub(super) fn prepare(&self, header: &Header) -> io::Result<Box<dyn DiskFile>> {
-        let path = self.path(header.number);
-        let unfinished = path.with_extension("new");
-        match self.disk.remove(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let (path, unfinished) = (self.path(header.number), self.unfinished(header.number));
+        self.discard(header.number)?;
         let file = self.disk.open(&unfinished, OpenMode::CreateNew)?;
         file.allocate(header.size)?;
         // Blocks that are merely reserved would have to be marked as written by the first commit into them.

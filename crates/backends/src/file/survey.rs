@@ -12,7 +12,8 @@ use steadfast_base::disk::{Disk, DiskFile, RealDisk};
 use steadfast_core::store::Error;
 
 use super::format::Offset;
-use super::format::frame::{Frame, Invalid};
+use super::format::deletion::Deletion;
+use super::format::frame::{Frame, Invalid, Kind};
 use super::format::record::Record;
 use super::format::segment::{self, Header};
 use super::recovery::{opening, read_header, visit_written};
@@ -32,13 +33,17 @@ pub struct Survey {
     pub segments: Vec<SegmentSurvey>,
     /// How many events can be read, those behind damage included.
     pub events: u64,
+    /// How many events were deleted.
+    pub deleted: u64,
+    /// How many of these were erased too. The others are still in the files, though nobody reads them.
+    pub erased: u64,
     /// How many batches they were appended in.
     pub batches: u64,
     /// The position of the first event, if there is one.
     pub first: Option<u64>,
     /// The position of the newest event, 0 for an empty log.
     pub head: u64,
-    /// The streams, by name.
+    /// The streams that have events, by name.
     pub streams: Vec<StreamSurvey>,
     /// The log was closed, or nothing was appended since it was opened: all that it holds is known to be durable.
     pub clean: bool,
@@ -46,6 +51,9 @@ pub struct Survey {
     pub damages: Vec<Damage>,
     /// What nobody was promised and the next opening cuts; also a batch that is being written right now.
     pub torn_tail: Option<TornTail>,
+    /// Where each stream was deleted last.
+    #[serde(skip)]
+    pub(super) deletions: BTreeMap<String, Offset>,
 }
 
 /// One segment.
@@ -58,7 +66,7 @@ pub struct SegmentSurvey {
     pub bytes: u64,
     /// How many of these hold the header and valid frames.
     pub used: u64,
-    /// How many events it holds.
+    /// How many events it holds, those that were deleted included.
     pub events: u64,
     /// The position of the first of them.
     pub first: Option<u64>,
@@ -131,11 +139,14 @@ pub fn survey_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Survey
 #[derive(Debug, Clone, Default)]
 struct Counts {
     events: u64,
+    deleted: u64,
+    erased: u64,
     batches: u64,
     first: Option<u64>,
     head: u64,
     /// By name, how many and the revision that is due.
     streams: HashMap<Arc<str>, (u64, u64)>,
+    deletions: BTreeMap<String, Offset>,
     segments: BTreeMap<u32, SegmentSurvey>,
 }
 
@@ -255,11 +266,14 @@ impl<'a> Surveyor<'a> {
             self.durable = frame.durable;
             self.confirm_gaps();
         }
-        self.last_is_mark = frame.count == 0 && frame.durable == at;
+        self.last_is_mark = frame.is_mark(at);
         if frame.first.saturating_sub(1) > self.counts.head {
             self.counts.head = frame.first - 1;
         }
         let mut rest = frame.payload;
+        if frame.kind == Kind::Deletions {
+            self.deletions(rest, at);
+        }
         for _ in 0..frame.count {
             let Ok(record) = Record::take(&mut rest) else {
                 self.damage(at, format!("event {} is malformed", self.counts.head + 1), None);
@@ -279,16 +293,37 @@ impl<'a> Surveyor<'a> {
         end
     }
 
+    fn deletions(&mut self, mut payload: &[u8], at: Offset) {
+        while !payload.is_empty() {
+            let Ok(Deletion { stream, below }) = Deletion::take(&mut payload) else {
+                return self.damage(at, "a deletion is malformed".to_owned(), None);
+            };
+            let (count, due) = self.counts.streams.entry(stream.into()).or_default();
+            let expected = std::mem::replace(due, below);
+            let events = std::mem::take(count);
+            self.counts.events -= events;
+            self.counts.deleted += events;
+            self.counts.deletions.insert(stream.to_owned(), at);
+            if below != expected && !(self.lossy && below > expected) {
+                let problem = format!("a stream is deleted up to revision {below} where {expected} is due");
+                self.damage(at, problem, None);
+            }
+        }
+    }
+
     fn event(&mut self, record: &Record<'_>, at: Offset) {
         self.counts.head += 1;
-        self.counts.events += 1;
+        let there = u64::from(!record.erased);
+        self.counts.events += there;
+        self.counts.deleted += 1 - there;
+        self.counts.erased += 1 - there;
         let position = self.counts.head;
         self.counts.first.get_or_insert(position);
         if !self.counts.streams.contains_key(record.stream) {
             self.counts.streams.insert(record.stream.into(), (0, 0));
         }
         let Some((count, due)) = self.counts.streams.get_mut(record.stream) else { return };
-        *count += 1;
+        *count += there;
         let expected = std::mem::replace(due, record.revision.saturating_add(1));
         if record.revision != expected && !(self.lossy && record.revision > expected) {
             let problem =
@@ -342,6 +377,7 @@ impl<'a> Surveyor<'a> {
         let mut streams: Vec<StreamSurvey> = counts
             .streams
             .into_iter()
+            .filter(|(_, (events, _))| *events > 0)
             .map(|(name, (events, due))| StreamSurvey {
                 name: name.to_string(),
                 events,
@@ -352,6 +388,8 @@ impl<'a> Surveyor<'a> {
         Survey {
             segments: counts.segments.into_values().collect(),
             events: counts.events,
+            deleted: counts.deleted,
+            erased: counts.erased,
             batches: counts.batches,
             first: counts.first,
             head: counts.head,
@@ -359,6 +397,7 @@ impl<'a> Surveyor<'a> {
             clean,
             damages: self.damages,
             torn_tail,
+            deletions: counts.deletions,
         }
     }
 }

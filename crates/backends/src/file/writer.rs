@@ -130,12 +130,14 @@ impl Writer {
         let Self { shared, file, segment, preparer, sealer, lock, .. } = self;
         preparer.join();
         sealer.join();
+        // Whoever replaces a segment now is done first.
+        let rewriting = shared.rewriting.lock();
         let failed = shared.state().failure.is_some();
         if !failed && let Err(error) = mark(&shared, &*file, segment) {
             tracing::error!(%error, "the log could not be closed cleanly");
             shared.state().failure = Some(error);
         }
-        drop((file, lock));
+        drop((file, lock, rewriting));
         shared.head.send_modify(|head| head.closed = true);
     }
 }

@@ -3,6 +3,7 @@
 mod basics;
 mod conformance;
 mod damage;
+mod delete;
 mod encryption;
 mod failing_disk;
 mod inbox;

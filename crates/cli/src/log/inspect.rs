@@ -1,7 +1,7 @@
 use steadfast_backends::file::survey;
 use steadfast_lab::report::Outcome;
 
-use super::{failure, in_words};
+use super::{deleted_in_words, failure, in_words};
 use crate::arguments::{Format, LogFolder};
 use crate::{Failure, print};
 
@@ -22,6 +22,9 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
     print::result(&format!("state     {state}"));
     let first = found.first.map_or_else(|| "none".to_owned(), |first| first.to_string());
     print::result(&format!("events    {} in {} batches", found.events, found.batches));
+    if let Some(deleted) = deleted_in_words(&found) {
+        print::result(&format!("deleted   {deleted}"));
+    }
     print::result(&format!("positions {first} to {}", found.head));
     print::result(&format!("segments  {}", found.segments.len()));
     for segment in &found.segments {

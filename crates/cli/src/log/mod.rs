@@ -8,7 +8,7 @@ mod verify;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use steadfast_backends::file::Damage;
+use steadfast_backends::file::{Damage, Survey};
 use steadfast_core::store::Error;
 use steadfast_lab::report::Outcome;
 
@@ -40,6 +40,17 @@ fn failure(folder: &Path, error: &Error) -> Failure {
         )),
         _ => Failure::internal(format!("{folder}: {error}")),
     }
+}
+
+/// Says what was deleted, if anything was.
+fn deleted_in_words(found: &Survey) -> Option<String> {
+    let (deleted, left) = (found.deleted, found.deleted - found.erased);
+    (deleted > 0).then(|| match left {
+        0 => format!("{deleted} events were deleted and are erased"),
+        _ => format!(
+            "{deleted} events were deleted, and {left} of them are still in the files until they are erased"
+        ),
+    })
 }
 
 /// Says where damage is, in a form that can be looked up.

@@ -233,3 +233,21 @@ fn where_no_log_is_nothing_is_made() {
     kept.log("repair", &["--yes"]).code(2).err_has(&["no log is in this folder"]);
     assert_eq!(std::fs::read_dir(&kept.folder).expect("readable").count(), 0);
 }
+
+#[test]
+fn what_is_deleted_is_counted_and_not_shown() {
+    let kept = Kept::new();
+    let log = kept.open();
+    kept.append(&log, 0..40);
+    let deleted = kept.runtime.block_on(log.delete("even", None, Durability::Durable)).expect("deleted");
+    assert_eq!(deleted.events, 40);
+    kept.log("verify", &[]).code(0).out_has(&["40 events in", "40 of them are still in the files", "sound"]);
+    let tail = kept.log("tail", &["-n", "100"]).code(0);
+    assert!(tail.out.lines().count() == 40 && !tail.out.contains("even@"), "{tail:?}");
+    kept.runtime.block_on(log.erase()).expect("erased");
+    kept.close(log);
+    kept.log("inspect", &[]).code(0).out_has(&["40 events were deleted and are erased", "positions 1 to 80"]);
+    let found = kept.json("inspect", 0);
+    assert_eq!((&found["events"], &found["deleted"], &found["erased"]), (&40.into(), &40.into(), &40.into()));
+    assert_eq!(found["streams"].as_array().map(Vec::len), Some(1), "{found}");
+}

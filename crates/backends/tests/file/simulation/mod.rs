@@ -5,6 +5,7 @@
 mod gate;
 mod history;
 mod life;
+mod model;
 mod planted;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
