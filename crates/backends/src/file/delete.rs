@@ -41,8 +41,8 @@ impl State {
             return Err(Error::Overloaded);
         }
         let below = self.index.streams.entry(number).next_revision;
-        self.put_deletions(&[Deletion { stream, below }], self.segment_version < VERSION_MIN);
-        let events = self.index.delete(number);
+        let at = self.put_deletions(&[Deletion { stream, below }], self.segment_version < VERSION_MIN);
+        let events = self.index.delete(number, at);
         Ok((events, self.wait(durability)))
     }
 

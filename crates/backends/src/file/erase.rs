@@ -1,21 +1,15 @@
 //! Erasing from the disk what was deleted: the segments that hold some of it are written anew.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
-use steadfast_base::disk::OpenMode;
-use steadfast_core::store::{Durability, Error, Outcome};
+use steadfast_core::store::{Durability, Error};
 
 use super::erased::Erased;
-use super::format::VERSION;
-use super::format::segment::Header;
 use super::index::{Deleted, Held};
 use super::log::FileLog;
-use super::recovery::read_header;
-use super::rewrite::{Due, pass};
+use super::rewrite::{Form, rewrite};
 use super::shared::{Shared, read_error};
-use super::sparse::Sparse;
 use super::state::{Queued, State, Status};
 
 /// What erasing has done.
@@ -109,18 +103,23 @@ impl FileLog {
 
 /// Erases what is `deleted` from all finished segments.
 fn erase(shared: &Shared, deleted: &DeletedStreams, position: u64) -> Result<Erasure, Error> {
-    // Held as long as segments are replaced: the log is not given back before.
-    let _rewriting = shared.rewriting.lock();
     let mut erasure = Erasure::default();
     let finished = shared.state().index.parts.finished();
-    for held in finished {
+    for number in finished {
+        // Held while a segment is replaced: the log is not given back before.
+        let _rewriting = shared.rewriting.lock();
         shared.check_open()?;
+        let Some(held) = shared.state().index.parts.held(number) else { continue };
         if holds(shared, &held, deleted)? {
-            let erased = rewrite(shared, &held, deleted)?;
+            let stored = shared.segments.stored(number).map_err(read_error)?;
+            let form = if stored.archived { Form::Archived } else { Form::Plain };
+            let erased = rewrite(shared, &held, deleted, form)?;
             erasure.events += erased;
             erasure.segments += u64::from(erased > 0);
         }
     }
+    let _rewriting = shared.rewriting.lock();
+    shared.check_open()?;
     let identity = shared.state().identity;
     if let Err(error) = (Erased { identity, position }).store(&shared.segments) {
         tracing::warn!(%error, "what is erased will be looked for again when the log is opened");
@@ -146,40 +145,4 @@ fn holds(shared: &Shared, held: &Held, deleted: &DeletedStreams) -> Result<bool,
             Ok(false)
         }
     }
-}
-
-/// Writes a segment anew without the events that are `deleted`, and returns how many there were. The caller holds the
-/// right to rewrite.
-fn rewrite(shared: &Shared, held: &Held, deleted: &DeletedStreams) -> Result<u64, Error> {
-    let (segments, identity, due) = (&shared.segments, shared.state().identity, Due::from(held));
-    let path = segments.unfinished(due.number);
-    let header = Header { version: VERSION, ..read_header(segments, due.number, None)? };
-    segments.discard(due.number).map_err(erasing)?;
-    let file = segments.disk().open(&path, OpenMode::CreateNew).map_err(erasing)?;
-    let mut sparse = Sparse::new(file);
-    let written = sparse.write(&header.encode()).map_err(erasing).and_then(|()| {
-        let passed =
-            pass(segments, identity, due, deleted, &mut |frame| sparse.write(frame).map_err(erasing))?;
-        if passed.erased > 0 {
-            sparse.finish(header.size).map_err(erasing)?;
-        }
-        Ok(passed)
-    });
-    match written {
-        Ok(passed) if passed.erased > 0 => {
-            segments.replace(due.number).map_err(erasing)?;
-            shared.replaced(held, passed.last_checksum);
-            Ok(passed.erased)
-        }
-        // Another one has erased them before.
-        Ok(_) => segments.discard(due.number).map_err(erasing).map(|()| 0),
-        Err(error) => {
-            let _ = segments.discard(due.number);
-            Err(error)
-        }
-    }
-}
-
-fn erasing(error: io::Error) -> Error {
-    Error::io("erasing what was deleted from the log", error, Outcome::NotAppended)
 }

@@ -11,6 +11,7 @@ use steadfast_core::store::{
 };
 use tokio::task::JoinHandle;
 
+use super::archive::Archiver;
 use super::config::Config;
 use super::format::VERSION;
 use super::format::segment::Header;
@@ -18,7 +19,7 @@ use super::group::Group;
 use super::index::{ANOTHER, Held};
 use super::prepare::Preparer;
 use super::reader::{Chunk, Reader};
-use super::recovery::{Recovered, recover};
+use super::recovery::{Recovered, newest_header, recover};
 use super::sealed::Sealer;
 use super::segments::Segments;
 use super::shared::{Shared, read_error};
@@ -75,6 +76,17 @@ impl FileLog {
         Self::open_on(Arc::new(RealDisk), folder, config)
     }
 
+    /// Opens the log that is in `folder`, and makes none. New segments get the length of the newest one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with [`std::io::ErrorKind::NotFound`] when no log is there; those of [`FileLog::open`].
+    pub fn open_existing(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let segments = Segments::new(Arc::new(RealDisk), folder.as_ref().to_owned());
+        let size = newest_header(&segments)?.size;
+        let segment_size = steadfast_base::units::Size::from_bytes(size);
+        Self::open(folder, Config { segment_size, ..Config::default() })
+    }
+
     /// Opens the log in `folder` of `disk`, or makes one there.
     ///
     /// # Errors
@@ -90,7 +102,7 @@ impl FileLog {
             _ => opening(error),
         })?;
         let segments = Segments::new(disk, folder.to_owned());
-        let Recovered { index, file, header, tail, next, clean, sealed } = recover(&segments, &config)?;
+        let Recovered { index, file, header, tail, next, clean, sealed, told } = recover(&segments, &config)?;
         let state = State {
             index,
             group: Group::default(),
@@ -105,6 +117,7 @@ impl FileLog {
             readable: next - 1,
             durable: next - 1,
             durable_end: tail,
+            told,
             queue_bytes_max: usize::try_from(config.queue_size_max.bytes()).unwrap_or(usize::MAX).max(1),
             placed: Vec::new(),
         };
@@ -118,6 +131,7 @@ impl FileLog {
         let preparer =
             Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
         let sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead);
+        let archiver = Archiver::new(&shared, config.archive_behind, config.prepare_ahead);
         let writer = Writer {
             shared: Arc::clone(&shared),
             identity: header.identity,
@@ -125,10 +139,12 @@ impl FileLog {
             segment: header.number,
             written_end: end,
             durable_end: end,
+            telling: told,
             written: next - 1,
             announced: None,
             preparer,
             sealer: sealer.map_err(opening)?,
+            archiver: archiver.map_err(opening)?,
             lock,
         };
         let thread = std::thread::Builder::new()

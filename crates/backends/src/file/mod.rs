@@ -15,8 +15,11 @@
 //! [`repair`] cuts off what is behind the first damage.
 
 mod answer;
+mod archive;
+mod archived;
 mod block;
 mod clearing;
+mod compress;
 mod config;
 mod delete;
 mod erase;
@@ -42,6 +45,7 @@ mod trail;
 mod window;
 mod writer;
 
+pub use archive::Archival;
 pub use config::Config;
 pub use erase::Erasure;
 pub use log::FileLog;

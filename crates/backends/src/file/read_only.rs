@@ -99,6 +99,7 @@ impl FileLogReader {
             readable: 0,
             durable: 0,
             durable_end: Offset::start_of(1),
+            told: Offset::start_of(1),
             queue_bytes_max: 0,
             placed: Vec::new(),
         };

@@ -21,6 +21,7 @@ use super::format::{Offset, VERSION, VERSION_MIN};
 use super::index::{Added, Index};
 use super::sealed::{PartFile, Sealed, Snapshot};
 use super::segments::Segments;
+use super::shared::damage;
 use super::window::Window;
 
 /// How much is read at once.
@@ -42,6 +43,8 @@ pub(super) struct Recovered {
     pub(super) clean: bool,
     /// What of the index is on the disk.
     pub(super) sealed: Sealed,
+    /// Up to where the log is told to be durable.
+    pub(super) told: Offset,
 }
 
 /// Opens the log in the folder of `segments`, or makes one. The caller holds the lock.
@@ -76,7 +79,15 @@ fn create(segments: &Segments, config: &Config) -> Result<Recovered, Error> {
         .map_err(|error| Error::io("making the first segment of the log", error, Outcome::NotAppended))?;
     let index = Index::new(config.deduplicated_events);
     let (tail, sealed) = (Offset::start_of(1), Sealed::default());
-    Ok(Recovered { index, file, header, tail, next: 1, clean: true, sealed })
+    Ok(Recovered { index, file, header, tail, next: 1, clean: true, sealed, told: tail })
+}
+
+/// Reads the header of the newest segment of a log that is there.
+pub(super) fn newest_header(segments: &Segments) -> Result<Header, Error> {
+    let files = segments.disk().list(segments.folder()).map_err(opening)?;
+    let newest = files.iter().filter_map(|file| segment::number(file)).max();
+    let none = || opening(io::Error::new(io::ErrorKind::NotFound, "no log is in this folder"));
+    read_header(segments, newest.ok_or_else(none)?, None)
 }
 
 /// Reads the headers of all segments, removes what was being prepared, and makes the folder's entries durable.
@@ -290,6 +301,8 @@ impl Scan<'_> {
                 segments.remove(later.number).map_err(opening)?;
             }
         }
+        // Where what stood behind it is lost, the log goes on in a segment that may be archived.
+        segments.expand(header.number, tail.byte().into()).map_err(opening)?;
         let file = segments.writer(header.number).map_err(opening)?;
         let file = file.ok_or_else(|| opening(io::ErrorKind::NotFound.into()))?;
         let clearing = Clearing::new(segments);
@@ -315,7 +328,7 @@ impl Scan<'_> {
             clearing.end().map_err(opening)?;
         }
         let clean = cut == 0 && self.last_is_mark;
-        Ok(Recovered { index, file, header, tail, next, clean, sealed })
+        Ok(Recovered { index, file, header, tail, next, clean, sealed, told: durable })
     }
 }
 
@@ -363,7 +376,7 @@ pub(super) fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u
     index.add_frame(at, frame.length, frame.count > 0);
     let mut rest = frame.payload;
     if frame.kind == Kind::Deletions {
-        return take_deletions(rest, frame.count, index);
+        return take_deletions(rest, frame.count, at, index);
     }
     for at in 0..frame.count {
         let record = Record::take(&mut rest).map_err(|_| format!("event {next} is malformed"))?;
@@ -381,7 +394,7 @@ pub(super) fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u
 }
 
 /// Takes what a frame of deletions says into the index.
-fn take_deletions(mut payload: &[u8], events: u32, index: &mut Index) -> Result<(), String> {
+fn take_deletions(mut payload: &[u8], events: u32, at: Offset, index: &mut Index) -> Result<(), String> {
     while !payload.is_empty() {
         let deletion = Deletion::take(&mut payload).map_err(|_| "a deletion is malformed".to_owned())?;
         let number = index.streams.number_of(deletion.stream);
@@ -390,7 +403,7 @@ fn take_deletions(mut payload: &[u8], events: u32, index: &mut Index) -> Result<
             let below = deletion.below;
             return Err(format!("a stream is deleted up to revision {below} where {due} is due"));
         }
-        index.delete(number);
+        index.delete(number, at);
     }
     if events == 0 { Ok(()) } else { Err("a frame holds deletions and events".to_owned()) }
 }
@@ -492,7 +505,7 @@ fn changed(at: Offset) -> io::Error {
 }
 
 pub(super) fn opening(error: io::Error) -> Error {
-    Error::io("opening the log", error, Outcome::NotAppended)
+    damage(&error).unwrap_or_else(|| Error::io("opening the log", error, Outcome::NotAppended))
 }
 
 pub(super) fn damaged(place: String, problem: String) -> Error {

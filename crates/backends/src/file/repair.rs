@@ -66,7 +66,7 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
     let segments = Segments::new(Arc::clone(&disk), folder.to_owned());
     // Positions are given again, and it is by position that the note tells what is erased.
     Erased::remove(&segments).map_err(repairing)?;
-    let identity = identity(&segments, &survey);
+    let (identity, size) = identity(&segments, &survey);
     let Some(number) = segment::number(&damage.segment) else { return Ok(None) };
     let affected: Vec<u32> = survey
         .segments
@@ -85,15 +85,20 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
     }
     drop(lock);
     let events_cut = (survey.events + survey.deleted + 1).saturating_sub(damage.position);
-    let streams_deleted = delete_again(disk, folder, &survey, Offset::new(number, damage.byte as u32))?;
+    let streams_deleted = delete_again(disk, folder, &survey, Offset::new(number, damage.byte as u32), size)?;
     Ok(Some(Repaired { damage, events_cut, streams_deleted, copy }))
 }
 
 /// Deletes the streams that had been deleted behind `cut`, and returns how many of them had events before it.
-fn delete_again(disk: Arc<dyn Disk>, folder: &Path, survey: &Survey, cut: Offset) -> Result<u64, Error> {
+fn delete_again(
+    disk: Arc<dyn Disk>,
+    folder: &Path,
+    survey: &Survey,
+    cut: Offset,
+    size: u64,
+) -> Result<u64, Error> {
     let gone = survey.deletions.iter().filter(|(_, at)| **at >= cut).map(|(stream, _)| stream.as_str());
     let gone: Vec<&str> = gone.collect();
-    let size = survey.segments.first().map_or(0, |first| first.bytes);
     if gone.is_empty() || cut <= Offset::start_of(1) {
         return Ok(0);
     }
@@ -101,11 +106,11 @@ fn delete_again(disk: Arc<dyn Disk>, folder: &Path, survey: &Survey, cut: Offset
     FileLog::open_on(disk, folder, config)?.delete_and_close(&gone)
 }
 
-/// The number that all segments carry which are not damaged.
-fn identity(segments: &Segments, survey: &Survey) -> u64 {
+/// The number that all segments carry which are not damaged, and the length of one of them.
+fn identity(segments: &Segments, survey: &Survey) -> (u64, u64) {
     let numbers = survey.segments.iter().filter_map(|survey| segment::number(&survey.file));
     let header = numbers.filter_map(|number| read_header(segments, number, None).ok()).next();
-    header.map_or(0, |Header { identity, .. }| identity)
+    header.map_or((0, 0), |Header { identity, size, .. }| (identity, size))
 }
 
 /// Copies segments into a new folder and makes the copies durable.
@@ -144,6 +149,7 @@ fn copy(disk: &dyn Disk, folder: &Path, numbers: &[u32]) -> io::Result<PathBuf> 
 /// Writes zeros from `at` to the end of the segment, and a mark that all before it is durable.
 fn cut(segments: &Segments, at: Offset, identity: u64, next: u64) -> io::Result<()> {
     segments.remove_index(at.segment())?;
+    segments.expand(at.segment(), at.byte().into())?;
     let file = segments.writer(at.segment())?.ok_or(io::ErrorKind::NotFound)?;
     let size = file.length()?;
     let zeros = vec![0; CHUNK];

@@ -2,17 +2,22 @@
 //! it is, and every event that is not deleted.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
-use steadfast_core::store::Error;
+use steadfast_base::disk::{DiskFile, OpenMode};
+use steadfast_core::store::{Error, Outcome};
 
-use super::format::Offset;
+use super::compress::Compress;
 use super::format::frame::{self, Frame, Invalid};
 use super::format::record::{Malformed, Record, erase};
+use super::format::segment::Header;
+use super::format::{Offset, VERSION};
 use super::index::{Deleted, Held};
 use super::reader::damaged;
 use super::segments::Segments;
-use super::shared::read_error;
+use super::shared::{Shared, damage, read_error};
+use super::sparse::Sparse;
 use super::window::Window;
 
 /// How much is read at once.
@@ -43,20 +48,101 @@ impl From<&Held> for Due {
     }
 }
 
+/// How a segment is written anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it was written first.
+    Plain,
+    /// Compressed.
+    Archived,
+}
+
+/// What a segment is written to.
+enum Sink {
+    Plain(Sparse),
+    Archived(Box<Compress>),
+}
+
+impl Sink {
+    fn new(form: Form, file: Box<dyn DiskFile>, header: &Header, due: Due) -> io::Result<Self> {
+        Ok(match form {
+            Form::Plain => Self::Plain(Sparse::new(file)),
+            Form::Archived => Self::Archived(Box::new(Compress::new(file, header, due.end.byte())?)),
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(sparse) => sparse.write(bytes),
+            Self::Archived(compress) => compress.write(bytes),
+        }
+    }
+
+    fn finish(self, size: u64) -> io::Result<()> {
+        match self {
+            Self::Plain(sparse) => sparse.finish(size),
+            Self::Archived(compress) => compress.finish(),
+        }
+    }
+}
+
+/// Writes a finished segment anew in this form, without the events that are `deleted`, and returns how many of them were
+/// still there. If there are none and the form is what it was, nothing is changed. The caller holds the right to rewrite.
+///
+/// # Errors
+/// [`Error::Damaged`], [`Error::Io`] and [`Error::Full`]; the segment is as it was then, or done.
+pub(super) fn rewrite(
+    shared: &Shared,
+    held: &Held,
+    deleted: &HashMap<Arc<str>, Deleted>,
+    form: Form,
+) -> Result<u64, Error> {
+    let (segments, identity, due) = (&shared.segments, shared.state().identity, Due::from(held));
+    let size = segments.reader(due.number).and_then(|file| file.length()).map_err(read_error)?;
+    let header = Header { version: VERSION, number: due.number, size, identity };
+    let is_archived = segments.stored(due.number).map_err(read_error)?.archived;
+    let changes_form = is_archived != (form == Form::Archived);
+    segments.discard(due.number).map_err(rewriting)?;
+    let unfinished = segments.unfinished(due.number);
+    let file = segments.disk().open(&unfinished, OpenMode::CreateNew).map_err(rewriting)?;
+    let written = Sink::new(form, file, &header, due).map_err(rewriting).and_then(|mut sink| {
+        sink.write(&header.encode()).map_err(rewriting)?;
+        let write = &mut |frame: &[u8]| sink.write(frame).map_err(rewriting);
+        let passed = pass(segments, identity, due, deleted, write)?;
+        let changes = changes_form || passed.erased > 0;
+        if changes {
+            sink.finish(header.size).map_err(rewriting)?;
+        }
+        Ok((passed, changes))
+    });
+    match written {
+        Ok((passed, true)) => {
+            segments.replace(due.number).map_err(rewriting)?;
+            shared.replaced(held, passed.last_checksum);
+            Ok(passed.erased)
+        }
+        Ok(_) => segments.discard(due.number).map_err(rewriting).map(|()| 0),
+        Err(error) => {
+            let _ = segments.discard(due.number);
+            Err(error)
+        }
+    }
+}
+
 /// What going through a segment has found.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Passed {
+struct Passed {
     /// How many events were erased now.
-    pub(super) erased: u64,
+    erased: u64,
     /// The checksum of the last frame as it is now.
-    pub(super) last_checksum: u32,
+    last_checksum: u32,
 }
 
 /// Gives every frame of a finished segment to `write`, in order, with the events erased that are `deleted`.
 ///
 /// # Errors
 /// [`Error::Damaged`] when the segment does not hold what is due, [`Error::Io`], and those of `write`.
-pub(super) fn pass(
+fn pass(
     segments: &Segments,
     identity: u64,
     due: Due,
@@ -110,4 +196,9 @@ fn places(frame: &Frame<'_>, deleted: &HashMap<Arc<str>, Deleted>) -> Result<Vec
         }
     }
     Ok(places)
+}
+
+fn rewriting(error: io::Error) -> Error {
+    damage(&error)
+        .unwrap_or_else(|| Error::io("writing a segment of the log anew", error, Outcome::NotAppended))
 }

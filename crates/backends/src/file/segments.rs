@@ -7,6 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use steadfast_base::disk::{Disk, DiskFile, OpenMode};
 
+use super::archived::ArchivedFile;
+use super::format::archive;
 use super::format::segment::{Header, name};
 use super::sealed;
 
@@ -21,6 +23,16 @@ pub(super) struct Segments {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     open: Mutex<OpenFiles>,
+    /// Whether blocks of archived segments that cannot be read are left out, and not an error.
+    lenient: bool,
+}
+
+/// How a segment lies on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) archived: bool,
+    /// How long its file is.
+    pub(super) bytes: u64,
 }
 
 /// The files that are kept open for readers.
@@ -34,7 +46,12 @@ struct OpenFiles {
 
 impl Segments {
     pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
-        Self { disk, folder, open: Mutex::default() }
+        Self { disk, folder, open: Mutex::default(), lenient: false }
+    }
+
+    /// Lets whoever reads go on behind blocks of archived segments that cannot be read.
+    pub(super) fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -60,7 +77,11 @@ impl Segments {
         }
         let forgotten = open.forgotten;
         drop(open);
-        let file: Arc<dyn DiskFile> = self.disk.open(&self.path(number), OpenMode::Read)?.into();
+        let file = self.disk.open(&self.path(number), OpenMode::Read)?;
+        let file: Arc<dyn DiskFile> = match is_archived(&*file)? {
+            true => Arc::new(ArchivedFile::open(file, number, self.lenient)?),
+            false => file.into(),
+        };
         let mut open = self.open.lock();
         if open.forgotten == forgotten {
             if open.files.len() == OPEN_MAX {
@@ -115,6 +136,36 @@ impl Segments {
         }
     }
 
+    /// Says how segment `number` lies on the disk.
+    pub(super) fn stored(&self, number: u32) -> io::Result<Stored> {
+        let file = self.disk.open(&self.path(number), OpenMode::Read)?;
+        Ok(Stored { archived: is_archived(&*file)?, bytes: file.length()? })
+    }
+
+    /// Makes segment `number` one that can be written to, if it is archived, with zeros from byte `end` on.
+    pub(super) fn expand(&self, number: u32, end: u64) -> io::Result<()> {
+        if !self.stored(number)?.archived {
+            return Ok(());
+        }
+        let from = self.reader(number)?;
+        self.discard(number)?;
+        let to = self.disk.open(&self.unfinished(number), OpenMode::CreateNew)?;
+        let size = from.length()?;
+        to.allocate(size)?;
+        let mut bytes = vec![0; ZEROS];
+        let mut at = 0;
+        while at < size {
+            let count = (size - at).min(ZEROS as u64) as usize;
+            let kept = end.saturating_sub(at).min(count as u64) as usize;
+            from.read_at(&mut bytes[..kept], at)?;
+            bytes[kept..].fill(0);
+            to.write_all_at(&bytes[..count], at)?;
+            at += count as u64;
+        }
+        to.sync_data()?;
+        self.replace(number)
+    }
+
     /// Removes what the index holds of segment `number` on the disk.
     pub(super) fn remove_index(&self, number: u32) -> io::Result<()> {
         match self.disk.remove(&sealed::path(&self.folder, number)) {
@@ -152,4 +203,10 @@ impl Segments {
         self.disk.sync_dir(&self.folder)?;
         Ok(file)
     }
+}
+
+fn is_archived(file: &dyn DiskFile) -> io::Result<bool> {
+    let mut bytes = [0; 16];
+    let count = file.read_at(&mut bytes, 0)?;
+    Ok(archive::is_archived(&bytes[..count]))
 }

@@ -6,6 +6,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use steadfast_core::store::{Error, Outcome};
 use tokio::sync::watch;
 
+use super::archived::Broken;
 use super::group::Group;
 use super::index::Held;
 use super::segments::Segments;
@@ -125,7 +126,13 @@ impl Shared {
     }
 }
 
+/// The damage of an archived segment that a failed read has met, if that is why.
+pub(super) fn damage(error: &std::io::Error) -> Option<Error> {
+    let broken = error.get_ref()?.downcast_ref::<Broken>()?;
+    Some(Error::Damaged { place: broken.at.to_string(), problem: broken.problem.to_owned() })
+}
+
 /// The error for a failed read.
 pub(super) fn read_error(error: std::io::Error) -> Error {
-    Error::io("reading the log", error, Outcome::NotAppended)
+    damage(&error).unwrap_or_else(|| Error::io("reading the log", error, Outcome::NotAppended))
 }

@@ -78,6 +78,9 @@ pub(super) struct State {
     pub(super) durable: u64,
     /// Up to where the log is durable.
     pub(super) durable_end: Offset,
+    /// Up to where frames that are durable themselves tell that the log is durable: what is damaged before it is not taken
+    /// for a torn tail.
+    pub(super) told: Offset,
     pub(super) queue_bytes_max: usize,
     /// The streams and revisions of the batch that is being put; kept for its room.
     pub(super) placed: Vec<(u32, u64)>,

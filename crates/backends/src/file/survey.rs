@@ -17,7 +17,7 @@ use super::format::frame::{Frame, Invalid, Kind};
 use super::format::record::Record;
 use super::format::segment::{self, Header};
 use super::recovery::{opening, read_header, visit_written};
-use super::segments::Segments;
+use super::segments::{Segments, Stored};
 use super::window::Window;
 
 /// How much is read at once.
@@ -64,7 +64,9 @@ pub struct SegmentSurvey {
     pub file: String,
     /// How long the file is in bytes.
     pub bytes: u64,
-    /// How many of these hold the header and valid frames.
+    /// It is archived: compressed, and therefore shorter than what it holds.
+    pub archived: bool,
+    /// How many bytes header and valid frames have, before they are compressed.
     pub used: u64,
     /// How many events it holds, those that were deleted included.
     pub events: u64,
@@ -90,7 +92,7 @@ pub struct StreamSurvey {
 pub struct Damage {
     /// The file of the segment.
     pub segment: String,
-    /// The byte in it.
+    /// The byte in it; of an archived one, the byte before it was archived.
     pub byte: u64,
     /// The first position that may be missing.
     pub position: u64,
@@ -122,7 +124,7 @@ pub fn survey(folder: impl AsRef<Path>) -> Result<Survey, Error> {
 /// # Errors
 /// Those of [`survey`].
 pub fn survey_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Survey, Error> {
-    let segments = Segments::new(disk, folder.as_ref().to_owned());
+    let segments = Segments::new(disk, folder.as_ref().to_owned()).lenient();
     let mut found = Surveyor::survey(&segments)?;
     // What looked like damage may have been half-way through being written; damage stays where it is.
     while !found.damages.is_empty() {
@@ -203,12 +205,14 @@ impl<'a> Surveyor<'a> {
                 }
                 Some(Ok(_)) => None,
             };
+            let known = problem.is_some();
             if let Some(problem) = problem {
                 surveyor.damage(Offset::new(number, 0), problem, None);
                 surveyor.lossy = true;
             }
             if let (Some(identity), true) = (identity, headers.contains_key(&number))
                 && let Err(error) = surveyor.segment(number, identity)
+                && !(known && error.kind() == io::ErrorKind::InvalidData)
             {
                 surveyor.damage(Offset::new(number, 0), format!("it cannot be read: {error}"), None);
                 surveyor.lossy = true;
@@ -224,7 +228,9 @@ impl<'a> Surveyor<'a> {
         let file = segments.reader(number)?;
         let size = file.length()?.min(u64::from(u32::MAX));
         let used = segment::HEADER as u64;
-        let survey = SegmentSurvey { file: segment::name(number), bytes: size, used, events: 0, first: None };
+        let Stored { archived, bytes } = segments.stored(number)?;
+        let file_name = segment::name(number);
+        let survey = SegmentSurvey { file: file_name, bytes, archived, used, events: 0, first: None };
         self.counts.segments.insert(number, survey);
         let mut window = Window::new(READ.min(size as usize));
         let mut at = Offset::start_of(number);

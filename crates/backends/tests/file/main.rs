@@ -1,5 +1,6 @@
 //! The file log from outside.
 
+mod archive;
 mod basics;
 mod conformance;
 mod damage;
@@ -8,6 +9,7 @@ mod encryption;
 mod failing_disk;
 mod inbox;
 mod kill;
+mod kill_rewriting;
 mod old_formats;
 mod read_only;
 mod sealed;

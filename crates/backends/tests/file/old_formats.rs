@@ -113,6 +113,26 @@ async fn version_2_stays_readable() {
     assert_eq!(log.revision("stock").await.expect("open"), Some(Revision(1)));
 }
 
+/// Archived segments have a version of their own. Another zstd may write other bytes, so they are only read.
+#[tokio::test]
+async fn archived_segments_of_version_3_stay_readable() {
+    let fixture = fixture("file-v3-archived");
+    if std::env::var_os("STEADFAST_WRITE_FIXTURE").is_some() {
+        let _ = std::fs::remove_dir_all(&fixture);
+        write_version_2(&fixture).await;
+        let log = FileLog::open(&fixture, small()).expect("opened");
+        assert_eq!(log.archive(0).await.expect("archived").segments, 1);
+        log.close().await.expect("closed");
+        drop(log);
+        std::fs::remove_file(fixture.join("lock")).expect("removed");
+    }
+    let first = std::fs::read(fixture.join("0000000001.log")).expect("readable");
+    assert!(first[8] == 3 && first.len() < 4096);
+    let (_folder, log) = opened("file-v3-archived");
+    let (_plain_folder, plain) = opened("file-v2");
+    assert_eq!(all(&log).await.expect("readable"), all(&plain).await.expect("readable"));
+}
+
 #[tokio::test]
 async fn what_is_written_today_is_version_2_to_the_byte() {
     let folder = tempfile::tempdir().expect("a folder");

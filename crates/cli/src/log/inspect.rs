@@ -30,8 +30,12 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
     for segment in &found.segments {
         let first = segment.first.map_or_else(|| "-".to_owned(), |first| first.to_string());
         print::result(&format!(
-            "  {}  {:>12} of {:>12} bytes  {:>10} events from {first}",
-            segment.file, segment.used, segment.bytes, segment.events
+            "  {}  {:>12} {} {:>12} bytes  {:>10} events from {first}",
+            segment.file,
+            segment.used,
+            if segment.archived { "in" } else { "of" },
+            segment.bytes,
+            segment.events
         ));
     }
     print::result(&format!("streams   {}", found.streams.len()));

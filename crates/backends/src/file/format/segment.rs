@@ -5,7 +5,7 @@ use super::{VERSION, VERSION_MIN};
 /// The length of the header in bytes.
 pub(crate) const HEADER: usize = 64;
 
-const MAGIC: &[u8; 8] = b"STEADLOG";
+pub(super) const MAGIC: &[u8; 8] = b"STEADLOG";
 /// The checksum covers what stands before it.
 const SUMMED: usize = 32;
 

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::file::format::Offset;
+
 /// Of which streams events are deleted that may still be in the segments, so that readers leave them out. It is empty
 /// where nothing was ever deleted, and then costs a reader one comparison per event.
 #[derive(Debug, Default)]
@@ -20,6 +22,15 @@ pub(in crate::file) struct Deleted {
     pub(in crate::file) below: u64,
     /// The position that was due when it was deleted.
     pub(in crate::file) at: u64,
+    /// Where the frame is that says so; before all others if it stands in a finished segment.
+    pub(in crate::file) frame: Offset,
+}
+
+impl Deleted {
+    /// What the index file of a finished segment says; none for a stream that was not deleted.
+    pub(in crate::file) fn in_file(below: u64, at: u64) -> Option<Self> {
+        (below > 0).then_some(Self { below, at, frame: Offset::new(0, 0) })
+    }
 }
 
 impl Deletions {
@@ -41,6 +52,13 @@ impl Deletions {
     /// Returns all of it.
     pub(in crate::file) fn all(&self) -> HashMap<Arc<str>, Deleted> {
         self.streams.read().clone()
+    }
+
+    /// Returns those whose frames stand before `told`.
+    pub(in crate::file) fn before(&self, told: Offset) -> HashMap<Arc<str>, Deleted> {
+        let mut all = self.all();
+        all.retain(|_, deleted| deleted.frame < told);
+        all
     }
 
     /// Forgets what is no longer in any segment: all for which `erased` says so.

@@ -106,11 +106,11 @@ impl Index {
         self.ids.add(id, Place { position, first, last, stream: number, revision });
     }
 
-    /// Deletes all events of the stream that has `number`, and returns how many there were.
-    pub(super) fn delete(&mut self, number: u32) -> u64 {
+    /// Deletes all events of the stream that has `number`, as the frame at `frame` says, and returns how many there were.
+    pub(super) fn delete(&mut self, number: u32, frame: Offset) -> u64 {
         let at = self.parts.active.next();
         let (name, entry) = self.streams.named(number);
-        let deleted = Deleted { below: entry.next_revision, at };
+        let deleted = Deleted { below: entry.next_revision, at, frame };
         let events = deleted.below - entry.deleted;
         self.parts.active.delete(name, entry, deleted);
         (entry.deleted, entry.last) = (deleted.below, 0);

@@ -73,9 +73,15 @@ impl Parts {
         in_memory.map(|done| done.number).collect()
     }
 
-    /// Returns all finished parts, oldest first.
-    pub(in crate::file) fn finished(&self) -> Vec<Held> {
-        self.done.iter().map(|done| done.held.clone()).collect()
+    /// Returns the numbers of all finished parts, oldest first.
+    pub(in crate::file) fn finished(&self) -> Vec<u32> {
+        self.done.iter().map(|done| done.number).collect()
+    }
+
+    /// Returns the finished part of segment `number`.
+    pub(in crate::file) fn held(&self, number: u32) -> Option<Held> {
+        let at = self.done.binary_search_by_key(&number, |done| done.number).ok()?;
+        Some(self.done[at].held.clone())
     }
 
     /// Says whether the part that is written to holds events that are `deleted`.

@@ -70,7 +70,7 @@ fn say(said: &mut Vec<u8>, part: &Part, local: usize, events: &[u32]) {
     varint::put(said, stream.before);
     varint::put(said, events.len() as u64);
     varint::put(said, events.last().copied().unwrap_or_default().into());
-    let Deleted { below, at } = stream.deleted.unwrap_or(Deleted { below: 0, at: 0 });
+    let (below, at) = stream.deleted.map_or((0, 0), |deleted| (deleted.below, deleted.at));
     varint::put(said, below);
     varint::put(said, at);
     let mut before = 0;
@@ -94,7 +94,7 @@ pub(super) fn read(bytes: &[u8], version: u8) -> Option<Said<'_>> {
     let (first_revision, before, count, last) = (number()?, number()?, number()?, number()?);
     // Nothing could be deleted when version 1 was written.
     let (below, at) = if version == 1 { (0, 0) } else { (number()?, number()?) };
-    let deleted = (below > 0).then_some(Deleted { below, at });
+    let deleted = Deleted::in_file(below, at);
     Some(Said { name, first_revision, count, before, last, deleted, places: rest })
 }
 

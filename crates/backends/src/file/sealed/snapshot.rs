@@ -193,7 +193,7 @@ fn take<'a>(bytes: &mut &'a [u8], version: u8) -> Option<Stands<'a>> {
         1 => (0, 0),
         _ => (varint::take(&mut rest).ok()?, varint::take(&mut rest).ok()?),
     };
-    let deleted = (below > 0).then_some(Deleted { below, at });
+    let deleted = Deleted::in_file(below, at);
     *bytes = rest;
     Some(Stands { hash: u64::from_le_bytes(*hash), name, next_revision, last, deleted })
 }
@@ -204,7 +204,7 @@ fn put(bytes: &mut Vec<u8>, stream: Stands<'_>, count: &mut u64) {
     bytes.extend_from_slice(stream.name.as_bytes());
     varint::put(bytes, stream.next_revision);
     varint::put(bytes, stream.last);
-    let Deleted { below, at } = stream.deleted.unwrap_or(Deleted { below: 0, at: 0 });
+    let (below, at) = stream.deleted.map_or((0, 0), |deleted| (deleted.below, deleted.at));
     varint::put(bytes, below);
     varint::put(bytes, at);
     *count += 1;

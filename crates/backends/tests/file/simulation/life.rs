@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt;
 use steadfast_backends::file::{Config, FileLog};
-use steadfast_base::disk::{Crash, Disk, DiskFault, Odds, SimDisk};
+use steadfast_base::disk::{Crash, Disk, DiskFault, Odds, OpenMode, SimDisk};
 use steadfast_base::units::Size;
 use steadfast_base::{Rng, Seed};
 use steadfast_core::store::{
@@ -54,6 +54,10 @@ impl Log {
         expected: Option<Expected>,
         level: Durability,
     ) -> Result<Deleted, Error> {
+        if self.plant == Plant::EarlyDeletion {
+            let deleted = self.log.delete(stream, expected, Durability::Accepted).await?;
+            return Ok(Deleted { achieved: level, ..deleted });
+        }
         self.log.delete(stream, expected, level).await
     }
 
@@ -86,7 +90,8 @@ struct World {
 pub(super) async fn live(seed: u64, plant: Plant) -> Vec<Vec<StoredEvent>> {
     let mut rng = Seed::new(seed).stream("appends");
     let segment_size = Size::from_bytes(pick(&mut rng, &[4096, 4600, 8192]));
-    let config = Config { segment_size, verify_on_open: seed % 4 == 3, ..small() };
+    let archive_behind = [None, Some(0), Some(2)][seed as usize % 3];
+    let config = Config { segment_size, archive_behind, verify_on_open: seed % 4 == 3, ..small() };
     let mut world = World {
         disk: sim(seed),
         rng,
@@ -135,7 +140,10 @@ impl World {
                 self.delete(&log).await;
             }
             if self.rng.chance(0.1) {
-                self.history.erased(log.log.erase().await.map(drop));
+                self.history.rewritten(&log.log.erase().await.map(drop));
+            }
+            if self.rng.chance(0.1) {
+                self.history.rewritten(&log.log.archive(self.rng.below(3) as u32).await.map(drop));
             }
             let width = if grouped { 2 + self.rng.below(4) } else { 1 };
             let batches: Vec<_> = (0..width).map(|at| self.batch(grouped, at + 1 == width)).collect();
@@ -191,7 +199,12 @@ impl World {
         let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let read = async |disk: &SimDisk| self.open(disk)?.found().await;
         let whole = read(&whole).await.expect("it is not damaged");
-        self.history.check_flipped(read(&flipped).await, &whole, (&name, byte), closed);
+        // Errors count the bytes of an archived segment as they were before.
+        let mut version = [0; 9];
+        let opened = self.disk.fork().process().open(&file, OpenMode::Read).expect("it is there");
+        opened.read_at(&mut version, 0).expect("read");
+        let archived = version.starts_with(b"STEADLOG") && version[8] == 3;
+        self.history.check_flipped(read(&flipped).await, &whole, (&name, byte, archived), closed);
     }
 
     /// Opens the log while all goes wrong; what it leaves behind is opened by somebody else.

@@ -59,6 +59,11 @@ fn a_condition_checked_after_the_write_is_caught() {
 }
 
 #[test]
+fn a_deletion_that_is_answered_too_early_is_caught() {
+    assert!(caught(Plant::EarlyDeletion).is_some());
+}
+
+#[test]
 fn checksums_that_are_not_checked_are_caught() {
     assert!(caught(Plant::NoChecksum).is_some());
 }
