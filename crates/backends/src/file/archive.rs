@@ -15,7 +15,7 @@ use super::shared::{Shared, read_error};
 pub struct Archival {
     /// How many segments were archived.
     pub segments: u64,
-    /// How many bytes their files had before, and how many they have now.
+    /// How many bytes their files had before.
     pub bytes_before: u64,
     /// How many bytes their files have now.
     pub bytes_after: u64,
