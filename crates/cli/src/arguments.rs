@@ -133,6 +133,10 @@ pub(crate) enum LogCommand {
     Tail(Tail),
     /// Cuts a log off at its first damage, after copying all that is cut.
     Repair(Repair),
+    /// Compresses finished segments, which are read as before. No process may have the log open for writing.
+    Archive(Archive),
+    /// Overwrites in the files what was deleted. No process may have the log open for writing.
+    Erase(LogFolder),
 }
 
 #[derive(Debug, Args)]
@@ -173,6 +177,15 @@ pub(crate) struct Repair {
     /// Does it. Without, only says what would be cut.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Archive {
+    #[command(flatten)]
+    pub(crate) log: LogFolder,
+    /// Leaves so many of the newest finished segments as they are.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) keep: u32,
 }
 
 #[derive(Debug, Args)]

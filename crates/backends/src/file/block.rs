@@ -7,6 +7,7 @@ use steadfast_core::store::{Error, Filter, Position, Revision, StoredEvent};
 
 use super::format::Offset;
 use super::format::record::{Names, Record};
+use super::index::Deletions;
 use super::reader::damaged;
 
 /// A frame in a block.
@@ -35,6 +36,7 @@ pub(super) struct Block {
     from: u64,
     to: u64,
     filter: Arc<Filter>,
+    deletions: Arc<Deletions>,
     names: Names,
 }
 
@@ -44,11 +46,12 @@ impl Block {
         mut frames: Vec<FrameAt>,
         (from, to): (u64, u64),
         filter: Arc<Filter>,
+        deletions: Arc<Deletions>,
     ) -> Self {
         frames.reverse();
         let bytes = Bytes::from(bytes);
         let (rest, next, behind, at) = ((0, 0), 0, 0, Offset::new(0, 0));
-        Self { bytes, frames, rest, next, behind, at, from, to, filter, names: Names::default() }
+        Self { bytes, frames, rest, next, behind, at, from, to, filter, deletions, names: Names::default() }
     }
 
     /// Makes the next event; none if it is not wanted.
@@ -62,7 +65,9 @@ impl Block {
         self.next += 1;
         let wanted = (self.from..=self.to).contains(&position)
             && self.filter.passes(record.stream, record.kind, record.subject);
-        if !wanted {
+        let deleted = record.erased
+            || position < self.deletions.end() && self.deletions.holds(record.stream, record.revision);
+        if !wanted || deleted {
             return Ok(None);
         }
         let (position, revision) = (Position::from_parts(position, 0), Revision(record.revision));

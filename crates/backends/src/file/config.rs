@@ -22,6 +22,10 @@ pub struct Config {
     /// How many of the newest event ids are remembered, to recognise an append that is repeated. Each takes about
     /// 40 bytes of memory.
     pub deduplicated_events: u32,
+    /// Archives finished segments in the background, all but so many of the newest: they are compressed, which makes their
+    /// files smaller and reading them slower. None archives nothing unless
+    /// [`FileLog::archive`](super::FileLog::archive) is called.
+    pub archive_behind: Option<u32>,
     /// Prepares the next segment in the background once half of the present one is full. Without it the append
     /// that needs a new segment waits until it is written full of zeros; a simulation wants that, for then the
     /// order of all operations on the disk is the same each time.
@@ -40,6 +44,7 @@ impl Default for Config {
             segment_size: Size::from_mebibytes(64),
             queue_size_max: Size::from_mebibytes(16),
             deduplicated_events: 1 << 18,
+            archive_behind: None,
             prepare_ahead: true,
             verify_on_open: false,
             identity: None,

@@ -6,18 +6,20 @@ use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use steadfast_base::disk::{Disk, RealDisk};
 use steadfast_core::store::{
-    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Outcome, Position,
-    Query, Revision, StoredEvent,
+    Appended, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected, Filter,
+    Outcome, Position, Query, Revision, StoredEvent,
 };
 use tokio::task::JoinHandle;
 
+use super::archive::Archiver;
 use super::config::Config;
+use super::format::VERSION;
 use super::format::segment::Header;
 use super::group::Group;
 use super::index::{ANOTHER, Held};
 use super::prepare::{Preparer, make};
 use super::reader::{Chunk, Reader};
-use super::recovery::{Recovered, recover};
+use super::recovery::{Recovered, newest_header, recover};
 use super::sealed::Sealer;
 use super::segments::Segments;
 use super::shared::{Shared, read_error};
@@ -56,7 +58,7 @@ use super::writer::{Writer, mark};
 /// ```
 #[derive(Debug)]
 pub struct FileLog {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     capabilities: Capabilities,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -74,6 +76,17 @@ impl FileLog {
         Self::open_on(Arc::new(RealDisk), folder, config)
     }
 
+    /// Opens the log that is in `folder`, and makes none. New segments get the length of the newest one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with [`std::io::ErrorKind::NotFound`] when no log is there; those of [`FileLog::open`].
+    pub fn open_existing(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let segments = Segments::new(Arc::new(RealDisk), folder.as_ref().to_owned());
+        let size = newest_header(&segments)?.size;
+        let segment_size = steadfast_base::units::Size::from_bytes(size);
+        Self::open(folder, Config { segment_size, ..Config::default() })
+    }
+
     /// Opens the log in `folder` of `disk`, or makes one there.
     ///
     /// # Errors
@@ -89,7 +102,7 @@ impl FileLog {
             _ => opening(error),
         })?;
         let segments = Segments::new(disk, folder.to_owned());
-        let Recovered { index, mut file, mut header, tail, next, clean, sealed } =
+        let Recovered { index, mut file, mut header, tail, next, clean, sealed, told } =
             recover(&segments, &config)?;
         let state = State {
             index,
@@ -100,15 +113,17 @@ impl FileLog {
             next,
             tail,
             segment_bytes: header.size,
+            segment_version: header.version,
             new_segment_bytes: config.segment_bytes(),
             readable: next - 1,
             durable: next - 1,
             durable_end: tail,
+            told,
             queue_bytes_max: usize::try_from(config.queue_size_max.bytes()).unwrap_or(usize::MAX).max(1),
             placed: Vec::new(),
         };
         let shared = Arc::new(Shared::new(segments, state));
-        let new_header = Header { size: config.segment_bytes(), ..header };
+        let new_header = Header { version: VERSION, size: config.segment_bytes(), ..header };
         let mut finished = None;
         if !clean {
             match mark(&shared, &mut file, |number| make(&shared, Header { number, ..new_header })) {
@@ -129,6 +144,7 @@ impl FileLog {
             Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
         let mut sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead)
             .map_err(opening)?;
+        let archiver = Archiver::new(&shared, config.archive_behind, config.prepare_ahead);
         if let Some(finished) = finished {
             sealer.seal(finished);
         }
@@ -139,10 +155,12 @@ impl FileLog {
             segment: header.number,
             written_end: end,
             durable_end: end,
+            telling: told,
             written: next - 1,
             announced: None,
             preparer,
             sealer,
+            archiver: archiver.map_err(opening)?,
             lock,
         };
         let thread = std::thread::Builder::new()
@@ -151,9 +169,22 @@ impl FileLog {
             .map_err(opening)?;
         Ok(Self {
             shared,
-            capabilities: Capabilities::new(Durability::Durable, true, config.deduplicated_events.into()),
+            capabilities: Capabilities::new(Durability::Durable, true, config.deduplicated_events.into())
+                .deletes(),
             writer: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Deletes streams, closes the log, and returns how many of the streams had events. It blocks.
+    pub(super) fn delete_and_close(self, streams: &[&str]) -> Result<u64, Error> {
+        let mut deleted = 0;
+        for stream in streams {
+            let (events, _) = self.shared.state().delete(stream, None, Durability::Accepted)?;
+            deleted += u64::from(events > 0);
+        }
+        self.shared.begin_close();
+        self.join();
+        self.shared.state().failure.clone().map_or(Ok(deleted), Err)
     }
 
     async fn append_now(
@@ -282,8 +313,34 @@ impl EventStore for FileLog {
         Box::pin(async move {
             self.shared.check_open()?;
             let state = self.shared.state();
-            let count = state.index.count_until(stream, state.readable);
-            Ok(count.checked_sub(1).map(Revision))
+            Ok(state.index.revision_until(stream, state.readable).map(Revision))
+        })
+    }
+
+    /// The bytes of the events are overwritten by [`FileLog::erase`], and stay on the disk until then.
+    fn delete<'a>(
+        &'a self,
+        stream: &'a str,
+        expected: Option<Expected>,
+        durability: Durability,
+    ) -> BoxFuture<'a, Result<Deleted, Error>> {
+        Box::pin(async move {
+            if durability > Durability::Durable {
+                return Err(Error::unsupported_durability(durability));
+            }
+            let deleted = self.shared.state().delete(stream, expected, durability);
+            self.shared.notify();
+            match deleted? {
+                (events, Queued::Waiting(answer)) => {
+                    answer.await?;
+                    Ok(Deleted { events, achieved: durability })
+                }
+                (_, Queued::Refused(answer, refusal)) => {
+                    // Where what it tells of was not written, nobody knows any more whether it holds.
+                    Err(answer.await.map_or(Error::Poisoned, |_| refusal))
+                }
+                (events, _) => Ok(Deleted { events, achieved: durability }),
+            }
         })
     }
 

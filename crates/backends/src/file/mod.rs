@@ -15,9 +15,15 @@
 //! [`repair`] cuts off what is behind the first damage.
 
 mod answer;
+mod archive;
+mod archived;
 mod block;
 mod clearing;
+mod compress;
 mod config;
+mod delete;
+mod erase;
+mod erased;
 mod follower;
 mod format;
 mod group;
@@ -28,16 +34,20 @@ mod read_only;
 mod reader;
 mod recovery;
 mod repair;
+mod rewrite;
 mod sealed;
 mod segments;
 mod shared;
+mod sparse;
 mod state;
 mod survey;
 mod trail;
 mod window;
 mod writer;
 
+pub use archive::Archival;
 pub use config::Config;
+pub use erase::Erasure;
 pub use log::FileLog;
 pub use read_only::FileLogReader;
 pub use repair::Repaired;

@@ -26,6 +26,9 @@ use super::state::{State, Status};
 
 /// How often what another process has written is looked for.
 const POLL: Duration = Duration::from_millis(20);
+/// After how many times files are opened again, for the writer may have replaced them: those that were there before stay
+/// on the disk as long as somebody has them open.
+const POLLS_PER_FILE: u32 = 50;
 
 /// A file log that another process may be writing to, open for reading.
 ///
@@ -91,10 +94,12 @@ impl FileLogReader {
             next: 1,
             tail: Offset::start_of(1),
             segment_bytes: first.size,
+            segment_version: first.version,
             new_segment_bytes: first.size,
             readable: 0,
             durable: 0,
             durable_end: Offset::start_of(1),
+            told: Offset::start_of(1),
             queue_bytes_max: 0,
             placed: Vec::new(),
         };
@@ -107,7 +112,12 @@ impl FileLogReader {
         let thread = std::thread::Builder::new()
             .name("log-follow".to_owned())
             .spawn(move || {
+                let mut polls = 0;
                 while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(POLL) {
+                    polls += 1;
+                    if polls % POLLS_PER_FILE == 0 {
+                        theirs.segments.forget_all();
+                    }
                     let caught_up = ours.lock().catch_up();
                     match caught_up {
                         Ok(()) => {}
@@ -189,8 +199,7 @@ impl EventStore for FileLogReader {
         Box::pin(async move {
             catch_up(Arc::clone(&self.shared), Arc::clone(&self.follower)).await?;
             let state = self.shared.state();
-            let count = state.index.count_until(stream, state.readable);
-            Ok(count.checked_sub(1).map(Revision))
+            Ok(state.index.revision_until(stream, state.readable).map(Revision))
         })
     }
 

@@ -11,7 +11,7 @@ use super::format::Offset;
 use super::format::frame::{self, Frame, Invalid};
 use super::format::record::{Names, Record};
 use super::format::segment;
-use super::index::Checkpoint;
+use super::index::{Checkpoint, Deletions};
 use super::shared::{Shared, read_error};
 use super::trail::Trail;
 use super::window::Window;
@@ -65,15 +65,16 @@ pub(super) struct Reader {
     window: Window,
     /// The frame read last.
     cursor: Option<Checkpoint>,
+    deletions: Arc<Deletions>,
     /// Which events of the streams come next, where streams are asked for.
     trail: Trail,
 }
 
 impl Reader {
     pub(super) fn new(shared: &Arc<Shared>, query: Query) -> Self {
-        let (readable, identity) = {
+        let (readable, identity, deletions) = {
             let state = shared.state();
-            (state.readable, state.identity)
+            (state.readable, state.identity, Arc::clone(&state.index.deletions))
         };
         let at = query.from.map(|from| from.parts().0);
         let (from, to) = match query.direction {
@@ -90,6 +91,7 @@ impl Reader {
             left: query.limit.unwrap_or(u64::MAX),
             window: Window::new(AHEAD),
             cursor: None,
+            deletions,
             trail: Trail::default(),
         }
     }
@@ -143,7 +145,9 @@ impl Reader {
             };
             let (first, events) = self.events_at(position)?;
             let event = events.into_iter().nth((position - first) as usize);
-            self.offer(event.ok_or_else(|| lost(position))?, found);
+            if let Some(event) = event.ok_or_else(|| lost(position))? {
+                self.offer(event, found);
+            }
             if forward { self.from = position + 1 } else { self.to = position - 1 }
         }
         Ok(())
@@ -183,7 +187,8 @@ impl Reader {
             if !frames.is_empty() {
                 self.cursor = Some(here);
                 self.from = next.min(self.to + 1);
-                return Ok(Block::new(bytes, frames, wanted, Arc::clone(&self.filter)));
+                let (filter, deletions) = (Arc::clone(&self.filter), Arc::clone(&self.deletions));
+                return Ok(Block::new(bytes, frames, wanted, filter, deletions));
             }
             // Where the segment ends there may be no room for a header.
             let left = &bytes[taken..count];
@@ -206,13 +211,13 @@ impl Reader {
     fn next_forward(&mut self, found: &mut VecDeque<StoredEvent>) -> Result<(), Error> {
         let mut bytes = 0;
         while !self.is_done() && found.len() < EVENTS_MAX && bytes < BYTES_MAX {
-            let (_, events) = self.events_at(self.from)?;
-            for event in events {
-                let position = event.position.parts().0;
+            let (first, events) = self.events_at(self.from)?;
+            for (event, position) in events.into_iter().zip(first..) {
                 if position >= self.from && position <= self.to {
+                    self.from = position + 1;
+                    let Some(event) = event else { continue };
                     bytes += event.event.data().len() + 100;
                     self.offer(event, found);
-                    self.from = position + 1;
                 }
             }
         }
@@ -227,7 +232,8 @@ impl Reader {
         while next <= self.to {
             let (first, events) = self.events_at(next)?;
             next = first + events.len() as u64;
-            stretch.extend(events.into_iter().filter(|event| event.position.parts().0 <= self.to));
+            let events = events.into_iter().flatten();
+            stretch.extend(events.filter(|event| event.position.parts().0 <= self.to));
         }
         for event in stretch.into_iter().rev() {
             self.offer(event, found);
@@ -238,7 +244,9 @@ impl Reader {
 
     /// Adds an event to those found if it is wanted.
     fn offer(&mut self, event: StoredEvent, found: &mut VecDeque<StoredEvent>) {
-        if self.left > 0 && self.filter.matches(&event.stream, &event.event) {
+        let (position, revision) = (event.position.parts().0, event.revision.0);
+        let deleted = position < self.deletions.end() && self.deletions.holds(&event.stream, revision);
+        if self.left > 0 && !deleted && self.filter.matches(&event.stream, &event.event) {
             self.left -= 1;
             found.push_back(event);
         }
@@ -257,8 +265,9 @@ impl Reader {
         })
     }
 
-    /// Returns all events of the frame that holds `position`, which is readable, and the position of the first.
-    fn events_at(&mut self, position: u64) -> Result<(u64, Vec<StoredEvent>), Error> {
+    /// Returns all events of the frame that holds `position`, which is readable, and the position of the first; none where
+    /// one was erased.
+    fn events_at(&mut self, position: u64) -> Result<(u64, Vec<Option<StoredEvent>>), Error> {
         let mut here = self.frame_before(position)?;
         loop {
             let Checkpoint { at, position: first } = here;
@@ -289,19 +298,23 @@ impl Reader {
     }
 }
 
-fn decode(frame: Frame<'_>) -> Option<Vec<StoredEvent>> {
+fn decode(frame: Frame<'_>) -> Option<Vec<Option<StoredEvent>>> {
     let mut rest = frame.payload;
     let mut names = Names::default();
     let mut events = Vec::with_capacity((frame.count as usize).min(frame.payload.len()));
     for position in frame.first..frame.first + u64::from(frame.count) {
         let record = Record::take(&mut rest).ok()?;
+        if record.erased {
+            events.push(None);
+            continue;
+        }
         let data = Bytes::copy_from_slice(record.data);
-        events.push(StoredEvent {
+        events.push(Some(StoredEvent {
             position: Position::from_parts(position, 0),
             stream: names.stream(record.stream),
             revision: Revision(record.revision),
             event: record.to_event(&mut names, data).ok()?,
-        });
+        }));
     }
     Some(events)
 }

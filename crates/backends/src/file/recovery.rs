@@ -12,13 +12,16 @@ use steadfast_core::store::{Error, Outcome};
 
 use super::clearing::Clearing;
 use super::config::Config;
-use super::format::frame::{self, Frame, Invalid};
+use super::erased::Erased;
+use super::format::deletion::Deletion;
+use super::format::frame::{self, Frame, Invalid, Kind};
 use super::format::record::Record;
 use super::format::segment::{self, Header, HeaderError};
-use super::format::{Offset, VERSION};
+use super::format::{Offset, VERSION, VERSION_MIN};
 use super::index::{Added, Index};
 use super::sealed::{PartFile, Sealed, Snapshot};
 use super::segments::Segments;
+use super::shared::damage;
 use super::window::Window;
 
 /// How much is read at once.
@@ -40,6 +43,8 @@ pub(super) struct Recovered {
     pub(super) clean: bool,
     /// What of the index is on the disk.
     pub(super) sealed: Sealed,
+    /// Up to where the log is told to be durable.
+    pub(super) told: Offset,
 }
 
 /// Opens the log in the folder of `segments`, or makes one. The caller holds the lock.
@@ -62,18 +67,27 @@ pub(super) fn recover(segments: &Segments, config: &Config) -> Result<Recovered,
     }
     let problem = scan.frames(&headers)?;
     scan.refuse_damage(&headers, problem)?;
+    scan.forget_erased()?;
     scan.cut(&headers, config)
 }
 
 fn create(segments: &Segments, config: &Config) -> Result<Recovered, Error> {
     let identity = config.identity.unwrap_or_else(|| steadfast_base::Seed::random().value());
-    let header = Header { number: 1, size: config.segment_bytes(), identity };
+    let header = Header { version: VERSION, number: 1, size: config.segment_bytes(), identity };
     let file = segments
         .prepare(&header)
         .map_err(|error| Error::io("making the first segment of the log", error, Outcome::NotAppended))?;
     let index = Index::new(config.deduplicated_events);
     let (tail, sealed) = (Offset::start_of(1), Sealed::default());
-    Ok(Recovered { index, file, header, tail, next: 1, clean: true, sealed })
+    Ok(Recovered { index, file, header, tail, next: 1, clean: true, sealed, told: tail })
+}
+
+/// Reads the header of the newest segment of a log that is there.
+pub(super) fn newest_header(segments: &Segments) -> Result<Header, Error> {
+    let files = segments.disk().list(segments.folder()).map_err(opening)?;
+    let newest = files.iter().filter_map(|file| segment::number(file)).max();
+    let none = || opening(io::Error::new(io::ErrorKind::NotFound, "no log is in this folder"));
+    read_header(segments, newest.ok_or_else(none)?, None)
 }
 
 /// Reads the headers of all segments, removes what was being prepared, and makes the folder's entries durable.
@@ -105,7 +119,9 @@ pub(super) fn read_header(segments: &Segments, number: u32, first: Option<&Heade
     let header = match Header::decode(&bytes[..count]) {
         Ok(header) => header,
         Err(HeaderError::Version(version)) => {
-            let what = format!("format version {version} of a log; this program reads version {VERSION}");
+            let what = format!(
+                "format version {version} of a log; this program reads versions {VERSION_MIN} to {VERSION}"
+            );
             return Err(Error::Unsupported { what });
         }
         Err(HeaderError::Invalid) => return broken("the header is not valid".to_owned()),
@@ -210,6 +226,16 @@ impl Scan<'_> {
         Ok(found.is_ok_and(|frame| frame.first == self.next && frame.durable <= self.tail))
     }
 
+    /// Forgets deletions of which nothing is left in the segments.
+    fn forget_erased(&self) -> Result<(), Error> {
+        if let Some(erased) = Erased::load(self.segments, self.identity).map_err(opening)?
+            && erased.position <= self.next
+        {
+            self.index.deletions.forget(|_, deleted| deleted.at < erased.position);
+        }
+        Ok(())
+    }
+
     /// Looks behind the tail for frames that say the log was durable beyond it.
     fn refuse_damage(&mut self, headers: &[Header], problem: Invalid) -> Result<(), Error> {
         let tail = self.tail;
@@ -259,7 +285,7 @@ impl Scan<'_> {
         let Self { segments, tail, durable, index, next, sealed, .. } = self;
         let header = headers[tail.segment() as usize - 1];
         let mut cut = 0;
-        // Newest first: segments must never have a gap. A prepared one of another size is made again.
+        // Newest first: segments must never have a gap. A prepared one of another kind is made again.
         for later in headers[tail.segment() as usize..].iter().rev() {
             let file = segments.reader(later.number).map_err(opening)?;
             let start = Offset::start_of(later.number);
@@ -269,11 +295,14 @@ impl Scan<'_> {
                 Ok(())
             })
             .map_err(opening)?;
-            if written > 0 || later.size != config.segment_bytes() || later.number > tail.segment() + 1 {
+            let as_new = Header { size: config.segment_bytes(), version: VERSION, ..*later };
+            if written > 0 || *later != as_new || later.number > tail.segment() + 1 {
                 cut += written;
                 segments.remove(later.number).map_err(opening)?;
             }
         }
+        // Where what stood behind it is lost, the log goes on in a segment that may be archived.
+        segments.expand(header.number, tail.byte().into()).map_err(opening)?;
         let file = segments.writer(header.number).map_err(opening)?;
         let file = file.ok_or_else(|| opening(io::ErrorKind::NotFound.into()))?;
         let clearing = Clearing::new(segments);
@@ -299,7 +328,7 @@ impl Scan<'_> {
             clearing.end().map_err(opening)?;
         }
         let clean = cut == 0 && self.last_is_mark;
-        Ok(Recovered { index, file, header, tail, next, clean, sealed })
+        Ok(Recovered { index, file, header, tail, next, clean, sealed, told: durable })
     }
 }
 
@@ -315,12 +344,12 @@ fn adopted(
     if let Some(snapshot) = Snapshot::load(segments, identity)?
         && let Some(last) = snapshot.number().checked_sub(1)
         && parts.get(last as usize).is_some_and(|part| snapshot.ends_with(part))
-        && snapshot.note(&mut index.streams).is_some()
+        && snapshot.note(&mut index).is_some()
     {
         (sealed.covered, sealed.streams) = (snapshot.number(), snapshot.count());
     }
     for part in &parts[sealed.covered as usize..] {
-        part.note_streams(segments, &mut index.streams)?;
+        part.note_streams(segments, &mut index)?;
         sealed.since += part.counts().1;
     }
     let mut events: u64 = parts.iter().map(|part| part.counts().0).sum();
@@ -346,6 +375,9 @@ pub(super) fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u
     }
     index.add_frame(at, frame.length, frame.count > 0);
     let mut rest = frame.payload;
+    if frame.kind == Kind::Deletions {
+        return take_deletions(rest, frame.count, at, index);
+    }
     for at in 0..frame.count {
         let record = Record::take(&mut rest).map_err(|_| format!("event {next} is malformed"))?;
         let number = index.streams.number_of(record.stream);
@@ -359,6 +391,21 @@ pub(super) fn take(frame: Frame<'_>, at: Offset, index: &mut Index, next: &mut u
         *next += 1;
     }
     if rest.is_empty() { Ok(()) } else { Err("a frame holds more than its events".to_owned()) }
+}
+
+/// Takes what a frame of deletions says into the index.
+fn take_deletions(mut payload: &[u8], events: u32, at: Offset, index: &mut Index) -> Result<(), String> {
+    while !payload.is_empty() {
+        let deletion = Deletion::take(&mut payload).map_err(|_| "a deletion is malformed".to_owned())?;
+        let number = index.streams.number_of(deletion.stream);
+        let due = index.streams.entry(number).next_revision;
+        if deletion.below != due {
+            let below = deletion.below;
+            return Err(format!("a stream is deleted up to revision {below} where {due} is due"));
+        }
+        index.delete(number, at);
+    }
+    if events == 0 { Ok(()) } else { Err("a frame holds deletions and events".to_owned()) }
 }
 
 /// Calls `visit` for every aligned place from `start` to `size` where something was written that could be the
@@ -458,7 +505,7 @@ fn changed(at: Offset) -> io::Error {
 }
 
 pub(super) fn opening(error: io::Error) -> Error {
-    Error::io("opening the log", error, Outcome::NotAppended)
+    damage(&error).unwrap_or_else(|| Error::io("opening the log", error, Outcome::NotAppended))
 }
 
 pub(super) fn damaged(place: String, problem: String) -> Error {

@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use steadfast_base::disk::{Disk, OpenMode, RealDisk};
+use steadfast_base::units::Size;
 use steadfast_core::store::{Error, Outcome};
 
+use super::config::Config;
+use super::erased::Erased;
 use super::format::segment::{self, Header};
 use super::format::{Offset, frame};
+use super::log::FileLog;
 use super::recovery::read_header;
 use super::segments::Segments;
 use super::survey::{Damage, Survey, survey_on};
@@ -23,6 +27,8 @@ pub struct Repaired {
     pub damage: Damage,
     /// How many events behind it could still be read and are in the copy only.
     pub events_cut: u64,
+    /// How many streams had been deleted behind it, and were deleted again in what is left.
+    pub streams_deleted: u64,
     /// The folder with copies of all files that were changed or removed.
     pub copy: PathBuf,
 }
@@ -31,7 +37,8 @@ pub struct Repaired {
 ///
 /// Before anything is changed, every segment from the damaged one on is copied into a new folder `cut-N` of the log's
 /// own, and synced. **Positions behind the cut are given again** to what is appended next: whoever has read beyond it
-/// must start over.
+/// must start over. Streams that were deleted behind the cut are deleted again; a repair that dies between the two has
+/// cut and not deleted. The copies hold whatever the segments held, also what was deleted and not erased.
 ///
 /// # Errors
 /// [`Error::Locked`] when the log is open for writing; [`Error::Io`] and [`Error::Full`], after which the log may have
@@ -50,14 +57,16 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
     // Before the lock, which would be made where there is no log.
     survey_on(Arc::clone(&disk), folder)?;
     let lock_path = folder.join("lock");
-    let _lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
+    let lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Error::Locked { path: lock_path.display().to_string() },
         _ => repairing(error),
     })?;
     let survey = survey_on(Arc::clone(&disk), folder)?;
     let Some(damage) = survey.damages.first().cloned() else { return Ok(None) };
     let segments = Segments::new(Arc::clone(&disk), folder.to_owned());
-    let identity = identity(&segments, &survey);
+    // Positions are given again, and it is by position that the note tells what is erased.
+    Erased::remove(&segments).map_err(repairing)?;
+    let (identity, size) = identity(&segments, &survey);
     let Some(number) = segment::number(&damage.segment) else { return Ok(None) };
     let affected: Vec<u32> = survey
         .segments
@@ -74,15 +83,34 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
         cut(&segments, Offset::new(number, damage.byte as u32), identity, damage.position)
             .map_err(repairing)?;
     }
-    let events_cut = (survey.events + 1).saturating_sub(damage.position);
-    Ok(Some(Repaired { damage, events_cut, copy }))
+    drop(lock);
+    let events_cut = (survey.events + survey.deleted + 1).saturating_sub(damage.position);
+    let streams_deleted = delete_again(disk, folder, &survey, Offset::new(number, damage.byte as u32), size)?;
+    Ok(Some(Repaired { damage, events_cut, streams_deleted, copy }))
 }
 
-/// The number that all segments carry which are not damaged.
-fn identity(segments: &Segments, survey: &Survey) -> u64 {
+/// Deletes the streams that had been deleted behind `cut`, and returns how many of them had events before it.
+fn delete_again(
+    disk: Arc<dyn Disk>,
+    folder: &Path,
+    survey: &Survey,
+    cut: Offset,
+    size: u64,
+) -> Result<u64, Error> {
+    let gone = survey.deletions.iter().filter(|(_, at)| **at >= cut).map(|(stream, _)| stream.as_str());
+    let gone: Vec<&str> = gone.collect();
+    if gone.is_empty() || cut <= Offset::start_of(1) {
+        return Ok(0);
+    }
+    let config = Config { segment_size: Size::from_bytes(size), ..Config::default() };
+    FileLog::open_on(disk, folder, config)?.delete_and_close(&gone)
+}
+
+/// The number that all segments carry which are not damaged, and the length of one of them.
+fn identity(segments: &Segments, survey: &Survey) -> (u64, u64) {
     let numbers = survey.segments.iter().filter_map(|survey| segment::number(&survey.file));
     let header = numbers.filter_map(|number| read_header(segments, number, None).ok()).next();
-    header.map_or(0, |Header { identity, .. }| identity)
+    header.map_or((0, 0), |Header { identity, size, .. }| (identity, size))
 }
 
 /// Copies segments into a new folder and makes the copies durable.
@@ -121,6 +149,7 @@ fn copy(disk: &dyn Disk, folder: &Path, numbers: &[u32]) -> io::Result<PathBuf> 
 /// Writes zeros from `at` to the end of the segment, and a mark that all before it is durable.
 fn cut(segments: &Segments, at: Offset, identity: u64, next: u64) -> io::Result<()> {
     segments.remove_index(at.segment())?;
+    segments.expand(at.segment(), at.byte().into())?;
     let file = segments.writer(at.segment())?.ok_or(io::ErrorKind::NotFound)?;
     let size = file.length()?;
     let zeros = vec![0; CHUNK];

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use steadfast_base::disk::{Disk, DiskFile, OpenMode};
 
+use super::archived::ArchivedFile;
+use super::format::archive;
 use super::format::segment::{Header, name};
 use super::sealed;
 
@@ -20,13 +22,36 @@ const OPEN_MAX: usize = 16;
 pub(super) struct Segments {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
+    open: Mutex<OpenFiles>,
+    /// Whether blocks of archived segments that cannot be read are left out, and not an error.
+    lenient: bool,
+}
+
+/// How a segment lies on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) archived: bool,
+    /// How long its file is.
+    pub(super) bytes: u64,
+}
+
+/// The files that are kept open for readers.
+#[derive(Debug, Default)]
+struct OpenFiles {
     /// Most recently used last.
-    open: Mutex<Vec<(u32, Arc<dyn DiskFile>)>>,
+    files: Vec<(u32, Arc<dyn DiskFile>)>,
+    /// How often files were forgotten: one that was opened before may be another one than the one that is there.
+    forgotten: u64,
 }
 
 impl Segments {
     pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
-        Self { disk, folder, open: Mutex::new(Vec::new()) }
+        Self { disk, folder, open: Mutex::default(), lenient: false }
+    }
+
+    /// Lets whoever reads go on behind blocks of archived segments that cannot be read.
+    pub(super) fn lenient(self) -> Self {
+        Self { lenient: true, ..self }
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -44,25 +69,62 @@ impl Segments {
     /// Returns segment `number` for reading.
     pub(super) fn reader(&self, number: u32) -> io::Result<Arc<dyn DiskFile>> {
         let mut open = self.open.lock();
-        if let Some(at) = open.iter().position(|(kept, _)| *kept == number) {
-            let entry = open.remove(at);
+        if let Some(at) = open.files.iter().position(|(kept, _)| *kept == number) {
+            let entry = open.files.remove(at);
             let file = Arc::clone(&entry.1);
-            open.push(entry);
+            open.files.push(entry);
             return Ok(file);
         }
+        let forgotten = open.forgotten;
         drop(open);
-        let file: Arc<dyn DiskFile> = self.disk.open(&self.path(number), OpenMode::Read)?.into();
+        let file = self.disk.open(&self.path(number), OpenMode::Read)?;
+        let file: Arc<dyn DiskFile> = match is_archived(&*file)? {
+            true => Arc::new(ArchivedFile::open(file, number, self.lenient)?),
+            false => file.into(),
+        };
         let mut open = self.open.lock();
-        if open.len() == OPEN_MAX {
-            open.remove(0);
+        if open.forgotten == forgotten {
+            if open.files.len() == OPEN_MAX {
+                open.files.remove(0);
+            }
+            open.files.push((number, Arc::clone(&file)));
         }
-        open.push((number, Arc::clone(&file)));
         Ok(file)
     }
 
     /// Forgets the open file of segment `number`, which another process may have replaced.
     pub(super) fn forget(&self, number: u32) {
-        self.open.lock().retain(|(kept, _)| *kept != number);
+        let mut open = self.open.lock();
+        open.forgotten += 1;
+        open.files.retain(|(kept, _)| *kept != number);
+    }
+
+    /// Forgets all open files, which another process may have replaced.
+    pub(super) fn forget_all(&self) {
+        let mut open = self.open.lock();
+        open.forgotten += 1;
+        open.files.clear();
+    }
+
+    /// Where segment `number` is made, or made anew.
+    pub(super) fn unfinished(&self, number: u32) -> PathBuf {
+        self.path(number).with_extension("new")
+    }
+
+    /// Removes what was being made of segment `number`, if there is anything.
+    pub(super) fn discard(&self, number: u32) -> io::Result<()> {
+        match self.disk.remove(&self.unfinished(number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// Puts segment `number`, which was made anew and is durable, in the place of the one before.
+    pub(super) fn replace(&self, number: u32) -> io::Result<()> {
+        let renamed = self.disk.rename(&self.unfinished(number), &self.path(number));
+        self.forget(number);
+        renamed?;
+        self.disk.sync_dir(&self.folder)
     }
 
     /// Returns segment `number` for writing, if it exists.
@@ -72,6 +134,36 @@ impl Segments {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Says how segment `number` lies on the disk.
+    pub(super) fn stored(&self, number: u32) -> io::Result<Stored> {
+        let file = self.disk.open(&self.path(number), OpenMode::Read)?;
+        Ok(Stored { archived: is_archived(&*file)?, bytes: file.length()? })
+    }
+
+    /// Makes segment `number` one that can be written to, if it is archived, with zeros from byte `end` on.
+    pub(super) fn expand(&self, number: u32, end: u64) -> io::Result<()> {
+        if !self.stored(number)?.archived {
+            return Ok(());
+        }
+        let from = self.reader(number)?;
+        self.discard(number)?;
+        let to = self.disk.open(&self.unfinished(number), OpenMode::CreateNew)?;
+        let size = from.length()?;
+        to.allocate(size)?;
+        let mut bytes = vec![0; ZEROS];
+        let mut at = 0;
+        while at < size {
+            let count = (size - at).min(ZEROS as u64) as usize;
+            let kept = end.saturating_sub(at).min(count as u64) as usize;
+            from.read_at(&mut bytes[..kept], at)?;
+            bytes[kept..].fill(0);
+            to.write_all_at(&bytes[..count], at)?;
+            at += count as u64;
+        }
+        to.sync_data()?;
+        self.replace(number)
     }
 
     /// Removes what the index holds of segment `number` on the disk.
@@ -93,12 +185,8 @@ impl Segments {
     /// Makes the segment that `header` describes. It gets its name when all of it is durable, so that a segment
     /// which can be seen is whole.
     pub(super) fn prepare(&self, header: &Header) -> io::Result<Box<dyn DiskFile>> {
-        let path = self.path(header.number);
-        let unfinished = path.with_extension("new");
-        match self.disk.remove(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let (path, unfinished) = (self.path(header.number), self.unfinished(header.number));
+        self.discard(header.number)?;
         let file = self.disk.open(&unfinished, OpenMode::CreateNew)?;
         file.allocate(header.size)?;
         // Blocks that are merely reserved would have to be marked as written by the first commit into them.
@@ -115,4 +203,10 @@ impl Segments {
         self.disk.sync_dir(&self.folder)?;
         Ok(file)
     }
+}
+
+fn is_archived(file: &dyn DiskFile) -> io::Result<bool> {
+    let mut bytes = [0; 16];
+    let count = file.read_at(&mut bytes, 0)?;
+    Ok(archive::is_archived(&bytes[..count]))
 }

@@ -1,10 +1,14 @@
 //! The meeting place of appenders, readers and the writer.
 
+use std::sync::Arc;
+
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use steadfast_core::store::{Error, Outcome};
 use tokio::sync::watch;
 
+use super::archived::Broken;
 use super::group::Group;
+use super::index::Held;
 use super::segments::Segments;
 use super::state::{State, Status};
 
@@ -24,6 +28,8 @@ pub(super) struct Shared {
     pub(super) segments: Segments,
     pub(super) head: watch::Sender<Head>,
     state: Mutex<State>,
+    /// Held while finished segments or their index files are made or replaced.
+    pub(super) rewriting: Mutex<()>,
     /// Signalled when the group is no longer empty, or the log is to close.
     work: Condvar,
 }
@@ -31,7 +37,13 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(segments: Segments, state: State) -> Self {
         let head = Head { position: state.readable, ended: false, closed: false };
-        Self { segments, head: watch::Sender::new(head), state: Mutex::new(state), work: Condvar::new() }
+        Self {
+            segments,
+            head: watch::Sender::new(head),
+            state: Mutex::new(state),
+            rewriting: Mutex::new(()),
+            work: Condvar::new(),
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -95,13 +107,32 @@ impl Shared {
         waiting.fail(&super::answer::Outcome::Refused(error.clone()));
     }
 
+    /// Makes the index fit a segment that was made anew, whose last frame has this checksum now. What fails costs time
+    /// when the log is opened, and nothing else.
+    pub(super) fn replaced(&self, held: &Held, last_checksum: u32) {
+        let Held::File(file) = held else { return };
+        match file.adapt(&self.segments, last_checksum) {
+            Ok(Some(file)) => self.state().index.parts.replace(Arc::new(file)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(segment = file.number(), %error, "the index of a segment could not follow it");
+            }
+        }
+    }
+
     /// Returns an error if the log is closed or about to be.
     pub(super) fn check_open(&self) -> Result<(), Error> {
         if self.head.borrow().ended { Err(Error::Closed) } else { Ok(()) }
     }
 }
 
+/// The damage of an archived segment that a failed read has met, if that is why.
+pub(super) fn damage(error: &std::io::Error) -> Option<Error> {
+    let broken = error.get_ref()?.downcast_ref::<Broken>()?;
+    Some(Error::Damaged { place: broken.at.to_string(), problem: broken.problem.to_owned() })
+}
+
 /// The error for a failed read.
 pub(super) fn read_error(error: std::io::Error) -> Error {
-    Error::io("reading the log", error, Outcome::NotAppended)
+    damage(&error).unwrap_or_else(|| Error::io("reading the log", error, Outcome::NotAppended))
 }

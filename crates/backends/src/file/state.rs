@@ -8,7 +8,7 @@ use steadfast_core::store::{
 };
 
 use super::answer::Answer;
-use super::format::{Offset, frame, record};
+use super::format::{Offset, VERSION, frame, record};
 use super::group::{Group, Run};
 use super::index::{Added, Index, Place, UNKNOWN};
 
@@ -68,8 +68,9 @@ pub(super) struct State {
     pub(super) next: u64,
     /// Where the next frame goes, if there is room.
     pub(super) tail: Offset,
-    /// The length of the segment that `tail` is in.
+    /// The length of the segment that `tail` is in, and the version of its format.
     pub(super) segment_bytes: u64,
+    pub(super) segment_version: u8,
     /// The length of segments to come.
     pub(super) new_segment_bytes: u64,
     /// The newest event that is written, and the newest that is durable.
@@ -77,6 +78,9 @@ pub(super) struct State {
     pub(super) durable: u64,
     /// Up to where the log is durable.
     pub(super) durable_end: Offset,
+    /// Up to where frames that are durable themselves tell that the log is durable: what is damaged before it is not taken
+    /// for a torn tail.
+    pub(super) told: Offset,
     pub(super) queue_bytes_max: usize,
     /// The streams and revisions of the batch that is being put; kept for its room.
     pub(super) placed: Vec<(u32, u64)>,
@@ -130,7 +134,7 @@ impl State {
     pub(super) fn mark(&mut self) -> Vec<u8> {
         let (end, at) = (self.tail, self.place_of_mark());
         if at.segment() != end.segment() {
-            self.segment_bytes = self.new_segment_bytes;
+            (self.segment_bytes, self.segment_version) = (self.new_segment_bytes, VERSION);
         }
         let mut bytes = Vec::new();
         frame::begin(&mut bytes);
@@ -228,16 +232,7 @@ impl State {
             Condition::Any => {}
             Condition::Streams(conditions) => {
                 for condition in conditions {
-                    let next = streams.next_revision(&condition.stream);
-                    let holds = match condition.expected {
-                        Expected::NoStream => next == 0,
-                        Expected::Exists => next > 0,
-                        Expected::Revision(Revision(revision)) => revision.checked_add(1) == Some(next),
-                    };
-                    if !holds {
-                        let actual = next.checked_sub(1).map(Revision);
-                        return Err(Error::Conflict { stream: Arc::clone(&condition.stream), actual });
-                    }
+                    self.check_stream(&condition.stream, condition.expected)?;
                 }
             }
             Condition::NoneMatching { filter, after } => {
@@ -261,9 +256,20 @@ impl State {
         Ok(None)
     }
 
+    /// Checks what a stream must look like.
+    pub(super) fn check_stream(&self, stream: &str, expected: Expected) -> Result<(), Error> {
+        let actual = self.index.streams.of(stream).revision().map(Revision);
+        let holds = match expected {
+            Expected::NoStream => actual.is_none(),
+            Expected::Exists => actual.is_some(),
+            Expected::Revision(revision) => actual == Some(revision),
+        };
+        if holds { Ok(()) } else { Err(Error::Conflict { stream: stream.into(), actual }) }
+    }
+
     /// Refuses a batch, but not before everybody can read what the refusal tells of: whoever reads again because of a
     /// conflict must find what it was about.
-    fn refuse(&mut self, conflict: Error) -> Result<Queued, Error> {
+    pub(super) fn refuse(&mut self, conflict: Error) -> Result<Queued, Error> {
         let newest = self.next - 1;
         if newest <= self.readable || !matches!(conflict, Error::Conflict { .. }) {
             return Err(conflict);
@@ -297,14 +303,8 @@ impl State {
             }
         }
         frame::end(&mut self.group.bytes, start, first, count);
-        let length = self.group.bytes.len() - start;
-        let at = self.place(length, start);
-        // The writer seals the first frame of a run, with what is durable by then.
-        if self.group.runs.last().is_none_or(|run| run.start != start) {
-            frame::seal(&mut self.group.bytes[start..], self.identity, at, self.durable_end);
-        }
-        // Where the frame goes had to be known first: each segment has its own part of the index.
-        self.index.add_frame(at, length, true);
+        // Where the frame goes must be known first: each segment has its own part of the index.
+        self.add_frame(start, true, false);
         for (new, (number, revision)) in batch.events.into_iter().zip(self.placed.drain(..)) {
             let (begins, ends) = (self.next == first, self.next + 1 == first + u64::from(count));
             let id = new.event.id().as_u128();
@@ -321,12 +321,25 @@ impl State {
         }
     }
 
+    /// Gives the frame that stands from `start` on in the group's bytes its place, in the next segment if `begins` asks
+    /// for that; `events` says whether it holds any.
+    pub(super) fn add_frame(&mut self, start: usize, events: bool, begins: bool) -> Offset {
+        let length = self.group.bytes.len() - start;
+        let at = self.place(length, start, begins);
+        // The writer seals the first frame of a run, with what is durable by then.
+        if self.group.runs.last().is_none_or(|run| run.start != start) {
+            frame::seal(&mut self.group.bytes[start..], self.identity, at, self.durable_end);
+        }
+        self.index.add_frame(at, length, events);
+        at
+    }
+
     /// Takes `length` bytes at the tail, or at the start of the next segment.
-    fn place(&mut self, length: usize, start: usize) -> Offset {
-        let fits = u64::from(self.tail.byte()) + length as u64 <= self.segment_bytes;
+    fn place(&mut self, length: usize, start: usize, begins: bool) -> Offset {
+        let fits = !begins && u64::from(self.tail.byte()) + length as u64 <= self.segment_bytes;
         if !fits {
             self.tail = Offset::start_of(self.tail.segment() + 1);
-            self.segment_bytes = self.new_segment_bytes;
+            (self.segment_bytes, self.segment_version) = (self.new_segment_bytes, VERSION);
         }
         let at = self.tail;
         self.tail = at.plus(length);

@@ -12,11 +12,12 @@ use steadfast_base::disk::{Disk, DiskFile, RealDisk};
 use steadfast_core::store::Error;
 
 use super::format::Offset;
-use super::format::frame::{Frame, Invalid};
+use super::format::deletion::Deletion;
+use super::format::frame::{Frame, Invalid, Kind};
 use super::format::record::Record;
 use super::format::segment::{self, Header};
 use super::recovery::{opening, read_header, visit_written};
-use super::segments::Segments;
+use super::segments::{Segments, Stored};
 use super::window::Window;
 
 /// How much is read at once.
@@ -32,13 +33,17 @@ pub struct Survey {
     pub segments: Vec<SegmentSurvey>,
     /// How many events can be read, those behind damage included.
     pub events: u64,
+    /// How many events were deleted.
+    pub deleted: u64,
+    /// How many of these were erased too. The others are still in the files, though nobody reads them.
+    pub erased: u64,
     /// How many batches they were appended in.
     pub batches: u64,
     /// The position of the first event, if there is one.
     pub first: Option<u64>,
     /// The position of the newest event, 0 for an empty log.
     pub head: u64,
-    /// The streams, by name.
+    /// The streams that have events, by name.
     pub streams: Vec<StreamSurvey>,
     /// The log was closed, or nothing was appended since it was opened: all that it holds is known to be durable.
     pub clean: bool,
@@ -46,6 +51,9 @@ pub struct Survey {
     pub damages: Vec<Damage>,
     /// What nobody was promised and the next opening cuts; also a batch that is being written right now.
     pub torn_tail: Option<TornTail>,
+    /// Where each stream was deleted last.
+    #[serde(skip)]
+    pub(super) deletions: BTreeMap<String, Offset>,
 }
 
 /// One segment.
@@ -56,9 +64,11 @@ pub struct SegmentSurvey {
     pub file: String,
     /// How long the file is in bytes.
     pub bytes: u64,
-    /// How many of these hold the header and valid frames.
+    /// It is archived: compressed, and therefore shorter than what it holds.
+    pub archived: bool,
+    /// How many bytes header and valid frames have, before they are compressed.
     pub used: u64,
-    /// How many events it holds.
+    /// How many events it holds, those that were deleted included.
     pub events: u64,
     /// The position of the first of them.
     pub first: Option<u64>,
@@ -82,7 +92,7 @@ pub struct StreamSurvey {
 pub struct Damage {
     /// The file of the segment.
     pub segment: String,
-    /// The byte in it.
+    /// The byte in it; of an archived one, the byte before it was archived.
     pub byte: u64,
     /// The first position that may be missing.
     pub position: u64,
@@ -114,7 +124,7 @@ pub fn survey(folder: impl AsRef<Path>) -> Result<Survey, Error> {
 /// # Errors
 /// Those of [`survey`].
 pub fn survey_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Survey, Error> {
-    let segments = Segments::new(disk, folder.as_ref().to_owned());
+    let segments = Segments::new(disk, folder.as_ref().to_owned()).lenient();
     let mut found = Surveyor::survey(&segments)?;
     // What looked like damage may have been half-way through being written; damage stays where it is.
     while !found.damages.is_empty() {
@@ -131,11 +141,14 @@ pub fn survey_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Survey
 #[derive(Debug, Clone, Default)]
 struct Counts {
     events: u64,
+    deleted: u64,
+    erased: u64,
     batches: u64,
     first: Option<u64>,
     head: u64,
     /// By name, how many and the revision that is due.
     streams: HashMap<Arc<str>, (u64, u64)>,
+    deletions: BTreeMap<String, Offset>,
     segments: BTreeMap<u32, SegmentSurvey>,
 }
 
@@ -192,12 +205,14 @@ impl<'a> Surveyor<'a> {
                 }
                 Some(Ok(_)) => None,
             };
+            let known = problem.is_some();
             if let Some(problem) = problem {
                 surveyor.damage(Offset::new(number, 0), problem, None);
                 surveyor.lossy = true;
             }
             if let (Some(identity), true) = (identity, headers.contains_key(&number))
                 && let Err(error) = surveyor.segment(number, identity)
+                && !(known && error.kind() == io::ErrorKind::InvalidData)
             {
                 surveyor.damage(Offset::new(number, 0), format!("it cannot be read: {error}"), None);
                 surveyor.lossy = true;
@@ -213,7 +228,9 @@ impl<'a> Surveyor<'a> {
         let file = segments.reader(number)?;
         let size = file.length()?.min(u64::from(u32::MAX));
         let used = segment::HEADER as u64;
-        let survey = SegmentSurvey { file: segment::name(number), bytes: size, used, events: 0, first: None };
+        let Stored { archived, bytes } = segments.stored(number)?;
+        let file_name = segment::name(number);
+        let survey = SegmentSurvey { file: file_name, bytes, archived, used, events: 0, first: None };
         self.counts.segments.insert(number, survey);
         let mut window = Window::new(READ.min(size as usize));
         let mut at = Offset::start_of(number);
@@ -260,6 +277,9 @@ impl<'a> Surveyor<'a> {
             self.counts.head = frame.first - 1;
         }
         let mut rest = frame.payload;
+        if frame.kind == Kind::Deletions {
+            self.deletions(rest, at);
+        }
         for _ in 0..frame.count {
             let Ok(record) = Record::take(&mut rest) else {
                 self.damage(at, format!("event {} is malformed", self.counts.head + 1), None);
@@ -279,16 +299,37 @@ impl<'a> Surveyor<'a> {
         end
     }
 
+    fn deletions(&mut self, mut payload: &[u8], at: Offset) {
+        while !payload.is_empty() {
+            let Ok(Deletion { stream, below }) = Deletion::take(&mut payload) else {
+                return self.damage(at, "a deletion is malformed".to_owned(), None);
+            };
+            let (count, due) = self.counts.streams.entry(stream.into()).or_default();
+            let expected = std::mem::replace(due, below);
+            let events = std::mem::take(count);
+            self.counts.events -= events;
+            self.counts.deleted += events;
+            self.counts.deletions.insert(stream.to_owned(), at);
+            if below != expected && !(self.lossy && below > expected) {
+                let problem = format!("a stream is deleted up to revision {below} where {expected} is due");
+                self.damage(at, problem, None);
+            }
+        }
+    }
+
     fn event(&mut self, record: &Record<'_>, at: Offset) {
         self.counts.head += 1;
-        self.counts.events += 1;
+        let there = u64::from(!record.erased);
+        self.counts.events += there;
+        self.counts.deleted += 1 - there;
+        self.counts.erased += 1 - there;
         let position = self.counts.head;
         self.counts.first.get_or_insert(position);
         if !self.counts.streams.contains_key(record.stream) {
             self.counts.streams.insert(record.stream.into(), (0, 0));
         }
         let Some((count, due)) = self.counts.streams.get_mut(record.stream) else { return };
-        *count += 1;
+        *count += there;
         let expected = std::mem::replace(due, record.revision.saturating_add(1));
         if record.revision != expected && !(self.lossy && record.revision > expected) {
             let problem =
@@ -342,6 +383,7 @@ impl<'a> Surveyor<'a> {
         let mut streams: Vec<StreamSurvey> = counts
             .streams
             .into_iter()
+            .filter(|(_, (events, _))| *events > 0)
             .map(|(name, (events, due))| StreamSurvey {
                 name: name.to_string(),
                 events,
@@ -352,6 +394,8 @@ impl<'a> Surveyor<'a> {
         Survey {
             segments: counts.segments.into_values().collect(),
             events: counts.events,
+            deleted: counts.deleted,
+            erased: counts.erased,
             batches: counts.batches,
             first: counts.first,
             head: counts.head,
@@ -359,6 +403,7 @@ impl<'a> Surveyor<'a> {
             clean,
             damages: self.damages,
             torn_tail,
+            deletions: counts.deletions,
         }
     }
 }

@@ -7,6 +7,7 @@ use steadfast_base::disk::{DiskFile, DiskLock};
 use steadfast_core::store::{Error, Outcome};
 
 use super::answer::{Meeting, Outcome as Fate};
+use super::archive::Archiver;
 use super::format::{Offset, frame};
 use super::group::Group;
 use super::prepare::Preparer;
@@ -22,12 +23,15 @@ pub(super) struct Writer {
     /// Up to where the log is written, and up to where it is durable.
     pub(super) written_end: Offset,
     pub(super) durable_end: Offset,
+    /// Up to where the newest frame tells that the log is durable.
+    pub(super) telling: Offset,
     /// The newest event written.
     pub(super) written: u64,
     /// Whose waiters have been told and may not all be woken.
     pub(super) announced: Option<Arc<Meeting>>,
     pub(super) preparer: Preparer,
     pub(super) sealer: Sealer,
+    pub(super) archiver: Archiver,
     pub(super) lock: Box<dyn DiskLock>,
 }
 
@@ -81,6 +85,7 @@ impl Writer {
             // The frame was sealed when it was queued; what has become durable since is worth telling.
             let first = &mut group.bytes[run.start..run.start + run.first_length];
             frame::seal(first, self.identity, run.at, self.durable_end);
+            self.telling = self.durable_end;
             let bytes = &group.bytes[run.start..end];
             self.file.write_all_at(bytes, run.at.byte().into()).map_err(|error| Error::Io {
                 doing: "writing to the log",
@@ -109,6 +114,7 @@ impl Writer {
             let mut state = self.shared.state();
             state.durable = self.written;
             state.durable_end = self.durable_end;
+            state.told = self.telling;
         }
         Ok(())
     }
@@ -123,12 +129,13 @@ impl Writer {
             .map_err(|error| Error::io("preparing the next segment of the log", error, outcome))?;
         // All of the one before is durable.
         self.sealer.seal(std::mem::replace(&mut self.segment, number));
+        self.archiver.wake();
         Ok(())
     }
 
     /// Leaves a mark that all of it is durable, and gives the lock back.
     fn finish(self) {
-        let Self { shared, mut file, segment, mut preparer, mut sealer, lock, .. } = self;
+        let Self { shared, mut file, segment, mut preparer, mut sealer, archiver, lock, .. } = self;
         let failed = shared.state().failure.is_some();
         if !failed {
             match mark(&shared, &mut file, |number| preparer.take(number)) {
@@ -142,7 +149,10 @@ impl Writer {
         }
         preparer.join();
         sealer.join();
-        drop((file, lock));
+        archiver.join();
+        // Whoever replaces a segment now is done first.
+        let rewriting = shared.rewriting.lock();
+        drop((file, lock, rewriting));
         shared.head.send_modify(|head| head.closed = true);
     }
 }
@@ -167,5 +177,6 @@ pub(super) fn mark(
     let bytes = shared.state().mark();
     file.write_all_at(&bytes, at.byte().into()).map_err(failed)?;
     file.sync_data().map_err(failed)?;
+    shared.state().told = tail;
     Ok(at.segment())
 }

@@ -1,4 +1,4 @@
-//! Events that are encrypted in the log on files, which deletes nothing: their keys are elsewhere.
+//! Events that are encrypted in the log on files, with their keys elsewhere, or in another such log.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use steadfast_backends::file::{Config, FileLog};
 use steadfast_base::disk::RealDisk;
 use steadfast_base::units::Size;
 use steadfast_core::Event;
-use steadfast_core::encryption::{Aead, Encrypted, Keys, KeysError, Settings, StoredKeys, is_forgotten};
+use steadfast_core::encryption::{Aead, Encrypted, Keys, Settings, StoredKeys, is_forgotten};
 use steadfast_core::snapshot::{Snapshot, Snapshots, StoredSnapshots};
 use steadfast_core::store::{
     Batch, Condition, Durability, EventStore, MemoryStore, Position, Query, Revision,
@@ -68,8 +68,25 @@ async fn no_plaintext_is_in_the_segments_and_nothing_opens_them_after_forgetting
 }
 
 #[tokio::test]
-async fn it_is_no_place_for_keys() {
+async fn keys_that_are_kept_in_a_log_are_forgotten_and_erased() {
     let folder = tempfile::tempdir().expect("a folder");
-    let refused = StoredKeys::new(open(folder.path()), Arc::new(Aead::Aes256Gcm));
-    assert!(matches!(refused, Err(KeysError::Unsupported { .. })), "{refused:?}");
+    let config = Config { segment_size: Size::from_bytes(64 << 10), ..Config::default() };
+    let log = Arc::new(FileLog::open(folder.path(), config).expect("opened"));
+    let cipher = Arc::new(Aead::Aes256Gcm);
+    let store: Arc<dyn EventStore> = log.clone();
+    let keys: Arc<dyn Keys> = Arc::new(StoredKeys::new(store, cipher.clone()).expect("it deletes"));
+    let data: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+    let events = Encrypted::new(Arc::clone(&data), Arc::clone(&keys), cipher, Settings::default());
+    let event = Event::new("/customers", "customer.named").data("text/plain", "Ada Lovelace");
+    let batch = Batch::to_stream("customer-1", [event]);
+    events.append(batch, Condition::Any, Durability::Accepted).await.expect("appended");
+    let stored: Vec<_> = log.read(Query::default()).try_collect().await.expect("readable");
+    let key = stored[0].event.data().clone();
+    assert!(holds(folder.path(), &key));
+    keys.forget("customer-1").await.expect("forgotten");
+    assert!(holds(folder.path(), &key), "until it is erased");
+    log.erase().await.expect("erased");
+    assert!(!holds(folder.path(), &key));
+    let read: Vec<_> = events.read(Query::default()).try_collect().await.expect("readable");
+    assert!(read.len() == 1 && is_forgotten(&read[0].event), "{read:?}");
 }

@@ -1,12 +1,15 @@
 //! The file log from outside.
 
+mod archive;
 mod basics;
 mod conformance;
 mod damage;
+mod delete;
 mod encryption;
 mod failing_disk;
 mod inbox;
 mod kill;
+mod kill_rewriting;
 mod old_formats;
 mod read_only;
 mod sealed;

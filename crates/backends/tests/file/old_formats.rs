@@ -52,22 +52,17 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Opens a copy of a fixture, for opening may write.
+fn opened(name: &str) -> (tempfile::TempDir, FileLog) {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture(name), folder.path());
+    let log = FileLog::open(folder.path(), small()).expect("opened");
+    (folder, log)
+}
+
 #[tokio::test]
 async fn version_1_stays_readable() {
-    let fixture = fixture("file-v1");
-    if std::env::var_os("STEADFAST_WRITE_FIXTURE").is_some() {
-        let _ = std::fs::remove_dir_all(&fixture);
-        let log = FileLog::open(&fixture, small()).expect("opened");
-        for batch in batches() {
-            log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
-        }
-        log.close().await.expect("closed");
-        std::fs::remove_file(fixture.join("lock")).expect("removed");
-    }
-    // Opening may write, so it is a copy that is opened.
-    let folder = tempfile::tempdir().expect("a folder");
-    copy(&fixture, folder.path());
-    let log = FileLog::open(folder.path(), small()).expect("opened");
+    let (_folder, log) = opened("file-v1");
     let found = all(&log).await.expect("readable");
     let expected: Vec<NewEvent> = batches().into_iter().flat_map(|batch| batch.events).collect();
     assert_eq!(found.len(), expected.len());
@@ -81,23 +76,76 @@ async fn version_1_stays_readable() {
     assert_eq!(appended.revision, Revision(6));
 }
 
-#[tokio::test]
-async fn what_is_written_today_is_version_1_to_the_byte() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let log = FileLog::open(folder.path(), small()).expect("opened");
+/// Writes the fixture of version 2: what that of version 1 has, the deletion of a stream, and another event in it.
+async fn write_version_2(folder: &Path) {
+    let log = FileLog::open(folder, small()).expect("opened");
     for batch in batches() {
         log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
     }
+    log.delete("stock", None, Durability::Durable).await.expect("deleted");
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let again = Event::restore(EventId::from_u128(100), "/orders", "stock.reserved", time).build();
+    let batch = Batch::to_stream("stock", [again]);
+    log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
     log.close().await.expect("closed");
-    let mut segments = 0;
-    for entry in std::fs::read_dir(fixture("file-v1")).expect("the fixture is there") {
+    drop(log);
+    std::fs::remove_file(folder.join("lock")).expect("removed");
+}
+
+#[tokio::test]
+async fn version_2_stays_readable() {
+    let fixture = fixture("file-v2");
+    if std::env::var_os("STEADFAST_WRITE_FIXTURE").is_some() {
+        let _ = std::fs::remove_dir_all(&fixture);
+        write_version_2(&fixture).await;
+    }
+    let (_folder, log) = opened("file-v2");
+    let found = all(&log).await.expect("readable");
+    let expected: Vec<NewEvent> = batches().into_iter().flat_map(|batch| batch.events).collect();
+    assert_eq!(found.len(), expected.len(), "one is deleted, and one was appended after that");
+    assert!(
+        found[..6]
+            .iter()
+            .map(|stored| &stored.event)
+            .eq(expected.iter().filter(|new| &*new.stream != "stock").map(|new| &new.event))
+    );
+    assert_eq!((&*found[6].stream, found[6].revision), ("stock", Revision(1)));
+    assert_eq!(log.revision("stock").await.expect("open"), Some(Revision(1)));
+}
+
+/// Archived segments have a version of their own. Another zstd may write other bytes, so they are only read.
+#[tokio::test]
+async fn archived_segments_of_version_3_stay_readable() {
+    let fixture = fixture("file-v3-archived");
+    if std::env::var_os("STEADFAST_WRITE_FIXTURE").is_some() {
+        let _ = std::fs::remove_dir_all(&fixture);
+        write_version_2(&fixture).await;
+        let log = FileLog::open(&fixture, small()).expect("opened");
+        assert_eq!(log.archive(0).await.expect("archived").segments, 1);
+        log.close().await.expect("closed");
+        drop(log);
+        std::fs::remove_file(fixture.join("lock")).expect("removed");
+    }
+    let first = std::fs::read(fixture.join("0000000001.log")).expect("readable");
+    assert!(first[8] == 3 && first.len() < 4096);
+    let (_folder, log) = opened("file-v3-archived");
+    let (_plain_folder, plain) = opened("file-v2");
+    assert_eq!(all(&log).await.expect("readable"), all(&plain).await.expect("readable"));
+}
+
+#[tokio::test]
+async fn what_is_written_today_is_version_2_to_the_byte() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_version_2(folder.path()).await;
+    let mut files = 0;
+    for entry in std::fs::read_dir(fixture("file-v2")).expect("the fixture is there") {
         let entry = entry.expect("readable");
         let written = std::fs::read(folder.path().join(entry.file_name())).expect("written too");
         let expected = std::fs::read(entry.path()).expect("readable");
         assert!(written == expected, "{:?} differs", entry.file_name());
-        segments += 1;
+        files += 1;
     }
-    assert_eq!(segments, 2);
+    assert_eq!(files, 3, "two segments, and the index of the first");
 }
 
 #[tokio::test]
@@ -106,10 +154,35 @@ async fn a_later_version_is_refused_by_its_number() {
     copy(&fixture("file-v1"), folder.path());
     let first = folder.path().join("0000000001.log");
     let mut bytes = std::fs::read(&first).expect("readable");
-    bytes[8] = 2;
+    bytes[8] = 9;
     std::fs::write(&first, bytes).expect("written");
     let Err(Error::Unsupported { what }) = FileLog::open(folder.path(), small()).map(drop) else {
         panic!("it must not be read")
     };
-    assert!(what.contains("version 2"), "{what}");
+    assert!(what.contains("version 9"), "{what}");
+}
+
+#[tokio::test]
+async fn deleting_in_a_log_of_version_1_keeps_programs_out_that_know_no_deletions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&fixture("file-v1"), folder.path());
+    let version = |number: u32| {
+        let path = folder.path().join(format!("{number:010}.log"));
+        std::fs::read(path).map(|bytes| bytes[8]).unwrap_or_default()
+    };
+    let log = FileLog::open(folder.path(), small()).expect("opened");
+    let more = Batch::to_stream("order-1", [Event::new("/orders", "order.noted").build()]);
+    log.append(more, Condition::Any, Durability::Durable).await.expect("appended");
+    assert_eq!([1, 2, 3].map(version), [1, 1, 0], "it goes on in the segment that is there");
+    log.delete("order-1", None, Durability::Durable).await.expect("deleted");
+    assert_eq!([1, 2, 3].map(version), [1, 1, 2], "the deletion is where only later programs look");
+    let found = all(&log).await.expect("readable");
+    assert!(found.len() == 1 && &*found[0].stream == "stock", "{found:?}");
+    log.erase().await.expect("erased");
+    assert_eq!([1, 2, 3].map(version), [2, 2, 2], "erased events are of version 2 too");
+    log.close().await.expect("closed");
+    drop(log);
+    let log = FileLog::open(folder.path(), small()).expect("opened");
+    assert_eq!(all(&log).await.expect("readable"), found);
+    assert_eq!(log.revision("order-1").await.expect("open"), None);
 }

@@ -1,7 +1,7 @@
 use steadfast_backends::file::survey;
 use steadfast_lab::report::Outcome;
 
-use super::{failure, in_words};
+use super::{deleted_in_words, failure, in_words};
 use crate::arguments::{Format, LogFolder};
 use crate::{Failure, print};
 
@@ -22,13 +22,20 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
     print::result(&format!("state     {state}"));
     let first = found.first.map_or_else(|| "none".to_owned(), |first| first.to_string());
     print::result(&format!("events    {} in {} batches", found.events, found.batches));
+    if let Some(deleted) = deleted_in_words(&found) {
+        print::result(&format!("deleted   {deleted}"));
+    }
     print::result(&format!("positions {first} to {}", found.head));
     print::result(&format!("segments  {}", found.segments.len()));
     for segment in &found.segments {
         let first = segment.first.map_or_else(|| "-".to_owned(), |first| first.to_string());
         print::result(&format!(
-            "  {}  {:>12} of {:>12} bytes  {:>10} events from {first}",
-            segment.file, segment.used, segment.bytes, segment.events
+            "  {}  {:>12} {} {:>12} bytes  {:>10} events from {first}",
+            segment.file,
+            segment.used,
+            if segment.archived { "in" } else { "of" },
+            segment.bytes,
+            segment.events
         ));
     }
     print::result(&format!("streams   {}", found.streams.len()));

@@ -1,5 +1,7 @@
 //! `steadfast log`: event logs of the file store, from outside.
 
+mod archive;
+mod erase;
 mod inspect;
 mod repair;
 mod tail;
@@ -8,8 +10,8 @@ mod verify;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use steadfast_backends::file::Damage;
-use steadfast_core::store::Error;
+use steadfast_backends::file::{Damage, FileLog, Survey};
+use steadfast_core::store::{Error, EventStore};
 use steadfast_lab::report::Outcome;
 
 use crate::Failure;
@@ -21,6 +23,8 @@ pub(crate) fn run(arguments: &Log) -> Result<Outcome, Failure> {
         LogCommand::Inspect(arguments) => inspect::run(arguments),
         LogCommand::Tail(arguments) => tail::run(arguments),
         LogCommand::Repair(arguments) => repair::run(arguments),
+        LogCommand::Archive(arguments) => archive::run(arguments),
+        LogCommand::Erase(arguments) => erase::run(arguments),
     }
 }
 
@@ -40,6 +44,29 @@ fn failure(folder: &Path, error: &Error) -> Failure {
         )),
         _ => Failure::internal(format!("{folder}: {error}")),
     }
+}
+
+/// Opens the log for writing, does something to it, and closes it.
+fn with_log<T>(folder: &Path, work: impl AsyncFnOnce(&FileLog) -> Result<T, Error>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Failure::internal)?;
+    let log = FileLog::open_existing(folder).map_err(|error| failure(folder, &error))?;
+    let done = runtime.block_on(async {
+        let done = work(&log).await;
+        log.close().await?;
+        done
+    });
+    done.map_err(|error| failure(folder, &error))
+}
+
+/// Says what was deleted, if anything was.
+fn deleted_in_words(found: &Survey) -> Option<String> {
+    let (deleted, left) = (found.deleted, found.deleted - found.erased);
+    (deleted > 0).then(|| match left {
+        0 => format!("{deleted} events were deleted and are erased"),
+        _ => format!(
+            "{deleted} events were deleted, and {left} of them are still in the files until they are erased"
+        ),
+    })
 }
 
 /// Says where damage is, in a form that can be looked up.

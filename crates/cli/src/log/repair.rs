@@ -14,6 +14,7 @@ struct Cut {
     done: bool,
     damage: Option<Damage>,
     events_cut: u64,
+    streams_deleted: u64,
     copy: Option<PathBuf>,
 }
 
@@ -27,16 +28,17 @@ pub(super) fn run(arguments: &Repair) -> Result<Outcome, Failure> {
                 done: true,
                 damage: Some(done.damage),
                 events_cut: done.events_cut,
+                streams_deleted: done.streams_deleted,
                 copy: Some(done.copy),
             },
-            None => Cut { done: false, damage: None, events_cut: 0, copy: None },
+            None => Cut { done: false, damage: None, events_cut: 0, streams_deleted: 0, copy: None },
         }
     } else {
         let found = survey(folder).map_err(|error| failure(folder, &error))?;
         let damage = found.damages.into_iter().next();
-        let events_cut =
-            damage.as_ref().map_or(0, |damage| (found.events + 1).saturating_sub(damage.position));
-        Cut { done: false, damage, events_cut, copy: None }
+        let events = found.events + found.deleted;
+        let events_cut = damage.as_ref().map_or(0, |damage| (events + 1).saturating_sub(damage.position));
+        Cut { done: false, damage, events_cut, streams_deleted: 0, copy: None }
     };
     match arguments.log.format {
         Format::Json => print::json(&cut)?,
@@ -59,6 +61,10 @@ fn show(cut: &Cut) {
                  the segments as they were are in {}",
                 copy.display()
             ));
+            if cut.streams_deleted > 0 {
+                let streams = cut.streams_deleted;
+                print::result(&format!("{streams} streams that were deleted behind it are deleted again"));
+            }
             print::result(&format!(
                 "positions from {position} on are given again: whoever has read beyond must start over"
             ));

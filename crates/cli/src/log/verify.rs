@@ -2,7 +2,7 @@ use serde::Serialize;
 use steadfast_backends::file::{Damage, TornTail, survey};
 use steadfast_lab::report::Outcome;
 
-use super::{failure, in_words};
+use super::{deleted_in_words, failure, in_words};
 use crate::arguments::{Format, LogFolder};
 use crate::{Failure, print};
 
@@ -11,6 +11,8 @@ use crate::{Failure, print};
 struct Verified<'a> {
     sound: bool,
     events: u64,
+    deleted: u64,
+    erased: u64,
     head: u64,
     clean: bool,
     damages: &'a [Damage],
@@ -24,6 +26,8 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
         Format::Json => print::json(&Verified {
             sound,
             events: found.events,
+            deleted: found.deleted,
+            erased: found.erased,
             head: found.head,
             clean: found.clean,
             damages: &found.damages,
@@ -37,6 +41,9 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
             print::result(&format!(
                 "{events} events in {segments} segments can be read, the newest at {head}"
             ));
+            if let Some(deleted) = deleted_in_words(&found) {
+                print::result(&deleted);
+            }
             if let Some(torn) = &found.torn_tail {
                 print::result(&format!(
                     "{} at byte {}: a torn tail, or a batch being written; the next opening cuts what nobody \

@@ -233,3 +233,49 @@ fn where_no_log_is_nothing_is_made() {
     kept.log("repair", &["--yes"]).code(2).err_has(&["no log is in this folder"]);
     assert_eq!(std::fs::read_dir(&kept.folder).expect("readable").count(), 0);
 }
+
+#[test]
+fn what_is_deleted_is_counted_and_not_shown() {
+    let kept = Kept::new();
+    let log = kept.open();
+    kept.append(&log, 0..40);
+    let deleted = kept.runtime.block_on(log.delete("even", None, Durability::Durable)).expect("deleted");
+    assert_eq!(deleted.events, 40);
+    kept.log("verify", &[]).code(0).out_has(&["40 events in", "40 of them are still in the files", "sound"]);
+    let tail = kept.log("tail", &["-n", "100"]).code(0);
+    assert!(tail.out.lines().count() == 40 && !tail.out.contains("even@"), "{tail:?}");
+    kept.runtime.block_on(log.erase()).expect("erased");
+    kept.close(log);
+    kept.log("inspect", &[]).code(0).out_has(&["40 events were deleted and are erased", "positions 1 to 80"]);
+    let found = kept.json("inspect", 0);
+    assert_eq!((&found["events"], &found["deleted"], &found["erased"]), (&40.into(), &40.into(), &40.into()));
+    assert_eq!(found["streams"].as_array().map(Vec::len), Some(1), "{found}");
+}
+
+#[test]
+fn segments_are_archived_and_erased_while_nobody_writes() {
+    let kept = Kept::new();
+    let log = kept.open();
+    kept.append(&log, 0..100);
+    kept.log("archive", &[]).code(3);
+    kept.log("erase", &[]).code(3);
+    kept.runtime.block_on(log.delete("even", None, Durability::Durable)).expect("deleted");
+    kept.close(log);
+    let before = kept.log("tail", &["-n", "1000"]).code(0).out;
+    kept.log("archive", &["--keep", "1"]).code(0).out_has(&["segments archived", "bytes before"]);
+    kept.log("archive", &["--keep", "1"]).code(0).out_has(&["no finished segment is left"]);
+    let found = kept.json("inspect", 0);
+    let segments = found["segments"].as_array().expect("a list");
+    let archived: Vec<bool> = segments.iter().map(|segment| segment["archived"] == true).collect();
+    let (finished, newest) = archived.split_at(archived.len() - 2);
+    assert!(finished.iter().all(|archived| *archived) && newest == [false, false], "{found}");
+    kept.log("erase", &[]).code(0).out_has(&["events that were deleted are erased"]);
+    kept.log("erase", &[]).code(0).out_has(&["nothing that was deleted is left"]);
+    let found = kept.json("verify", 0);
+    assert_eq!((&found["deleted"], &found["erased"]), (&100.into(), &100.into()));
+    assert_eq!(kept.log("tail", &["-n", "1000"]).code(0).out, before);
+    let nothing = kept.lab.path("nothing");
+    let nothing = nothing.to_str().expect("a plain path");
+    kept.lab.run(["log", "archive", nothing]).code(2);
+    kept.lab.run(["log", "erase", nothing]).code(2);
+}

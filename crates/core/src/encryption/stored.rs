@@ -22,7 +22,8 @@ const SOURCE: &str = "/steadfast/keys";
 /// - **SQLite** overwrites (`secure_delete`) and empties its write-ahead log. Blocks that the file system or the drive
 ///   has moved elsewhere (copy-on-write, flash) may keep old bytes.
 /// - **PostgreSQL** keeps a deleted row until it is vacuumed, and in its log, its archive and its replicas.
-/// - The **file log** deletes nothing, and is refused.
+/// - The **file log** keeps the bytes until `FileLog::erase` is called, which writes the segments anew that hold some:
+///   call it after forgetting.
 /// - **Memory** forgets, also without being asked.
 ///
 /// Where old bytes may stay, wrap the store with [`MasterKeys`](super::MasterKeys): they are worth nothing without the

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | 0..2 | `SF` |
 //! | 2 | version, 1 |
-//! | 3 | 0 |
+//! | 3 | kind: 0 events, 1 deletions |
 //! | 4..8 | CRC32C |
 //! | 8..12 | length of the payload |
-//! | 12..16 | count of events; 0 for a mark, which is there for its durable offset alone |
+//! | 12..16 | count of events; 0 for deletions, and for a mark, which is there for its durable offset alone |
 //! | 16..24 | position of the first event, or of the next one for a mark |
 //! | 24..32 | offset up to which the log was known to be durable when the frame was written |
 //! | 32.. | payload, then zeros up to a multiple of 8 |
@@ -15,18 +15,29 @@
 //! All numbers are little-endian. The checksum runs over the log's identity, the frame's own offset, and all of
 //! the frame but the checksum: a frame copied elsewhere, by a stray write or as a payload, is not a frame.
 
-use super::{Offset, VERSION};
+use super::Offset;
 
 /// The length of the header in bytes.
 pub(crate) const HEADER: usize = 32;
 /// Frames start at multiples of this.
 pub(crate) const ALIGNMENT: usize = 8;
 
-const START: [u8; 4] = [b'S', b'F', VERSION, 0];
+/// What every frame starts with, but for its kind.
+const START: [u8; 3] = [b'S', b'F', 1];
+
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Events, or nothing.
+    Events = 0,
+    /// Which streams are deleted.
+    Deletions = 1,
+}
 
 /// A frame that was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
+    pub(crate) kind: Kind,
     /// Position of the first event.
     pub(crate) first: u64,
     /// How many events it holds.
@@ -43,7 +54,8 @@ impl Frame<'_> {
     /// Says whether the frame, which stands at `at`, is there to tell that all before it is durable. One that begins a
     /// segment tells so of the segment before.
     pub(crate) fn is_mark(&self, at: Offset) -> bool {
-        self.count == 0 && (self.durable == at || at == Offset::start_of(at.segment()))
+        let tells = self.durable == at || at == Offset::start_of(at.segment());
+        self.kind == Kind::Events && self.count == 0 && tells
     }
 }
 
@@ -71,11 +83,20 @@ pub(crate) fn begin(buffer: &mut Vec<u8>) {
 /// # Panics
 /// The payload is longer than 4 GiB, which the limit on batches rules out.
 pub(crate) fn end(buffer: &mut Vec<u8>, start: usize, first: u64, count: u32) {
+    end_as(Kind::Events, buffer, start, first, count);
+}
+
+/// Ends a frame like [`end`], of any kind.
+///
+/// # Panics
+/// As [`end`].
+pub(crate) fn end_as(kind: Kind, buffer: &mut Vec<u8>, start: usize, first: u64, count: u32) {
     let payload = buffer.len() - start - HEADER;
     buffer.resize(start + length_with(payload), 0);
     let payload = u32::try_from(payload).expect("a batch is smaller than a segment");
     let frame = &mut buffer[start..];
-    frame[0..4].copy_from_slice(&START);
+    frame[0..3].copy_from_slice(&START);
+    frame[3] = kind as u8;
     frame[8..12].copy_from_slice(&payload.to_le_bytes());
     frame[12..16].copy_from_slice(&count.to_le_bytes());
     frame[16..24].copy_from_slice(&first.to_le_bytes());
@@ -94,7 +115,7 @@ pub(crate) fn claimed_length(bytes: &[u8]) -> Result<usize, Invalid> {
     if *header == [0; HEADER] {
         return Err(Invalid::Empty);
     }
-    if header[..4] != START {
+    if header[..3] != START || header[3] > Kind::Deletions as u8 {
         return Err(Invalid::Broken("no frame starts here"));
     }
     Ok(length_with(four(header, 8) as usize))
@@ -113,6 +134,7 @@ pub(crate) fn parse(bytes: &[u8], identity: u64, at: Offset) -> Result<Frame<'_>
         return Err(Invalid::Broken("the checksum does not match"));
     }
     Ok(Frame {
+        kind: if frame[3] == Kind::Deletions as u8 { Kind::Deletions } else { Kind::Events },
         first: eight(frame, 16),
         count: four(frame, 12),
         durable: Offset::from_bits(eight(frame, 24)),
@@ -162,7 +184,8 @@ mod tests {
             buffer.extend_from_slice(&behind);
             let frame = parse(&buffer, 9, AT).expect("valid");
             let durable = Offset::new(2, 40);
-            prop_assert_eq!(frame, Frame { first, count, durable, payload: &payload, length });
+            let kind = Kind::Events;
+            prop_assert_eq!(frame, Frame { kind, first, count, durable, payload: &payload, length });
         }
 
         #[test]

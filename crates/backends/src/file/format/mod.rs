@@ -1,5 +1,7 @@
-//! How bytes lie on the disk, version 1; described for readers in `docs/file-log-format.md`.
+//! How bytes lie on the disk; described for readers in `docs/file-log-format.md`.
 
+pub(super) mod archive;
+pub(super) mod deletion;
 pub(super) mod frame;
 mod offset;
 pub(super) mod record;
@@ -8,5 +10,7 @@ pub(super) mod varint;
 
 pub(super) use offset::Offset;
 
-/// The version that this program writes, and the only one so far.
-pub(super) const VERSION: u8 = 1;
+/// The version that this program writes. Version 1 had no deletions; an archived segment has a version of its own.
+pub(super) const VERSION: u8 = 2;
+/// The oldest version that this program reads.
+pub(super) const VERSION_MIN: u8 = 1;

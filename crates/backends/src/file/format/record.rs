@@ -5,6 +5,8 @@
 //! extensions (count, then name and value each); data last. Texts and data are a length and bytes; numbers are
 //! varints, but those of fixed length are little-endian.
 
+mod erased;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,11 +17,14 @@ use steadfast_core::{Event, EventId};
 
 use super::varint::{self, put, take, unzigzag, zigzag};
 
+pub(crate) use erased::erase;
+
 const SUBJECT: u8 = 1;
 const CONTENT_TYPE: u8 = 1 << 1;
 const SCHEMA: u8 = 1 << 2;
 const TRACE: u8 = 1 << 3;
 const EXTENSIONS: u8 = 1 << 4;
+const ERASED: u8 = 1 << 5;
 
 /// The bytes are not an event, though their checksum matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub(crate) struct Malformed;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
     pub(crate) id: u128,
+    /// It was deleted, and nothing but its identity, revision and stream is left.
+    pub(crate) erased: bool,
     pub(crate) revision: u64,
     pub(crate) stream: &'a str,
     time: SystemTime,
@@ -104,6 +111,9 @@ impl<'a> Record<'a> {
     pub(crate) fn take(bytes: &mut &'a [u8]) -> Result<Self, Malformed> {
         let id = u128::from_le_bytes(*take_array(bytes)?);
         let [flags] = *take_array(bytes)?;
+        if flags == ERASED {
+            return Self::take_erased(id, bytes);
+        }
         if flags & !(SUBJECT | CONTENT_TYPE | SCHEMA | TRACE | EXTENSIONS) != 0 {
             return Err(Malformed);
         }
@@ -123,6 +133,7 @@ impl<'a> Record<'a> {
         let data = take_bytes(bytes)?;
         Ok(Self {
             id,
+            erased: false,
             revision,
             stream,
             time,

@@ -1,17 +1,19 @@
 //! A segment: a file of fixed size, a header and then frames, the rest zero.
 
-use super::VERSION;
+use super::{VERSION, VERSION_MIN};
 
 /// The length of the header in bytes.
 pub(crate) const HEADER: usize = 64;
 
-const MAGIC: &[u8; 8] = b"STEADLOG";
+pub(super) const MAGIC: &[u8; 8] = b"STEADLOG";
 /// The checksum covers what stands before it.
 const SUMMED: usize = 32;
 
 /// What the header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// The version of the format; deletions stand in segments of version 2 only.
+    pub(crate) version: u8,
     /// Counted from 1.
     pub(crate) number: u32,
     /// The length of the file in bytes.
@@ -44,7 +46,7 @@ impl Header {
     pub(crate) fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8] = VERSION;
+        bytes[8] = self.version;
         bytes[12..16].copy_from_slice(&self.number.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.size.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.identity.to_le_bytes());
@@ -59,8 +61,9 @@ impl Header {
             return Err(HeaderError::Invalid);
         }
         // The version comes before the checksum, for a later version may put that elsewhere.
-        if bytes[8] != VERSION {
-            return Err(HeaderError::Version(bytes[8]));
+        let version = bytes[8];
+        if !(VERSION_MIN..=VERSION).contains(&version) {
+            return Err(HeaderError::Version(version));
         }
         let four = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let eight = |at: usize| u64::from(four(at)) | u64::from(four(at + 4)) << 32;
@@ -68,7 +71,7 @@ impl Header {
         if crc32c::crc32c(&bytes[..SUMMED]) != four(SUMMED) || !rest_is_zero {
             return Err(HeaderError::Invalid);
         }
-        Ok(Self { number: four(12), size: eight(16), identity: eight(24) })
+        Ok(Self { version, number: four(12), size: eight(16), identity: eight(24) })
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_header_round_trips_and_every_flipped_bit_is_caught() {
-        let header = Header { number: 7, size: 65536, identity: 0x1234_5678_9abc_def0 };
+        let header = Header { version: VERSION, number: 7, size: 65536, identity: 0x1234_5678_9abc_def0 };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes), Ok(header));
         for bit in 0..HEADER * 8 {

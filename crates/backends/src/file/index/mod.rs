@@ -7,14 +7,19 @@
 //! Cost: about 100 bytes and the name per stream, 8 bytes per 16 KiB of log for places to start reading at, about 50
 //! bytes per remembered event id, and of the segment that is written to 25 bytes per event.
 
+mod deletions;
 mod ids;
 mod part;
 mod parts;
 mod recent;
 mod streams;
 
+use std::sync::Arc;
+
 use super::format::Offset;
 
+pub(super) use deletions::Deleted;
+pub(super) use deletions::Deletions;
 pub(super) use ids::ANOTHER;
 pub(super) use ids::BEGINS;
 pub(super) use ids::ENDS;
@@ -47,6 +52,7 @@ pub(super) struct Index {
     pub(super) parts: Parts,
     pub(super) ids: Ids,
     pub(super) recent: Recent,
+    pub(super) deletions: Arc<Deletions>,
     /// Whether parts hold the identities of their events: those that are to be put on the disk do.
     keep_ids: bool,
 }
@@ -73,6 +79,7 @@ impl Index {
             parts: Parts::new(1, 1),
             ids: Ids::new(ids_max),
             recent: Recent::default(),
+            deletions: Arc::default(),
             keep_ids: false,
         }
     }
@@ -99,8 +106,45 @@ impl Index {
         self.ids.add(id, Place { position, first, last, stream: number, revision });
     }
 
-    /// Returns how many events `stream` has at or before `position`, behind which nothing is on the disk yet.
-    pub(super) fn count_until(&self, stream: &str, position: u64) -> u64 {
+    /// Deletes all events of the stream that has `number`, as the frame at `frame` says, and returns how many there were.
+    pub(super) fn delete(&mut self, number: u32, frame: Offset) -> u64 {
+        let at = self.parts.active.next();
+        let (name, entry) = self.streams.named(number);
+        let deleted = Deleted { below: entry.next_revision, at, frame };
+        let events = deleted.below - entry.deleted;
+        self.parts.active.delete(name, entry, deleted);
+        (entry.deleted, entry.last) = (deleted.below, 0);
+        self.recent.delete(name);
+        self.deletions.add(name, deleted);
+        events
+    }
+
+    /// Notes how a stream stands after a finished part, and how far it is deleted, if it was deleted in that part.
+    pub(super) fn note_stream(
+        &mut self,
+        stream: &str,
+        next_revision: u64,
+        last: u64,
+        deleted: Option<Deleted>,
+    ) {
+        let number = self.streams.insert(stream, next_revision, last);
+        if let Some(deleted) = deleted {
+            let (name, entry) = self.streams.named(number);
+            entry.deleted = deleted.below;
+            self.deletions.add(name, deleted);
+        }
+    }
+
+    /// Returns the revision of the newest event of `stream` at or before `position`, behind which nothing is on the disk
+    /// yet; none if there is no event that is not deleted.
+    pub(super) fn revision_until(&self, stream: &str, position: u64) -> Option<u64> {
+        let deleted = self.streams.of(stream).deleted;
+        let count = self.count_until(stream, position);
+        (count > deleted).then(|| count - 1)
+    }
+
+    /// Returns how many events `stream` has had at or before `position`, or before it was deleted.
+    fn count_until(&self, stream: &str, position: u64) -> u64 {
         let Entry { next_revision: mut count, mut last, .. } = self.streams.of(stream);
         while last > position {
             let part = match self.parts.active_with(last) {
@@ -154,7 +198,7 @@ mod tests {
                 add(&mut index, stream, position);
             }
         }
-        assert_eq!(index.streams.next_revision("a"), 6);
+        assert_eq!(index.streams.of("a").next_revision, 6);
         assert_eq!(
             (index.count_until("a", 5), index.count_until("b", 9), index.count_until("c", 9)),
             (3, 3, 0)

@@ -1,6 +1,7 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{APART, Checkpoint, Entry};
+use super::{APART, Checkpoint, Deleted, Entry};
 use crate::file::format::Offset;
 
 /// What the index holds of one segment while that is written to, and until it is on the disk.
@@ -39,9 +40,11 @@ pub(in crate::file) struct PartStream {
     pub(in crate::file) name: Arc<str>,
     /// The revision of its first event here.
     pub(in crate::file) first_revision: u64,
-    /// The position of its newest event in an earlier part, 0 if there is none.
+    /// The position of its newest event in an earlier part, 0 if there is none or it was deleted in this one.
     pub(in crate::file) before: u64,
-    /// Its newest event here, counted from 1.
+    /// How far it is deleted, if it was deleted in this part.
+    pub(in crate::file) deleted: Option<Deleted>,
+    /// Its newest event here, counted from 1; 0 if there is none that is not deleted.
     last: u32,
     pub(in crate::file) count: u32,
 }
@@ -90,16 +93,29 @@ impl Part {
 
     /// Adds the next event, of the stream called `name` whose entry is `entry`.
     pub(super) fn add_event(&mut self, name: &Arc<str>, entry: &mut Entry, revision: u64) {
-        if entry.last < self.first {
-            entry.local = self.streams.len() as u32;
-            let (name, first_revision, before) = (Arc::clone(name), revision, entry.last);
-            self.streams.push(PartStream { name, first_revision, before, last: 0, count: 0 });
-        }
-        let stream = &mut self.streams[entry.local as usize];
+        let stream = self.stream(name, entry, revision);
+        let stream = &mut self.streams[stream];
         self.events.push(Link { stream: entry.local, before: stream.last });
         stream.last = self.events.len() as u32;
         stream.count += 1;
         entry.last = self.first + u64::from(stream.last) - 1;
+    }
+
+    /// Notes that all events of the stream called `name` are deleted.
+    pub(super) fn delete(&mut self, name: &Arc<str>, entry: &mut Entry, deleted: Deleted) {
+        let stream = self.stream(name, entry, deleted.below);
+        let stream = &mut self.streams[stream];
+        (stream.before, stream.last, stream.deleted) = (0, 0, Some(deleted));
+    }
+
+    /// Returns the number of a stream in this part; one that is new begins here with `first_revision`.
+    fn stream(&mut self, name: &Arc<str>, entry: &mut Entry, first_revision: u64) -> usize {
+        if entry.part != self.number {
+            (entry.local, entry.part) = (self.streams.len() as u32, self.number);
+            let (name, before) = (Arc::clone(name), entry.last);
+            self.streams.push(PartStream { name, first_revision, before, deleted: None, last: 0, count: 0 });
+        }
+        entry.local as usize
     }
 
     /// Returns the position of the newest event before this part of the stream that the event at `position` belongs to,
@@ -131,6 +147,13 @@ impl Part {
             }
             index = self.events[index as usize - 1].before;
         }
+    }
+
+    /// Says whether it holds events that are `deleted`.
+    pub(in crate::file) fn holds(&self, deleted: &HashMap<Arc<str>, Deleted>) -> bool {
+        self.streams.iter().filter(|stream| stream.count > 0).any(|stream| {
+            deleted.get(&stream.name).is_some_and(|deleted| stream.first_revision < deleted.below)
+        })
     }
 
     /// Returns, by stream, the events counted from 0, oldest first.

@@ -1,6 +1,8 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Checkpoint;
+use super::deletions::Deleted;
 use super::part::{Mark, Part, checkpoint};
 use crate::file::sealed::PartFile;
 
@@ -69,6 +71,22 @@ impl Parts {
     pub(in crate::file) fn unsealed(&self) -> Vec<u32> {
         let in_memory = self.done.iter().filter(|done| matches!(done.held, Held::Memory(_)));
         in_memory.map(|done| done.number).collect()
+    }
+
+    /// Returns the numbers of all finished parts, oldest first.
+    pub(in crate::file) fn finished(&self) -> Vec<u32> {
+        self.done.iter().map(|done| done.number).collect()
+    }
+
+    /// Returns the finished part of segment `number`.
+    pub(in crate::file) fn held(&self, number: u32) -> Option<Held> {
+        let at = self.done.binary_search_by_key(&number, |done| done.number).ok()?;
+        Some(self.done[at].held.clone())
+    }
+
+    /// Says whether the part that is written to holds events that are `deleted`.
+    pub(in crate::file) fn active_holds(&self, deleted: &HashMap<Arc<str>, Deleted>) -> bool {
+        self.active.holds(deleted)
     }
 
     /// Returns the part that is written to if the event at `position` is in it.

@@ -9,7 +9,8 @@ const EVENTS_MAX: usize = 4096;
 /// is locked. All that is not readable yet is here.
 #[derive(Debug, Default)]
 pub(in crate::file) struct Recent {
-    labels: VecDeque<Label>,
+    /// None where the event is deleted.
+    labels: VecDeque<Option<Label>>,
     /// The position after the last one kept.
     next: u64,
 }
@@ -17,7 +18,7 @@ pub(in crate::file) struct Recent {
 impl Recent {
     pub(in crate::file) fn push(&mut self, label: Label, position: u64, readable: u64) {
         self.next = position + 1;
-        self.labels.push_back(label);
+        self.labels.push_back(Some(label));
         while self.labels.len() > EVENTS_MAX && self.first() <= readable {
             self.labels.pop_front();
         }
@@ -32,7 +33,16 @@ impl Recent {
             return None;
         }
         let skipped = (after + 1 - self.first()) as usize;
-        Some(self.labels.range(skipped..).any(|label| filter.matches_label(label)))
+        Some(self.labels.range(skipped..).flatten().any(|label| filter.matches_label(label)))
+    }
+
+    /// Takes out the events of a stream that is deleted.
+    pub(super) fn delete(&mut self, stream: &str) {
+        for label in &mut self.labels {
+            if label.as_ref().is_some_and(|label| &*label.stream == stream) {
+                *label = None;
+            }
+        }
     }
 
     fn first(&self) -> u64 {

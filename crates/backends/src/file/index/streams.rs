@@ -14,10 +14,20 @@ pub(in crate::file) struct Streams {
 pub(in crate::file) struct Entry {
     /// The revision that its next event will have.
     pub(in crate::file) next_revision: u64,
-    /// The position of its newest event, 0 if it has none.
+    /// The revision below which all its events are deleted.
+    pub(in crate::file) deleted: u64,
+    /// The position of its newest event, 0 if it has none that is not deleted.
     pub(in crate::file) last: u64,
-    /// Its number among the streams of the part that holds its newest event.
+    /// Its number among the streams of a part, and the number of that part.
     pub(super) local: u32,
+    pub(super) part: u32,
+}
+
+impl Entry {
+    /// The revision of its newest event, none if it has none that is not deleted.
+    pub(in crate::file) fn revision(&self) -> Option<u64> {
+        (self.next_revision > self.deleted).then(|| self.next_revision - 1)
+    }
 }
 
 impl Streams {
@@ -44,10 +54,12 @@ impl Streams {
         self.entries.reserve(count);
     }
 
-    /// Notes how a stream stands.
-    pub(in crate::file) fn insert(&mut self, stream: &str, next_revision: u64, last: u64) {
+    /// Notes how a stream stands, and returns its number.
+    pub(in crate::file) fn insert(&mut self, stream: &str, next_revision: u64, last: u64) -> u32 {
         let number = self.number_of(stream);
-        self.entries[number as usize] = Entry { next_revision, last, local: 0 };
+        let entry = &mut self.entries[number as usize];
+        (entry.next_revision, entry.last) = (next_revision, last);
+        number
     }
 
     fn add(&mut self, stream: Arc<str>) -> u32 {
@@ -72,11 +84,6 @@ impl Streams {
 
     pub(in crate::file) fn of(&self, stream: &str) -> Entry {
         self.find(stream).map_or(Entry::default(), |number| self.entry(number))
-    }
-
-    /// Returns the revision that the next event of `stream` will have.
-    pub(in crate::file) fn next_revision(&self, stream: &str) -> u64 {
-        self.of(stream).next_revision
     }
 
     /// Gives out `count` revisions of a stream and returns the first of them. The events are to be added next.

@@ -10,7 +10,7 @@ use super::hash::hash;
 use super::head::{ENTRY, HEAD, Head, MARK, broken, eight, four};
 use crate::file::format::Offset;
 use crate::file::format::frame;
-use crate::file::index::{BEGINS, ENDS, Ids, Mark, Place, Streams, UNKNOWN};
+use crate::file::index::{BEGINS, ENDS, Ids, Index, Mark, Place, UNKNOWN};
 use crate::file::segments::Segments;
 use crate::file::shared::read_error;
 
@@ -33,7 +33,9 @@ pub(in crate::file) struct Found {
     /// The position of the newest event of the stream in an earlier part, 0 if there is none.
     pub(in crate::file) before: u64,
     /// The revision of its first event in this part.
-    first_revision: u64,
+    pub(in crate::file) first_revision: u64,
+    /// The revision below which the stream had been deleted when the part was finished.
+    deleted: u64,
 }
 
 /// The file of segment `number`.
@@ -83,6 +85,31 @@ impl PartFile {
             }))
     }
 
+    /// Makes the file fit the segment, whose last frame has another checksum now, and returns it; none if it fits as it
+    /// is. It blocks.
+    pub(in crate::file) fn adapt(
+        &self,
+        segments: &Segments,
+        last_checksum: u32,
+    ) -> Result<Option<Self>, Error> {
+        if last_checksum == self.head.last_checksum {
+            return Ok(None);
+        }
+        let file = self.reopen(segments)?;
+        let mut bytes = self.take(&*file, 0, self.head.length() as u32)?;
+        let head = Head { last_checksum, ..self.head };
+        bytes[..HEAD].copy_from_slice(&head.encode());
+        let (disk, unfinished) = (segments.disk(), self.path.with_extension("new"));
+        super::sealer::remove(disk, &unfinished)
+            .and_then(|()| disk.open(&unfinished, OpenMode::CreateNew))
+            .and_then(|file| file.write_all_at(&bytes, 0))
+            .and_then(|()| disk.rename(&unfinished, &self.path))
+            .map_err(read_error)?;
+        let adapted = Self { path: self.path.clone(), head, marks: Arc::clone(&self.marks) };
+        super::Snapshot::adapt(segments, self, &adapted)?;
+        Ok(Some(adapted))
+    }
+
     pub(in crate::file) fn number(&self) -> u32 {
         self.head.number
     }
@@ -107,6 +134,11 @@ impl PartFile {
         Offset::new(self.head.number, self.head.end)
     }
 
+    /// The identity of the log.
+    pub(super) fn identity(&self) -> u64 {
+        self.head.identity
+    }
+
     /// The checksum of the segment's last frame.
     pub(super) fn last_checksum(&self) -> u32 {
         self.head.last_checksum
@@ -116,12 +148,15 @@ impl PartFile {
         Arc::clone(&self.marks)
     }
 
-    /// Finds the events of `stream`, which has some here. It blocks.
+    /// Finds the events of `stream`, which has some here, without those that were deleted in this part. It blocks.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Damaged`] when the file is not as it was.
     pub(in crate::file) fn find(&self, segments: &Segments, stream: &str) -> Result<Found, Error> {
-        self.look_for(segments, stream)?.ok_or_else(|| self.broken("a stream is missing"))
+        let mut found = self.look_for(segments, stream)?.ok_or_else(|| self.broken("a stream is missing"))?;
+        let gone = found.deleted.saturating_sub(found.first_revision) as usize;
+        found.positions.drain(..gone.min(found.positions.len()));
+        Ok(found)
     }
 
     /// Returns the revision of the event at `position` if it is one of `stream`. It blocks.
@@ -140,20 +175,30 @@ impl PartFile {
         }))
     }
 
-    fn look_for(&self, segments: &Segments, stream: &str) -> Result<Option<Found>, Error> {
+    /// Finds all events of `stream`, also those that were deleted since; none if it has none here. It blocks.
+    ///
+    /// # Errors
+    /// As [`PartFile::find`].
+    pub(in crate::file) fn look_for(
+        &self,
+        segments: &Segments,
+        stream: &str,
+    ) -> Result<Option<Found>, Error> {
         let file = self.reopen(segments)?;
         let wanted = hash(stream);
         for index in self.candidates(&*file, wanted)? {
             let entry = self.take(&*file, self.head.table_at() + index * ENTRY as u64, ENTRY as u32)?;
             let at = self.head.streams_at() + u64::from(four(&entry, 8));
             let bytes = self.take(&*file, at, four(&entry, 12).min(self.head.streams_bytes))?;
-            let said = read(&bytes).ok_or_else(|| self.broken("what it says of a stream is not whole"))?;
+            let said = read(&bytes, self.head.version)
+                .ok_or_else(|| self.broken("what it says of a stream is not whole"))?;
             if said.name == stream {
                 let events =
                     said.events().ok_or_else(|| self.broken("what it says of a stream is not whole"))?;
                 let positions = events.into_iter().map(|event| self.head.first + event).collect();
-                let Said { first_revision, before, .. } = said;
-                return Ok(Some(Found { positions, before, first_revision }));
+                let Said { first_revision, before, deleted, .. } = said;
+                let deleted = deleted.map_or(0, |deleted| deleted.below);
+                return Ok(Some(Found { positions, before, first_revision, deleted }));
             }
         }
         Ok(None)
@@ -190,14 +235,10 @@ impl PartFile {
     }
 
     /// Notes how each of its streams stands after this part. It blocks.
-    pub(in crate::file) fn note_streams(
-        &self,
-        segments: &Segments,
-        streams: &mut Streams,
-    ) -> Result<(), Error> {
+    pub(in crate::file) fn note_streams(&self, segments: &Segments, index: &mut Index) -> Result<(), Error> {
         let bytes = self.streams(segments)?;
         self.each_stream(&bytes, &mut |said| {
-            said.note(self.head.first, streams);
+            said.note(self.head.first, index);
             Some(())
         })
     }
@@ -245,7 +286,7 @@ impl PartFile {
         let mut all = || {
             for entry in table.chunks_exact(ENTRY) {
                 let (start, length) = (four(entry, 8) as usize, four(entry, 12) as usize);
-                each(read(said.get(start..start.checked_add(length)?)?)?)?;
+                each(read(said.get(start..start.checked_add(length)?)?, self.head.version)?)?;
             }
             Some(())
         };

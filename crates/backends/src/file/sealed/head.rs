@@ -1,6 +1,6 @@
 use steadfast_core::store::Error;
 
-use crate::file::format::VERSION;
+use crate::file::format::{VERSION, VERSION_MIN};
 
 /// The length of the header in bytes.
 pub(super) const HEAD: usize = 96;
@@ -15,6 +15,7 @@ const SUMMED: usize = 88;
 /// What the file of a part begins with. The sections follow in the order in which they stand here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
+    pub(super) version: u8,
     pub(super) number: u32,
     pub(super) identity: u64,
     /// The position of the first event, and how many there are.
@@ -39,7 +40,7 @@ impl Head {
     pub(super) fn encode(&self) -> [u8; HEAD] {
         let mut bytes = [0; HEAD];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8] = VERSION;
+        bytes[8] = self.version;
         let fours = [
             (12, self.number),
             (40, self.last_frame),
@@ -66,11 +67,12 @@ impl Head {
     /// Returns what `bytes` say, none if they are not whole or of another version.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; HEAD] = bytes.first_chunk()?;
-        let known = bytes.starts_with(MAGIC) && bytes[8] == VERSION;
+        let known = bytes.starts_with(MAGIC) && (VERSION_MIN..=VERSION).contains(&bytes[8]);
         if !known || four(bytes, SUMMED) != crc32c::crc32c(&bytes[..SUMMED]) {
             return None;
         }
         Some(Self {
+            version: bytes[8],
             number: four(bytes, 12),
             identity: eight(bytes, 16),
             first: eight(bytes, 24),
@@ -130,6 +132,7 @@ mod tests {
     #[test]
     fn a_head_round_trips_and_every_flipped_bit_is_caught() {
         let head = Head {
+            version: VERSION,
             number: 7,
             identity: u64::MAX - 1,
             first: 1 << 40,

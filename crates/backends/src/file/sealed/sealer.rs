@@ -110,6 +110,7 @@ impl Work {
     }
 
     fn try_seal(&self, number: u32) -> Result<Arc<PartFile>, Error> {
+        let _rewriting = self.shared.rewriting.lock();
         let segments = &self.shared.segments;
         let part = self.shared.state().index.parts.in_memory(number);
         let part = part.ok_or_else(|| read_error(io::ErrorKind::NotFound.into()))?;
@@ -134,6 +135,7 @@ impl Work {
 
     /// Makes the snapshot anew, of all that is on the disk.
     fn snapshot(&mut self) -> Result<(), Error> {
+        let _rewriting = self.shared.rewriting.lock();
         let segments = &self.shared.segments;
         let before = Snapshot::load(segments, self.identity)?;
         let mut snapshot = before

@@ -9,8 +9,8 @@ use super::encode::Said;
 use super::file::PartFile;
 use super::hash::hash;
 use super::head::{broken, eight, four};
-use crate::file::format::{VERSION, varint};
-use crate::file::index::Streams;
+use crate::file::format::{VERSION, VERSION_MIN, varint};
+use crate::file::index::{Deleted, Index};
 use crate::file::segments::Segments;
 use crate::file::shared::read_error;
 
@@ -22,6 +22,7 @@ const SUMMED: usize = 56;
 /// How every stream stands after the first parts: what would have to be gathered from all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::file) struct Snapshot {
+    version: u8,
     identity: u64,
     /// The number of the last part that it covers, the position after that, and the checksum of its last frame.
     number: u32,
@@ -40,12 +41,13 @@ struct Stands<'a> {
     name: &'a str,
     next_revision: u64,
     last: u64,
+    deleted: Option<Deleted>,
 }
 
 impl Snapshot {
     /// Makes the snapshot of a log without events.
     pub(in crate::file) fn empty(identity: u64) -> Self {
-        Self { identity, number: 0, next: 1, last_checksum: 0, count: 0, body: Vec::new() }
+        Self { version: VERSION, identity, number: 0, next: 1, last_checksum: 0, count: 0, body: Vec::new() }
     }
 
     /// The number of the last part that it covers, 0 if none.
@@ -64,12 +66,12 @@ impl Snapshot {
     }
 
     /// Notes how each stream stands; none if that cannot be read.
-    pub(in crate::file) fn note(&self, streams: &mut Streams) -> Option<()> {
+    pub(in crate::file) fn note(&self, index: &mut Index) -> Option<()> {
         let mut rest = self.body.as_slice();
-        streams.reserve(usize::try_from(self.count).ok()?.min(rest.len()));
+        index.streams.reserve(usize::try_from(self.count).ok()?.min(rest.len()));
         while !rest.is_empty() {
-            let Stands { name, next_revision, last, .. } = take(&mut rest)?;
-            streams.insert(name, next_revision, last);
+            let Stands { name, next_revision, last, deleted, .. } = take(&mut rest, self.version)?;
+            index.note_stream(name, next_revision, last, deleted);
         }
         Some(())
     }
@@ -82,34 +84,35 @@ impl Snapshot {
         let bytes = part.streams(segments)?;
         let mut body = Vec::with_capacity(self.body.len() + bytes.len());
         let (mut rest, mut count) = (self.body.as_slice(), 0);
-        let mut waiting = take(&mut rest);
+        let mut waiting = take(&mut rest, self.version);
         part.each_stream(&bytes, &mut |said: Said<'_>| {
-            let newer = Stands {
+            let mut newer = Stands {
                 hash: hash(said.name),
                 name: said.name,
-                next_revision: said.first_revision + said.count,
-                last: part.first() + said.last,
+                next_revision: said.next_revision(),
+                last: said.last(part.first()),
+                deleted: said.deleted,
             };
             while let Some(older) = waiting {
                 match (older.hash, older.name).cmp(&(newer.hash, newer.name)) {
                     Ordering::Less => put(&mut body, older, &mut count),
-                    Ordering::Equal => {}
+                    Ordering::Equal => newer.deleted = newer.deleted.or(older.deleted),
                     Ordering::Greater => break,
                 }
-                waiting = take(&mut rest);
+                waiting = take(&mut rest, self.version);
             }
             put(&mut body, newer, &mut count);
             Some(())
         })?;
         while let Some(older) = waiting {
             put(&mut body, older, &mut count);
-            waiting = take(&mut rest);
+            waiting = take(&mut rest, self.version);
         }
         if !rest.is_empty() {
             return Err(broken(NAME, "what it says of a stream is not whole"));
         }
         let (number, next, last_checksum) = (part.number(), part.next(), part.last_checksum());
-        Ok(Self { identity: self.identity, number, next, last_checksum, count, body })
+        Ok(Self { version: VERSION, identity: self.identity, number, next, last_checksum, count, body })
     }
 
     /// Reads the one in the folder; none if there is none that is whole and of the log called `identity`. It blocks.
@@ -123,12 +126,13 @@ impl Snapshot {
         bytes.truncate(count);
         let Some((head, body)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
         let is_whole = head.starts_with(MAGIC)
-            && head[8] == VERSION
+            && (VERSION_MIN..=VERSION).contains(&head[8])
             && four(head, SUMMED) == crc32c::crc32c(&head[..SUMMED])
             && eight(head, 16) == identity
             && eight(head, 40) == body.len() as u64
             && four(head, 52) == crc32c::crc32c(body);
         Ok(is_whole.then(|| Self {
+            version: head[8],
             identity,
             number: four(head, 12),
             next: eight(head, 24),
@@ -138,11 +142,22 @@ impl Snapshot {
         }))
     }
 
+    /// Makes the one in the folder end with the part `now`, if it ends with what that was `before`. It blocks.
+    pub(super) fn adapt(segments: &Segments, before: &PartFile, now: &PartFile) -> Result<(), Error> {
+        match Self::load(segments, before.identity())? {
+            Some(snapshot) if snapshot.ends_with(before) => {
+                let last_checksum = now.last_checksum();
+                Self { last_checksum, ..snapshot }.store(segments).map_err(read_error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts it into the folder, in the place of the one before. It blocks.
     pub(super) fn store(&self, segments: &Segments) -> io::Result<()> {
         let mut head = [0; HEAD];
         head[..8].copy_from_slice(MAGIC);
-        head[8] = VERSION;
+        head[8] = self.version;
         head[12..16].copy_from_slice(&self.number.to_le_bytes());
         for (at, value) in
             [(16, self.identity), (24, self.next), (32, self.count), (40, self.body.len() as u64)]
@@ -167,14 +182,20 @@ fn path(segments: &Segments) -> PathBuf {
     segments.folder().join(NAME)
 }
 
-fn take<'a>(bytes: &mut &'a [u8]) -> Option<Stands<'a>> {
+fn take<'a>(bytes: &mut &'a [u8], version: u8) -> Option<Stands<'a>> {
     let (hash, mut rest) = bytes.split_first_chunk::<8>()?;
     let length = usize::try_from(varint::take(&mut rest).ok()?).ok()?;
     let name = std::str::from_utf8(rest.get(..length)?).ok()?;
     rest = &rest[length..];
     let (next_revision, last) = (varint::take(&mut rest).ok()?, varint::take(&mut rest).ok()?);
+    // Nothing could be deleted when version 1 was written.
+    let (below, at) = match version {
+        1 => (0, 0),
+        _ => (varint::take(&mut rest).ok()?, varint::take(&mut rest).ok()?),
+    };
+    let deleted = Deleted::in_file(below, at);
     *bytes = rest;
-    Some(Stands { hash: u64::from_le_bytes(*hash), name, next_revision, last })
+    Some(Stands { hash: u64::from_le_bytes(*hash), name, next_revision, last, deleted })
 }
 
 fn put(bytes: &mut Vec<u8>, stream: Stands<'_>, count: &mut u64) {
@@ -183,5 +204,30 @@ fn put(bytes: &mut Vec<u8>, stream: Stands<'_>, count: &mut u64) {
     bytes.extend_from_slice(stream.name.as_bytes());
     varint::put(bytes, stream.next_revision);
     varint::put(bytes, stream.last);
+    let (below, at) = stream.deleted.map_or((0, 0), |deleted| (deleted.below, deleted.at));
+    varint::put(bytes, below);
+    varint::put(bytes, at);
     *count += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_of_version_1_are_read_too() {
+        let mut body = Vec::new();
+        for (name, next, last) in [(b'a', 3, 300), (b'b', 1, 200)] {
+            body.extend_from_slice(&7_u64.to_le_bytes());
+            body.extend_from_slice(&[1, name]);
+            varint::put(&mut body, next);
+            varint::put(&mut body, last);
+        }
+        let snapshot = Snapshot { version: 1, count: 2, body, ..Snapshot::empty(9) };
+        let mut index = Index::new(10);
+        snapshot.note(&mut index).expect("whole");
+        let of = |stream: &str| (index.streams.of(stream).revision(), index.streams.of(stream).last);
+        assert_eq!((of("a"), of("b")), ((Some(2), 300), (Some(0), 200)));
+        assert_eq!(index.deletions.all().len(), 0);
+    }
 }

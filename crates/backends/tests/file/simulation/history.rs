@@ -1,35 +1,31 @@
 //! What was sent to a log, what it answered, and what must therefore be found.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::task::Poll;
 
-use steadfast_core::EventId;
 use steadfast_core::store::{
-    Appended, Batch, Condition, Durability, Error, Expected, NewEvent, Outcome, Revision, StoredEvent,
+    Appended, Batch, Condition, Deleted, Durability, Error, Expected, Outcome, StoredEvent,
 };
 
 use super::life::Log;
+use super::model::Model;
 
-/// A batch that was sent, and what is known of it.
+/// An append or a deletion that was sent, and what is known of it.
 #[derive(Debug)]
 pub(super) struct Sent {
-    pub(super) batch: Batch,
+    pub(super) what: What,
     pub(super) condition: Condition,
     /// Those that are written together share a number.
     commit: u64,
-    fate: Fate,
     /// How safe it was said to be.
     level: Option<Durability>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Its last event was said to be at this position.
-    There(u64),
-    /// It must not be there, now or later.
-    Absent,
-    /// It may be there.
-    Unknown,
+#[derive(Debug)]
+pub(super) enum What {
+    Append(Batch),
+    Delete(Arc<str>),
 }
 
 /// What the log must answer, as long as no write has failed.
@@ -42,12 +38,22 @@ enum Due {
     Conflict,
 }
 
+/// What a log holds after it was opened.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) events: Vec<StoredEvent>,
+    pub(super) head: u64,
+}
+
 /// All that was sent to one log.
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) sent: Vec<Sent>,
+    /// The numbers of those that the log has taken, in order: it must be found to hold the first of them. Those of which
+    /// nobody knows whether it has taken them are there too.
+    order: Vec<usize>,
     /// The log as it should be by now, written or not.
-    pub(super) now: Vec<NewEvent>,
+    pub(super) now: Model,
     /// A write or sync has failed, and it had before what is being sent was.
     failed: bool,
     refuses: bool,
@@ -59,8 +65,19 @@ pub(super) struct History {
 impl History {
     /// Adds a batch that is going to be sent, and returns its number.
     pub(super) fn add(&mut self, batch: Batch, condition: Condition) -> usize {
-        self.sent.push(Sent { batch, condition, commit: 0, fate: Fate::Absent, level: None });
+        self.add_sent(What::Append(batch), condition)
+    }
+
+    fn add_sent(&mut self, what: What, condition: Condition) -> usize {
+        self.sent.push(Sent { what, condition, commit: 0, level: None });
         self.sent.len() - 1
+    }
+
+    fn batch(&self, number: usize) -> Batch {
+        match &self.sent[number].what {
+            What::Append(batch) => batch.clone(),
+            What::Delete(stream) => panic!("the deletion of {stream} is not an append"),
+        }
     }
 
     /// Sends batches and sees what the log answers. With a gate, the first is one commit and the others share
@@ -74,8 +91,8 @@ impl History {
         let (mut waiting, mut last_queued, mut taken) = (Vec::new(), None, 0);
         for (number, level) in batches {
             let due = self.due(*number);
-            let Sent { batch, condition, .. } = &self.sent[*number];
-            let mut append = Box::pin(log.append(batch.clone(), condition.clone(), *level));
+            let (batch, condition) = (self.batch(*number), self.sent[*number].condition.clone());
+            let mut append = Box::pin(log.append(batch.clone(), condition, *level));
             let first = if grouped { futures::poll!(&mut append) } else { Poll::Ready((&mut append).await) };
             let queued = !matches!(first, Poll::Ready(Err(_))) && matches!(due, Due::Added(_));
             if (queued || first.is_pending()) && taken < 2 {
@@ -88,8 +105,9 @@ impl History {
             }
             if queued {
                 last_queued = Some(*number);
-                self.now.extend(batch.events.iter().cloned());
+                self.now.append(&batch.events);
                 self.sent[*number].commit = self.commit;
+                self.order.push(*number);
             }
             waiting.push((*number, *level, due, append, first));
         }
@@ -108,18 +126,73 @@ impl History {
         }
         // Nobody waits for what is merely accepted, but what happens next must not depend on how far it is.
         if let Some(number) = last_queued.filter(|_| grouped && !self.failed) {
-            let Sent { batch, condition, .. } = &self.sent[number];
-            let again = log.append(batch.clone(), condition.clone(), Durability::Written).await;
+            let (batch, condition) = (self.batch(number), self.sent[number].condition.clone());
+            let again = log.append(batch, condition, Durability::Written).await;
             self.settle(number, Durability::Written, self.due(number), &again);
         }
     }
 
+    /// Deletes a stream and sees what the log answers.
+    pub(super) async fn delete(
+        &mut self,
+        log: &Log,
+        stream: &Arc<str>,
+        expected: Option<Expected>,
+        level: Durability,
+    ) {
+        self.refuses = self.failed;
+        let holds = expected.is_none_or(|expected| self.now.is_as(stream, expected));
+        let result = log.delete(stream, expected, level).await;
+        match &result {
+            Ok(Deleted { events, achieved }) => {
+                assert!(holds && !self.refuses, "{stream} was deleted");
+                assert!(*achieved >= level, "{level} was asked for and {achieved} achieved");
+                assert_eq!(*events, self.now.delete(stream), "events of {stream}");
+            }
+            Err(Error::Conflict { actual, .. }) => {
+                assert!(!holds && !self.refuses, "{stream} is as {expected:?}");
+                assert_eq!(actual.map(|revision| revision.0), self.now.revision(stream));
+                return;
+            }
+            Err(error) => {
+                self.failed = true;
+                if self.refuses || error.outcome() != Outcome::Unknown || self.now.revision(stream).is_none()
+                {
+                    return;
+                }
+            }
+        }
+        self.commit += 1;
+        let synced = result.is_ok() && level >= Durability::Durable;
+        let deletes_any = !matches!(result, Ok(Deleted { events: 0, .. }));
+        if deletes_any {
+            let condition =
+                expected.map_or(Condition::Any, |expected| Condition::stream(Arc::clone(stream), expected));
+            let number = self.add_sent(What::Delete(Arc::clone(stream)), condition);
+            (self.sent[number].commit, self.sent[number].level) = (self.commit, result.ok().map(|_| level));
+            self.order.push(number);
+        }
+        if synced {
+            self.synced.insert(self.commit);
+        }
+    }
+
+    /// What was deleted has been erased, or segments have been archived, or that has failed: nothing else changes.
+    pub(super) fn rewritten(&mut self, result: &Result<(), Error>) {
+        match result {
+            Ok(()) | Err(Error::Io { .. } | Error::Full) => {}
+            Err(Error::Poisoned) => self.failed = true,
+            Err(error) => panic!("{error}, while segments are written anew"),
+        }
+    }
+
     fn due(&self, number: usize) -> Due {
-        let Sent { batch, condition, .. } = &self.sent[number];
+        let (batch, condition) = (self.batch(number), &self.sent[number].condition);
         let (id, count) = (batch.events[0].event.id(), batch.events.len());
-        match self.now.iter().position(|new| new.event.id() == id) {
+        let slots = &self.now.slots;
+        match slots.iter().position(|slot| slot.new.event.id() == id) {
             Some(at) => Due::Duplicate((at + count) as u64),
-            None if holds(condition, &self.now) => Due::Added((self.now.len() + count) as u64),
+            None if self.now.holds(condition) => Due::Added((slots.len() + count) as u64),
             None => Due::Conflict,
         }
     }
@@ -133,7 +206,6 @@ impl History {
                 let position = position.parts().0;
                 let told = if *duplicate { Due::Duplicate(position) } else { Due::Added(position) };
                 assert_eq!(told, due, "{sent:?}");
-                sent.fate = Fate::There(position);
                 sent.level = sent.level.max(Some(*achieved));
                 if *achieved >= Durability::Durable {
                     // A batch that is repeated may have been synced with the newest commit, which it is not part of.
@@ -156,9 +228,11 @@ impl History {
                     );
                 }
                 self.failed = true;
-                let possible = error.outcome() == Outcome::Unknown && due != Due::Conflict;
-                if possible && !matches!(sent.fate, Fate::There(_)) {
-                    sent.fate = Fate::Unknown;
+                let (is_in, added) = (self.order.contains(&number), matches!(due, Due::Added(_)));
+                if error.outcome() == Outcome::Unknown && added && !is_in {
+                    self.order.push(number);
+                } else if error.outcome() == Outcome::NotAppended && added && sent.level.is_none() {
+                    self.order.retain(|taken| *taken != number);
                 }
             }
         }
@@ -166,52 +240,60 @@ impl History {
 
     /// The log was closed without an error: all that it took is durable.
     pub(super) fn closed(&mut self) {
-        for sent in &mut self.sent {
-            if matches!(sent.fate, Fate::There(_)) {
-                sent.level = Some(Durability::Durable);
-            }
+        for number in &self.order {
+            let level = &mut self.sent[*number].level;
+            *level = level.map(|_| Durability::Durable);
         }
     }
 
     /// Compares the log with all that was sent, and settles what was unknown. What was said to be `safe` must be
     /// there.
-    pub(super) fn check(&mut self, found: &[StoredEvent], safe: Durability) {
-        check_numbers(found);
-        self.now = found
-            .iter()
-            .map(|stored| NewEvent { stream: stored.stream.clone(), event: stored.event.clone() })
-            .collect();
-        self.failed = false;
-        let mut known = 0;
-        for sent in &mut self.sent {
-            let ids: Vec<EventId> = sent.batch.events.iter().map(|new| new.event.id()).collect();
-            let Some(at) = found.iter().position(|stored| stored.event.id() == ids[0]) else {
-                let promised = sent.level.is_some_and(|level| level >= safe);
-                assert!(!promised, "{sent:?} is lost");
-                assert!(!found.iter().any(|stored| ids.contains(&stored.event.id())), "a part of {sent:?}");
-                (sent.fate, sent.level) = (Fate::Absent, None);
-                continue;
-            };
-            let last = (at + ids.len()) as u64;
-            assert_ne!(sent.fate, Fate::Absent, "{sent:?} has appeared");
-            assert!(matches!(sent.fate, Fate::Unknown) || sent.fate == Fate::There(last), "{sent:?} moved");
-            let there = self.now.get(at..last as usize);
-            assert_eq!(there, Some(&sent.batch.events[..]), "batches are whole");
-            assert!(holds(&sent.condition, &self.now[..at]), "{sent:?} stands where its condition fails");
-            // What was found when the log was opened has been made durable.
-            (sent.fate, sent.level) = (Fate::There(last), Some(Durability::Durable));
-            known += ids.len();
+    pub(super) fn check(&mut self, found: &Found, safe: Durability) {
+        let Some((kept, now)) = self.find(found) else {
+            panic!("{found:?} is not what was taken: {:?}", self.taken());
+        };
+        for number in self.order.split_off(kept) {
+            let sent = &mut self.sent[number];
+            assert!(sent.level.is_none_or(|level| level < safe), "{sent:?} is lost");
+            sent.level = None;
         }
-        assert_eq!(known, found.len(), "nothing is there that nobody sent");
+        for number in &self.order {
+            // What was found when the log was opened has been made durable.
+            self.sent[*number].level = Some(Durability::Durable);
+        }
+        (self.now, self.failed) = (now, false);
+    }
+
+    /// Says how many of those taken a log holds, and how it stands then; none if it is not what was taken.
+    fn find(&self, found: &Found) -> Option<(usize, Model)> {
+        let mut model = Model::default();
+        for (kept, number) in self.order.iter().enumerate() {
+            if model.is(&found.events, found.head) {
+                return Some((kept, model));
+            }
+            let Sent { what, condition, .. } = &self.sent[*number];
+            assert!(model.holds(condition), "{what:?} stands where its condition fails");
+            match what {
+                What::Append(batch) => model.append(&batch.events),
+                What::Delete(stream) => {
+                    model.delete(stream);
+                }
+            }
+        }
+        model.is(&found.events, found.head).then_some((self.order.len(), model))
+    }
+
+    fn taken(&self) -> Vec<&Sent> {
+        self.order.iter().map(|number| &self.sent[*number]).collect()
     }
 
     /// Checks what was found after one bit of `file` was flipped: an error that tells where, or nothing missing
     /// but what nobody can know to have been there. To be called before [`History::check`].
     pub(super) fn check_flipped(
         &self,
-        flipped: Result<Vec<StoredEvent>, Error>,
-        whole: &[StoredEvent],
-        (file, byte): (&str, u64),
+        flipped: Result<Found, Error>,
+        whole: &Found,
+        (file, byte, archived): (&str, u64, bool),
         closed: bool,
     ) {
         let found = match flipped {
@@ -219,25 +301,25 @@ impl History {
             Err(Error::Damaged { place, .. }) => {
                 assert!(place.contains(file), "{place}, though the flipped bit is in {file}");
                 let named = place.rsplit(' ').next().and_then(|at| at.parse::<u64>().ok());
-                assert!(named.is_some_and(|named| named <= byte), "{place}, though it was byte {byte}");
+                assert!(
+                    archived || named.is_some_and(|named| named <= byte),
+                    "{place}, though it was byte {byte}"
+                );
                 return;
             }
             Err(Error::Unsupported { .. }) if byte == 8 => return,
             Err(error) => panic!("{error}, after a bit of byte {byte} of {file} was flipped"),
         };
-        assert!(whole.starts_with(&found), "byte {byte} of {file}: what is found is not what was there");
-        assert!(
-            !closed || whole.len() == found.len(),
-            "byte {byte} of {file}: damage was taken for a torn tail"
-        );
-        let is_there = |events: &[StoredEvent], sent: &Sent| {
-            events.iter().any(|stored| stored.event.id() == sent.batch.events[0].event.id())
+        let place = |found: &Found| self.find(found).map(|(kept, _)| kept);
+        let (Some(whole), Some(kept)) = (place(whole), place(&found)) else {
+            panic!("byte {byte} of {file}: what is found is not what was there")
         };
-        let mut lost: Vec<u64> = self
-            .sent
+        assert!(kept <= whole, "byte {byte} of {file}: more is found than was there");
+        assert!(!closed || whole == kept, "byte {byte} of {file}: damage was taken for a torn tail");
+        let mut lost: Vec<u64> = self.order[kept..whole]
             .iter()
+            .map(|number| &self.sent[*number])
             .filter(|sent| sent.level >= Some(Durability::Durable))
-            .filter(|sent| is_there(whole, sent) && !is_there(&found, sent))
             .map(|sent| self.synced.range(sent.commit..).next().copied().unwrap_or(self.commit))
             .collect();
         lost.dedup();
@@ -246,33 +328,5 @@ impl History {
             lost.len() <= 1,
             "byte {byte} of {file}: what the syncs {lost:?} made durable was dropped silently"
         );
-    }
-}
-
-/// Positions and revisions count without holes.
-fn check_numbers(found: &[StoredEvent]) {
-    for (at, stored) in found.iter().enumerate() {
-        assert_eq!(stored.position.parts().0, at as u64 + 1, "positions have no holes");
-        let before = found[..at].iter().filter(|earlier| earlier.stream == stored.stream).count();
-        assert_eq!(stored.revision, Revision(before as u64), "revisions have no holes");
-    }
-}
-
-/// Says whether a condition holds for what is appended behind `log`.
-fn holds(condition: &Condition, log: &[NewEvent]) -> bool {
-    match condition {
-        Condition::Streams(conditions) => conditions.iter().all(|condition| {
-            let count = log.iter().filter(|new| new.stream == condition.stream).count() as u64;
-            match condition.expected {
-                Expected::NoStream => count == 0,
-                Expected::Exists => count > 0,
-                Expected::Revision(Revision(revision)) => Some(count) == revision.checked_add(1),
-            }
-        }),
-        Condition::NoneMatching { filter, after } => {
-            let after = (after.parts().0 as usize).min(log.len());
-            !log[after..].iter().any(|new| filter.matches(&new.stream, &new.event))
-        }
-        _ => true,
     }
 }

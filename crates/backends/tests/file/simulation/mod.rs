@@ -5,6 +5,7 @@
 mod gate;
 mod history;
 mod life;
+mod model;
 mod planted;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -55,6 +56,11 @@ fn a_log_without_fdatasync_is_caught() {
 #[test]
 fn a_condition_checked_after_the_write_is_caught() {
     assert!(caught(Plant::LateCondition).is_some());
+}
+
+#[test]
+fn a_deletion_that_is_answered_too_early_is_caught() {
+    assert!(caught(Plant::EarlyDeletion).is_some());
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(super) enum Plant {
     NoSync,
     /// The condition of an append is checked after the write.
     LateCondition,
+    /// A deletion is answered before it is as safe as was asked for.
+    EarlyDeletion,
     /// Checksums are not checked.
     NoChecksum,
 }
