@@ -1,7 +1,6 @@
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use steadfast_base::{ContextMut, Deadline};
 use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt};
@@ -227,46 +226,6 @@ fn fields_out_of_range_are_cut() {
     });
     (0..Window::CALLS_MAX).for_each(|_| acquire(&high).fail());
     assert_eq!(high.phase(), Phase::Open);
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_transition_is_told_once() {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().write(bytes)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .without_time()
-        .with_target(false)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let breaker = tripped();
-    refusal(&breaker);
-    advance(SECOND).await;
-    let probes = (acquire(&breaker), acquire(&breaker));
-    probes.0.succeed();
-    probes.1.succeed();
-    breaker.close();
-    let text = String::from_utf8(lines.0.lock().clone()).expect("text");
-    let told: Vec<&str> = text.lines().map(str::trim).collect();
-    assert_eq!(
-        told,
-        [
-            r#"WARN breaker opened breaker="test" from="closed" to="open" cause=4 of 4 calls failed"#,
-            r#"INFO breaker lets probes through breaker="test" from="open" to="half-open" cause=the time to stay open has passed"#,
-            r#"INFO breaker closed breaker="test" from="half-open" to="closed" cause=all probes succeeded"#,
-        ]
-    );
 }
 
 const SLOW: BreakerPolicy = BreakerPolicy {

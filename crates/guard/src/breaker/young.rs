@@ -65,7 +65,8 @@ impl Young {
     }
 }
 
-/// The bits of a part: 32, which are 49 days of the shortest parts that can be told from the clock's grain.
+/// The bits of a part: 32. When they begin anew (after 78 hours where calls are slow from a millisecond on), the calls
+/// under way at that moment count as young until their place in the ring is used again.
 const PART: u64 = (1 << 32) - 1;
 const GENERATION: u64 = (1 << 10) - 1;
 
