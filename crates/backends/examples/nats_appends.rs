@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p steadfast-backends --features nats --example nats_appends`
 
+#![allow(clippy::print_stdout, reason = "what it measures is what it says")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

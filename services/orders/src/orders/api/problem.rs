@@ -5,6 +5,7 @@ use steadfast::core::machine::Illegal;
 use steadfast::core::store;
 use steadfast::problem::Problem;
 
+use super::input::out_of_time;
 use crate::host::{not_ready, overloaded, problem};
 use crate::orders::command::Error;
 use crate::orders::domain::Refused;
@@ -56,6 +57,7 @@ impl From<Error> for Problem {
                 "the order is being confirmed under another key",
             ),
             Error::NotConfirmed(reason) => not_confirmed(&reason),
+            Error::OutOfTime => out_of_time(),
             Error::Overloaded => overloaded(),
             Error::Store(error) => {
                 tracing::error!(%error, "the log refused a command");

@@ -21,6 +21,9 @@ pub enum Error {
     /// The order could not be confirmed, and what had been done for it was taken back.
     #[error("the order was not confirmed")]
     NotConfirmed(process::Reason),
+    /// The caller's time was up before it was in the log, where it may be yet: ask again with the same key.
+    #[error("the caller's time is up, and it is open whether it is recorded")]
+    OutOfTime,
     /// Too much is being asked at once: come back later with the same key.
     #[error("too much is being asked at once")]
     Overloaded,

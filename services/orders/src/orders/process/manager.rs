@@ -115,6 +115,10 @@ impl Manager {
             None => finished.await,
             Some(deadline) => match tokio::time::timeout_at(deadline.instant(), finished).await {
                 Ok(result) => result,
+                // Whoever is told that it goes on is promised that it is in the log (ADR 003).
+                Err(_) if self.orders.look(|book| book.record(cause.key.as_str()).is_none()) => {
+                    Err(Error::OutOfTime)
+                }
                 Err(_) => self.result(&cause, &process),
             },
         }
@@ -215,5 +219,55 @@ impl Manager {
             self.orders.fail_confirmation(order, (&error).into()).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use steadfast::core::bus::Bus;
+    use steadfast::core::store::{EventStore, MemoryStore};
+    use steadfast::guard::Registry;
+
+    use super::*;
+    use crate::host::Key;
+    use crate::orders::command::{Book, Settings};
+    use crate::orders::edge;
+    use crate::orders::log::Fingerprint;
+    use crate::orders::process::{Dependencies, Dependency, Guards};
+
+    fn cause(key: &str) -> Cause {
+        let key = Key::try_from(key.to_owned()).expect("a key");
+        Cause { key, fingerprint: Fingerprint::of("/", b""), trace: None }
+    }
+
+    /// "Later" is an acknowledgement: it must not be given before the log has what is acknowledged.
+    #[tokio::test]
+    async fn nobody_is_told_later_before_it_is_in_the_log() {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+        let book = Book::load(&*store, |_, _, _| {}).await.expect("the log is whole");
+        let topic = Bus::new().topic("orders").expect("the bus is open");
+        let settings = Settings { durability: Durability::Accepted, idempotent: true };
+        let orders = Arc::new(Orders::new(store, book, topic, settings));
+        let details = edge::parse(include_bytes!("../../../fixtures/orders-create.json"));
+        let details = Arc::new(details.expect("the fixture is an order"));
+        let id = orders.create(details, &cause("k")).await.expect("it is created").id;
+        let nowhere = |name| {
+            let guards = Guards { retry: true, deadline_and_breaker: true };
+            Dependency::new(name, "http://127.0.0.1:1", &Registry::default(), guards, Seed::new(1))
+                .expect("a URL")
+        };
+        let dependencies = Dependencies { inventory: nowhere("inventory"), payment: nowhere("payment") };
+        let services = Services::new(Arc::clone(&orders), dependencies, CancellationToken::new(), true);
+        let manager = Manager::new(Arc::clone(&orders), services, Work::new(8));
+
+        // Long over, so that nobody waits: its task has not run yet when the caller is answered.
+        let over = tokio::time::Instant::now().checked_sub(Duration::from_secs(1)).map(Deadline::at);
+        let told = manager.confirm(id, cause("c"), over).await;
+        assert!(matches!(told, Err(Error::OutOfTime)), "{told:?}");
+        while orders.look(|book| book.record("c").is_none()) {
+            tokio::task::yield_now().await;
+        }
+        let told = manager.confirm(id, cause("c"), over).await;
+        assert!(matches!(told, Ok(Waited::GoesOn) | Err(Error::NotConfirmed(_))), "{told:?}");
     }
 }
