@@ -16,6 +16,7 @@
 
 mod answer;
 mod block;
+mod buffers;
 mod clearing;
 mod config;
 mod follower;
@@ -32,6 +33,7 @@ mod sealed;
 mod segments;
 mod shared;
 mod state;
+mod streaming;
 mod survey;
 mod trail;
 mod window;
