@@ -1,5 +1,7 @@
 //! The event, as CloudEvents 1.0 defines it (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>).
 
+mod extra;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -9,6 +11,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use steadfast_base::{Clock, SystemClock, TraceContext};
 use uuid::Uuid;
+
+use extra::Extra;
 
 /// The identity of an event, unique among all events; UUID version 7, so that identities sort by time of making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,10 +69,8 @@ pub struct Event {
     pub(crate) subject: Option<Arc<str>>,
     pub(crate) time: SystemTime,
     pub(crate) content_type: Option<Arc<str>>,
-    pub(crate) data_schema: Option<Arc<str>>,
-    pub(crate) extensions: BTreeMap<String, String>,
-    pub(crate) trace: Option<TraceContext>,
     pub(crate) data: Bytes,
+    extra: Extra,
 }
 
 impl Event {
@@ -92,10 +94,8 @@ impl Event {
             subject: None,
             time,
             content_type: None,
-            data_schema: None,
-            extensions: BTreeMap::new(),
-            trace: None,
             data: Bytes::new(),
+            extra: Extra::default(),
         })
     }
 
@@ -131,17 +131,17 @@ impl Event {
 
     /// Returns `dataschema`: the URI of the schema that the data follows.
     pub fn data_schema(&self) -> Option<&str> {
-        self.data_schema.as_deref()
+        self.extra.data_schema()
     }
 
     /// Returns the extension attributes, by name.
     pub fn extensions(&self) -> &BTreeMap<String, String> {
-        &self.extensions
+        self.extra.extensions()
     }
 
     /// Returns the trace that the event was made in (the distributed tracing extension of CloudEvents).
     pub fn trace(&self) -> Option<TraceContext> {
-        self.trace
+        self.extra.trace()
     }
 
     /// Returns the data, as encoded by whoever made the event.
@@ -152,6 +152,32 @@ impl Event {
     /// Goes on making the event, such as to add an attribute; [`EventBuilder::build`] leaves its data as they are.
     pub fn edit(self) -> EventBuilder {
         EventBuilder(self)
+    }
+
+    pub(crate) fn set_data_schema(&mut self, uri: Option<Arc<str>>) {
+        if uri.is_some() || self.extra.is_some() {
+            self.extra.change().data_schema = uri;
+        }
+    }
+
+    pub(crate) fn set_trace(&mut self, trace: Option<TraceContext>) {
+        if trace.is_some() || self.extra.is_some() {
+            self.extra.change().trace = trace;
+        }
+    }
+
+    pub(crate) fn set_extensions(&mut self, extensions: BTreeMap<String, String>) {
+        if !extensions.is_empty() || self.extra.is_some() {
+            self.extra.change().extensions = extensions;
+        }
+    }
+
+    pub(crate) fn put_extension(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.extra.change().extensions.insert(name.into(), value.into());
+    }
+
+    pub(crate) fn take_extension(&mut self, name: &str) -> Option<String> {
+        if self.extensions().contains_key(name) { self.extra.change().extensions.remove(name) } else { None }
     }
 }
 
@@ -174,6 +200,14 @@ impl EventBuilder {
         self
     }
 
+    /// Sets whom it happened to, if that is known.
+    #[must_use]
+    #[inline]
+    pub fn maybe_subject(mut self, subject: Option<Arc<str>>) -> Self {
+        self.0.subject = subject;
+        self
+    }
+
     /// Replaces the time.
     #[must_use]
     pub fn time(mut self, time: SystemTime) -> Self {
@@ -184,21 +218,21 @@ impl EventBuilder {
     /// Sets the URI of the data's schema.
     #[must_use]
     pub fn data_schema(mut self, uri: impl Into<Arc<str>>) -> Self {
-        self.0.data_schema = Some(uri.into());
+        self.0.set_data_schema(Some(uri.into()));
         self
     }
 
     /// Sets an extension attribute; CloudEvents wants lower-case letters and digits in its name.
     #[must_use]
     pub fn extension(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.0.extensions.insert(name.into(), value.into());
+        self.0.put_extension(name, value);
         self
     }
 
     /// Sets the trace that the event is made in.
     #[must_use]
     pub fn trace(mut self, trace: TraceContext) -> Self {
-        self.0.trace = Some(trace);
+        self.0.set_trace(Some(trace));
         self
     }
 
@@ -206,6 +240,14 @@ impl EventBuilder {
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<Arc<str>>) -> Self {
         self.0.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Sets the media type of the data, if it is known.
+    #[must_use]
+    #[inline]
+    pub fn maybe_content_type(mut self, content_type: Option<Arc<str>>) -> Self {
+        self.0.content_type = content_type;
         self
     }
 
@@ -260,5 +302,24 @@ mod tests {
         let json = restored.extension("tenant", "a").json(&[1, 2]).expect("numbers are JSON");
         assert_eq!((json.content_type(), &json.data()[..]), (Some("application/json"), &b"[1,2]"[..]));
         assert_eq!(json.extensions().get("tenant").map(String::as_str), Some("a"));
+    }
+
+    #[test]
+    fn an_event_equals_one_that_never_had_what_was_taken_off_it() {
+        let bare = Event::new("/orders", "order.created").build();
+        let mut other = bare.clone().edit().extension("tenant", "a").build();
+        assert_ne!(other, bare);
+        assert_ne!(bare, other);
+        assert_eq!(other.take_extension("tenant").as_deref(), Some("a"));
+        assert_eq!((&other, &bare), (&bare, &other));
+        assert_eq!(other.take_extension("tenant"), None);
+    }
+
+    #[test]
+    fn a_change_leaves_clones_as_they_are() {
+        let event = Event::new("/orders", "order.created").extension("tenant", "a").build();
+        let changed = event.clone().edit().extension("tenant", "b").data_schema("/schema").build();
+        assert_eq!((&*event.extensions()["tenant"], event.data_schema()), ("a", None));
+        assert_eq!((&*changed.extensions()["tenant"], changed.data_schema()), ("b", Some("/schema")));
     }
 }

@@ -2,14 +2,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 use steadfast_base::disk::{Disk, RealDisk};
 use steadfast_core::store::{
     Appended, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected, Filter,
     Outcome, Position, Query, Revision, StoredEvent,
 };
-use tokio::task::JoinHandle;
 
 use super::archive::Archiver;
 use super::config::Config;
@@ -18,12 +17,13 @@ use super::format::segment::Header;
 use super::group::Group;
 use super::index::{ANOTHER, Held};
 use super::prepare::{Preparer, make};
-use super::reader::{Chunk, Reader};
+use super::reader::Reader;
 use super::recovery::{Recovered, newest_header, recover};
 use super::sealed::Sealer;
 use super::segments::Segments;
 use super::shared::{Shared, read_error};
 use super::state::{Queued, Scan, State, Status};
+use super::streaming::{chunk, events, follow};
 use super::writer::{Writer, mark};
 
 /// An event store in a folder of its own: one process, one writing thread, no server.
@@ -361,68 +361,4 @@ impl Drop for FileLog {
         self.shared.begin_close();
         self.join();
     }
-}
-
-/// Streams what matches `filter` after `after`, then what comes, until the log is closed.
-pub(super) fn follow(
-    shared: &Arc<Shared>,
-    filter: Filter,
-    after: Position,
-) -> impl Stream<Item = Result<StoredEvent, Error>> + Send + use<> {
-    let head = shared.head.subscribe();
-    let reader = Reader::after(shared, filter, after);
-    let chunks = stream::try_unfold((reader, head), async |(mut reader, mut head)| {
-        loop {
-            let now = *head.borrow_and_update();
-            reader.extend(now.position);
-            if !reader.is_done() {
-                let (same, found) = chunk(reader).await?;
-                reader = same;
-                if !found.is_empty() {
-                    return Ok(Some((stream::iter(found), (reader, head))));
-                }
-            } else if now.closed || head.changed().await.is_err() {
-                return Ok(None);
-            }
-        }
-    });
-    chunks.try_flatten()
-}
-
-/// Streams what the reader finds.
-pub(super) fn events(reader: Reader) -> impl Stream<Item = Result<StoredEvent, Error>> + Send {
-    let chunks = stream::try_unfold(Next::Idle(Box::new(reader)), async |mut next| {
-        loop {
-            let (reader, found) = match next {
-                Next::Idle(reader) if reader.is_done() => return Ok(None),
-                Next::Idle(reader) => chunk(*reader).await?,
-                Next::Reading(reading) => finish(reading).await?,
-            };
-            // What comes next is read while this is taken apart.
-            next = if reader.is_done() { Next::Idle(Box::new(reader)) } else { Next::Reading(read(reader)) };
-            if !found.is_empty() {
-                return Ok(Some((stream::iter(found), next)));
-            }
-        }
-    });
-    chunks.try_flatten()
-}
-
-/// What a stream of events goes on with.
-enum Next {
-    Idle(Box<Reader>),
-    Reading(JoinHandle<Result<(Reader, Chunk), Error>>),
-}
-
-/// Takes the next events off a reader, on a thread that may block.
-async fn chunk(reader: Reader) -> Result<(Reader, Chunk), Error> {
-    finish(read(reader)).await
-}
-
-fn read(mut reader: Reader) -> JoinHandle<Result<(Reader, Chunk), Error>> {
-    tokio::task::spawn_blocking(move || reader.next().map(|found| (reader, found)))
-}
-
-async fn finish(reading: JoinHandle<Result<(Reader, Chunk), Error>>) -> Result<(Reader, Chunk), Error> {
-    reading.await.unwrap_or_else(|error| Err(read_error(error.into())))
 }

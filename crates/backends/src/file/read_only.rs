@@ -17,12 +17,12 @@ use super::follower::{Follower, index};
 use super::format::Offset;
 use super::format::segment;
 use super::group::Group;
-use super::log::{events, follow};
 use super::reader::Reader;
 use super::recovery::{damaged, opening, read_header};
 use super::segments::Segments;
 use super::shared::{Shared, read_error};
 use super::state::{State, Status};
+use super::streaming::{events, follow};
 
 /// How often what another process has written is looked for.
 const POLL: Duration = Duration::from_millis(20);

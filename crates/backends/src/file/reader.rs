@@ -7,9 +7,12 @@ use bytes::Bytes;
 use steadfast_core::store::{Direction, Error, Filter, Position, Query, Revision, StoredEvent};
 
 use super::block::{Block, FrameAt};
+use super::buffers::{self, Buffers};
 use super::format::Offset;
 use super::format::frame::{self, Frame, Invalid};
-use super::format::record::{Names, Record};
+use super::format::names::Names;
+use super::format::raw::Raw;
+use super::format::record::Malformed;
 use super::format::segment;
 use super::index::{Checkpoint, Deletions};
 use super::shared::{Shared, read_error};
@@ -21,9 +24,8 @@ const EVENTS_MAX: usize = 256;
 const BYTES_MAX: usize = 1 << 20;
 /// How much is read from the disk at once.
 const AHEAD: usize = 64 << 10;
-
-/// How much of a segment is read at once where all of it is read.
-const BLOCK: usize = 1 << 20;
+/// That is done where all that is left are so few events, such as those that have just been appended; else more is read.
+const FEW: u64 = 128;
 
 /// Events that were read.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl Chunk {
 impl Iterator for Chunk {
     type Item = Result<StoredEvent, Error>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Events(events) => events.pop_front().map(Ok),
@@ -63,6 +66,7 @@ pub(super) struct Reader {
     /// How many events are still wanted.
     left: u64,
     window: Window,
+    buffers: Buffers,
     /// The frame read last.
     cursor: Option<Checkpoint>,
     deletions: Arc<Deletions>,
@@ -90,6 +94,7 @@ impl Reader {
             to,
             left: query.limit.unwrap_or(u64::MAX),
             window: Window::new(AHEAD),
+            buffers: Buffers::default(),
             cursor: None,
             deletions,
             trail: Trail::default(),
@@ -143,9 +148,8 @@ impl Reader {
                 self.from = self.to + 1;
                 break;
             };
-            let (first, events) = self.events_at(position)?;
-            let event = events.into_iter().nth((position - first) as usize);
-            if let Some(event) = event.ok_or_else(|| lost(position))? {
+            let (_, event) = self.with_frame(position, |frame| decode_one(frame, position))?;
+            if let Some(event) = event {
                 self.offer(event, found);
             }
             if forward { self.from = position + 1 } else { self.to = position - 1 }
@@ -157,19 +161,20 @@ impl Reader {
     fn next_block(&mut self) -> Result<Block, Error> {
         let wanted = (self.from, self.to);
         let mut here = self.frame_before(self.from)?;
-        let mut need = BLOCK;
+        let mut need = if self.to - self.from < FEW { AHEAD } else { buffers::LENGTH };
         loop {
             let Checkpoint { at, position } = here;
             let file = self.shared.segments.reader(at.segment()).map_err(read_error)?;
-            let mut bytes = vec![0; need];
-            let count = file.read_at(&mut bytes, at.byte().into()).map_err(read_error)?;
+            let mut buffer = self.buffers.take(need.max(buffers::LENGTH));
+            let count = file.read_at(&mut buffer.bytes[..need], at.byte().into()).map_err(read_error)?;
+            let bytes = &buffer.bytes[..count];
             let (mut frames, mut taken, mut next) = (Vec::new(), 0, position);
             let problem = loop {
                 if next > self.to {
                     break None;
                 }
                 let at = at.plus(taken);
-                match frame::parse(&bytes[taken..count], self.identity, at) {
+                match frame::parse(&bytes[taken..], self.identity, at) {
                     Ok(frame) if frame.first != next => {
                         return Err(damaged(at, "a frame starts with another position than is due"));
                     }
@@ -187,11 +192,10 @@ impl Reader {
             if !frames.is_empty() {
                 self.cursor = Some(here);
                 self.from = next.min(self.to + 1);
-                let (filter, deletions) = (Arc::clone(&self.filter), Arc::clone(&self.deletions));
-                return Ok(Block::new(bytes, frames, wanted, filter, deletions));
+                return Ok(Block::new(buffer, frames, wanted, &self.filter, Arc::clone(&self.deletions)));
             }
             // Where the segment ends there may be no room for a header.
-            let left = &bytes[taken..count];
+            let left = &bytes[taken..];
             match frame::claimed_length(left) {
                 Ok(length) if length > left.len() && need < length && count == need => need = length,
                 Err(Invalid::Empty) if at.byte() as usize > segment::HEADER => {
@@ -211,7 +215,7 @@ impl Reader {
     fn next_forward(&mut self, found: &mut VecDeque<StoredEvent>) -> Result<(), Error> {
         let mut bytes = 0;
         while !self.is_done() && found.len() < EVENTS_MAX && bytes < BYTES_MAX {
-            let (first, events) = self.events_at(self.from)?;
+            let (first, events) = self.with_frame(self.from, decode)?;
             for (event, position) in events.into_iter().zip(first..) {
                 if position >= self.from && position <= self.to {
                     self.from = position + 1;
@@ -230,7 +234,7 @@ impl Reader {
         let mut stretch = Vec::new();
         let mut next = start;
         while next <= self.to {
-            let (first, events) = self.events_at(next)?;
+            let (first, events) = self.with_frame(next, decode)?;
             next = first + events.len() as u64;
             let events = events.into_iter().flatten();
             stretch.extend(events.filter(|event| event.position.parts().0 <= self.to));
@@ -265,9 +269,13 @@ impl Reader {
         })
     }
 
-    /// Returns all events of the frame that holds `position`, which is readable, and the position of the first; none where
-    /// one was erased.
-    fn events_at(&mut self, position: u64) -> Result<(u64, Vec<Option<StoredEvent>>), Error> {
+    /// Returns the position of the first event of the frame that holds `position`, which is readable, and what `make`
+    /// makes of it.
+    fn with_frame<T>(
+        &mut self,
+        position: u64,
+        make: impl FnOnce(Frame<'_>) -> Result<T, Malformed>,
+    ) -> Result<(u64, T), Error> {
         let mut here = self.frame_before(position)?;
         loop {
             let Checkpoint { at, position: first } = here;
@@ -291,32 +299,41 @@ impl Reader {
             let behind = frame.first + u64::from(frame.count);
             if position < behind {
                 self.cursor = Some(here);
-                return Ok((first, decode(frame).ok_or_else(|| damaged(at, "an event is malformed"))?));
+                let made = make(frame).map_err(|Malformed| damaged(at, "an event is malformed"))?;
+                return Ok((first, made));
             }
             here = Checkpoint { position: behind, at: at.plus(frame.length) };
         }
     }
 }
 
-fn decode(frame: Frame<'_>) -> Option<Vec<Option<StoredEvent>>> {
+/// Makes all events of a frame; none where one was erased.
+fn decode(frame: Frame<'_>) -> Result<Vec<Option<StoredEvent>>, Malformed> {
+    let (mut rest, mut names) = (frame.payload, Names::default());
+    let behind = frame.first + u64::from(frame.count);
+    (frame.first..behind).map(|position| stored(Raw::take(&mut rest)?, position, &mut names)).collect()
+}
+
+/// Makes the event at `position` of the frame that holds it; none if it was erased.
+fn decode_one(frame: Frame<'_>, position: u64) -> Result<Option<StoredEvent>, Malformed> {
     let mut rest = frame.payload;
-    let mut names = Names::default();
-    let mut events = Vec::with_capacity((frame.count as usize).min(frame.payload.len()));
-    for position in frame.first..frame.first + u64::from(frame.count) {
-        let record = Record::take(&mut rest).ok()?;
-        if record.erased {
-            events.push(None);
-            continue;
-        }
-        let data = Bytes::copy_from_slice(record.data);
-        events.push(Some(StoredEvent {
-            position: Position::from_parts(position, 0),
-            stream: names.stream(record.stream),
-            revision: Revision(record.revision),
-            event: record.to_event(&mut names, data).ok()?,
-        }));
+    for _ in frame.first..position {
+        Raw::take(&mut rest)?;
     }
-    Some(events)
+    stored(Raw::take(&mut rest)?, position, &mut Names::default())
+}
+
+/// Makes an event that shares nothing with what was read.
+fn stored(raw: Raw<'_>, position: u64, names: &mut Names) -> Result<Option<StoredEvent>, Malformed> {
+    if raw.erased {
+        return Ok(None);
+    }
+    Ok(Some(StoredEvent {
+        position: Position::from_parts(position, 0),
+        stream: names.stream(raw.stream)?,
+        revision: Revision(raw.revision),
+        event: raw.to_event(names, Bytes::copy_from_slice(raw.data))?,
+    }))
 }
 
 pub(super) fn damaged(at: Offset, problem: &str) -> Error {

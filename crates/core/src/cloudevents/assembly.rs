@@ -114,18 +114,13 @@ impl Assembly {
                 id
             }
         };
-        Ok(Event {
-            id,
-            source,
-            kind,
-            subject: self.subject,
-            time: self.time.unwrap_or(received),
-            content_type: self.content_type,
-            data_schema: self.data_schema,
-            extensions: self.extensions,
-            trace: self.trace.flatten(),
-            data: data.into(),
-        })
+        let time = self.time.unwrap_or(received);
+        let mut event = Event::restore(id, source, kind, time).bytes(data);
+        (event.subject, event.content_type) = (self.subject, self.content_type);
+        event.set_data_schema(self.data_schema);
+        event.set_trace(self.trace.flatten());
+        event.set_extensions(self.extensions);
+        Ok(event)
     }
 }
 

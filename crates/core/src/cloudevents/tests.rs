@@ -44,11 +44,11 @@ prop_compose! {
         let mut event = Event::restore(id, source, kind, time).bytes(data);
         event.subject = subject.map(Into::into);
         event.content_type = content_type.map(Into::into);
-        event.data_schema = schema.map(Into::into);
-        event.extensions = extensions;
-        event.trace = trace.map(|(trace, span, flags)| {
+        event.set_data_schema(schema.map(Into::into));
+        event.set_extensions(extensions);
+        event.set_trace(trace.map(|(trace, span, flags)| {
             TraceContext::new(trace, span, true).expect("not zero").with_flags(flags)
-        });
+        }));
         event
     }
 }

@@ -21,7 +21,7 @@ pub fn is_forgotten(event: &Event) -> bool {
 
 /// Marks an event whose data are gone.
 pub(super) fn mark(mut event: Event) -> Event {
-    event.extensions.insert(FORGOTTEN.to_owned(), "true".to_owned());
+    event.put_extension(FORGOTTEN, "true");
     event
 }
 
@@ -50,14 +50,14 @@ impl Envelope {
 
     /// Puts the envelope, and what is `sealed`, on `event` in `stream`.
     pub(super) fn put(self, stream: &str, mut event: Event, sealed: bytes::Bytes) -> Event {
-        let mut put = |name: &str, value: &str| event.extensions.insert(name.to_owned(), value.to_owned());
+        let mut put = |name: &str, value: &str| event.put_extension(name, value);
         put(ALGORITHM, &self.algorithm);
         put(KEY, self.key.as_str());
         if *self.owner != *stream {
             put(OWNER, &self.owner);
         }
         if let Some(content_type) = event.content_type.replace(SEALED.into()) {
-            event.extensions.insert(CONTENT_TYPE.to_owned(), content_type.to_string());
+            event.put_extension(CONTENT_TYPE, &*content_type);
         }
         event.data = sealed;
         event
@@ -65,11 +65,10 @@ impl Envelope {
 
     /// Takes the envelope off `event` in `stream`, which keeps what is sealed as its data; none if it has none.
     pub(super) fn take(stream: &str, event: &mut Event) -> Option<Self> {
-        let algorithm = event.extensions.get(ALGORITHM)?.as_str().into();
-        event.extensions.remove(ALGORITHM);
-        let key = KeyId::new(event.extensions.remove(KEY).unwrap_or_default());
-        let owner = event.extensions.remove(OWNER).map_or_else(|| stream.into(), Arc::from);
-        event.content_type = event.extensions.remove(CONTENT_TYPE).map(Arc::from);
+        let algorithm = event.take_extension(ALGORITHM)?.into();
+        let key = KeyId::new(event.take_extension(KEY).unwrap_or_default());
+        let owner = event.take_extension(OWNER).map_or_else(|| stream.into(), Arc::from);
+        event.content_type = event.take_extension(CONTENT_TYPE).map(Arc::from);
         Some(Self { algorithm, key, owner })
     }
 

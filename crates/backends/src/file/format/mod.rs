@@ -3,7 +3,9 @@
 pub(super) mod archive;
 pub(super) mod deletion;
 pub(super) mod frame;
+pub(super) mod names;
 mod offset;
+pub(super) mod raw;
 pub(super) mod record;
 pub(super) mod segment;
 pub(super) mod varint;

@@ -14,7 +14,18 @@ pub(crate) fn put(buffer: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes a number off the front of `bytes`.
+#[inline]
 pub(crate) fn take(bytes: &mut &[u8]) -> Result<u64, Malformed> {
+    match bytes.split_first() {
+        Some((&byte, rest)) if byte < 0x80 => {
+            *bytes = rest;
+            Ok(byte.into())
+        }
+        _ => take_long(bytes),
+    }
+}
+
+fn take_long(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     let mut value = 0_u64;
     for index in 0..BYTES_MAX {
         let (&byte, rest) = bytes.split_first().ok_or(Malformed)?;

@@ -97,8 +97,9 @@ pub(super) fn kept(letter: &Letter<Event>, id: EventId) -> Result<Event, Error> 
         traceparent: trace.map(|trace| trace.to_string()),
         fate: FateRecord::from(&letter.fate),
     };
-    let mut kept = Event { id, kind: KEPT.into(), subject: None, ..event.clone() };
-    kept.extensions.insert(ENVELOPE.to_owned(), serde_json::to_string(&envelope).map_err(damaged)?);
+    let mut kept = event.clone();
+    (kept.id, kept.kind, kept.subject) = (id, KEPT.into(), None);
+    kept.put_extension(ENVELOPE, serde_json::to_string(&envelope).map_err(damaged)?);
     Ok(kept)
 }
 
@@ -129,7 +130,7 @@ pub(super) fn read(event: Event, id: LetterId) -> Result<Record, Error> {
 }
 
 fn letter(mut event: Event, id: LetterId) -> Result<Letter<Event>, Error> {
-    let envelope = event.extensions.remove(ENVELOPE).ok_or_else(|| damaged("a letter without envelope"))?;
+    let envelope = event.take_extension(ENVELOPE).ok_or_else(|| damaged("a letter without envelope"))?;
     let envelope: Envelope = serde_json::from_str(&envelope).map_err(damaged)?;
     event.id = envelope.id.parse().map_err(damaged)?;
     event.kind = envelope.kind;

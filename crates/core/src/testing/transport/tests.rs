@@ -125,7 +125,7 @@ impl Receiver for FlawedReceiver {
                 Defect::NeverEnds if events.is_empty() => std::future::pending().await,
                 Defect::ForgetsKeys => {
                     for received in &mut events {
-                        if let Some(subject) = received.event.extensions.remove("hidden") {
+                        if let Some(subject) = received.event.take_extension("hidden") {
                             received.event.subject = Some(subject.into());
                         }
                     }
@@ -194,13 +194,13 @@ impl Sink for FlawedSink {
         Box::pin(async move {
             match self.defect {
                 Defect::LowersDurability => asked = Durability::Accepted,
-                Defect::DropsAttributes => events.iter_mut().for_each(|event| event.data_schema = None),
+                Defect::DropsAttributes => events.iter_mut().for_each(|event| event.set_data_schema(None)),
                 Defect::ClosesAtOnce if *self.closing.lock() => return Err(Error::Closed),
                 Defect::SendsForEver => return std::future::pending().await,
                 Defect::ForgetsKeys => {
                     for event in &mut events {
                         if let Some(subject) = event.subject.take() {
-                            event.extensions.insert("hidden".to_owned(), subject.to_string());
+                            event.put_extension("hidden", &*subject);
                         }
                     }
                 }

@@ -4,9 +4,7 @@
 //! Identity (16 bytes), flags (nothing but 32), revision, stream; then the count of the bytes that follow, in 4 bytes,
 //! and as many zeros. The shortest event has 5 bytes beside these.
 
-use std::time::SystemTime;
-
-use super::{ERASED, Malformed, Record, take_array, take_text};
+use super::{ERASED, Malformed, Record};
 use crate::file::format::varint;
 
 /// How many bytes the count of the zeros takes.
@@ -32,38 +30,10 @@ pub(crate) fn erase(bytes: &mut [u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
-impl<'a> Record<'a> {
-    /// Takes what is behind the flags of an event that is erased.
-    pub(super) fn take_erased(id: u128, bytes: &mut &'a [u8]) -> Result<Self, Malformed> {
-        let revision = varint::take(bytes)?;
-        let stream = take_text(bytes)?;
-        let zeros = u32::from_le_bytes(*take_array(bytes)?) as usize;
-        let (zeros, rest) = bytes.split_at_checked(zeros).ok_or(Malformed)?;
-        if zeros.iter().any(|byte| *byte != 0) {
-            return Err(Malformed);
-        }
-        *bytes = rest;
-        Ok(Self {
-            id,
-            erased: true,
-            revision,
-            stream,
-            time: SystemTime::UNIX_EPOCH,
-            source: "",
-            kind: "",
-            subject: None,
-            content_type: None,
-            schema: None,
-            trace: None,
-            extensions: &[],
-            extension_count: 0,
-            data: &[],
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use steadfast_core::store::NewEvent;
     use steadfast_core::{Event, EventId};
 
