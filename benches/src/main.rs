@@ -7,6 +7,9 @@ mod load;
 mod log;
 mod memory;
 mod replay;
+mod repository;
+mod servers;
+mod stores;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -44,6 +47,26 @@ pub struct Row {
     pub unit: String,
 }
 
+impl Row {
+    /// Makes the row of a figure that is compared with nothing; JSON has `null` for what there is not.
+    pub fn alone(name: impl Into<String>, ours: f64, unit: &str) -> Self {
+        Self {
+            name: name.into(),
+            ours,
+            peer: f64::NAN,
+            peer_name: "no peer".to_owned(),
+            ratio: f64::NAN,
+            ratio_wanted: None,
+            unit: unit.to_owned(),
+        }
+    }
+}
+
+/// Says on standard error what is measured now.
+pub(crate) fn progress(what: impl std::fmt::Display) {
+    eprintln!("  {what} …");
+}
+
 type Benchmark = fn(&Options) -> anyhow::Result<Vec<Row>>;
 
 /// Every benchmark by name; each is a group of rows.
@@ -54,10 +77,16 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("load", load::run),
     ("log", log::run),
     ("replay", replay::run),
+    ("repository", repository::run),
+    ("stores", stores::run),
 ];
 
 fn main() -> anyhow::Result<()> {
-    if load::serve_if_asked()? || http::serve_if_asked()? || replay::replay_if_asked()? {
+    if load::serve_if_asked()?
+        || http::serve_if_asked()?
+        || replay::replay_if_asked()?
+        || repository::measure_if_asked()?
+    {
         return Ok(());
     }
     let options = Options::parse();
@@ -78,14 +107,24 @@ fn print(rows: &[Row], json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     println!(
-        "{:<44} {:>12} {:>12} {:<26} {:>7} {:>7}  unit",
+        "{:<60} {:>12} {:>12} {:<26} {:>7} {:>7}  unit",
         "name", "ours", "peer", "peer's name", "ratio", "wanted"
     );
     for row in rows {
-        let wanted = row.ratio_wanted.map_or("-".to_owned(), |w| format!("{w:.2}"));
+        let number = |value: f64, decimals: usize| match value.is_nan() {
+            true => "-".to_owned(),
+            false => format!("{value:.decimals$}"),
+        };
+        let wanted = number(row.ratio_wanted.unwrap_or(f64::NAN), 2);
         println!(
-            "{:<44} {:>12.0} {:>12.0} {:<26} {:>7.2} {:>7}  {}",
-            row.name, row.ours, row.peer, row.peer_name, row.ratio, wanted, row.unit
+            "{:<60} {:>12} {:>12} {:<26} {:>7} {:>7}  {}",
+            row.name,
+            number(row.ours, 0),
+            number(row.peer, 0),
+            row.peer_name,
+            number(row.ratio, 2),
+            wanted,
+            row.unit
         );
     }
     Ok(())

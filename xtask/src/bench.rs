@@ -1,6 +1,6 @@
 //! Side-by-side benchmarks.
 
-use crate::{command, setup};
+use crate::{command, servers, setup};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -22,11 +22,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
         }
     }
+    let servers: &[(&str, &[&str])] = &[("log", &["postgres"]), ("stores", &["postgres", "redis", "nats"])];
+    let asked = |group: &str| arguments.name.as_deref().is_none_or(|name| group.starts_with(name));
+    let wanted = servers.iter().filter(|(group, _)| asked(group)).flat_map(|(_, names)| *names);
+    let environment = servers::obtain_named(&wanted.copied().collect::<Vec<_>>());
     let mut command =
         command::cargo(&["run", "--quiet", "--locked", "--release", "-p", "steadfast-bench", "--"]);
     command.args(arguments.name.as_deref());
     command.args(arguments.quick.then_some("--quick"));
     command.args(arguments.json.then_some("--json"));
+    command.envs(environment);
     command.env("STEADFAST_K6", setup::folder("k6").join("bin/k6"));
     command::run(command)
 }

@@ -1,4 +1,4 @@
-//! The real servers that tests of drivers stand on: obtained before the tests, or their tests left out by name.
+//! The real servers that tests of drivers and benchmarks stand on: obtained before, or left out by name.
 
 use std::path::PathBuf;
 
@@ -86,4 +86,17 @@ pub(crate) fn obtain() -> Servers {
         }
     }
     servers
+}
+
+/// Obtains the servers `names` for benchmarks, and says which cannot be had: their rows are left out.
+pub(crate) fn obtain_named(names: &[&str]) -> Vec<(&'static str, PathBuf)> {
+    let wanted = WANTED.iter().filter(|wanted| names.contains(&wanted.name));
+    let obtained = wanted.filter_map(|wanted| match (wanted.obtain)() {
+        Ok(program) => Some((wanted.variable, program)),
+        Err(why) => {
+            eprintln!("bench: {} is missing, its rows are skipped: {why:#}", wanted.name);
+            None
+        }
+    });
+    obtained.collect()
 }

@@ -51,7 +51,7 @@ impl Ours {
         self.writes.take();
         let start = Instant::now();
         let (log, batch, durability) = (&self.log, self.batch, self.durability);
-        let counts = self.runtime.block_on(async {
+        let done = self.runtime.block_on(async {
             let mut tasks = JoinSet::new();
             for appender in 0..self.appenders {
                 let (log, first) = (Arc::clone(log), self.next_id + ((appender as u128) << 64));
@@ -61,14 +61,19 @@ impl Ours {
             tasks.join_all().await
         });
         let elapsed = start.elapsed();
-        let events = counts.into_iter().sum::<anyhow::Result<u64>>()?;
+        let (mut events, mut latencies) = (0, Vec::new());
+        for done in done {
+            let (appended, took) = done?;
+            events += appended;
+            latencies.extend(took);
+        }
         self.next_id += u128::from(events);
         let writes = self.writes.take();
         // All frames are alike but for a byte or two of varints, so bytes tell events.
         let frame = writes.iter().sum::<usize>() as f64 * batch as f64 / events as f64;
         let batches =
             writes.iter().map(|bytes| (*bytes as f64 * batch as f64 / frame).round() as u64).collect();
-        Ok((Round { events, elapsed }, batches))
+        Ok((Round { events, elapsed, latencies }, batches))
     }
 }
 
@@ -78,19 +83,23 @@ async fn append(
     first_id: u128,
     (batch, durability): (usize, Durability),
     end: Instant,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<(u64, Vec<u64>)> {
     let stream: Arc<str> = format!("appender-{appender}").into();
     let (source, kind): (Arc<str>, Arc<str>) = ("/bench".into(), "bench.appended".into());
     let (time, data) = (SystemTime::now(), Bytes::from(vec![b'x'; EVENT]));
-    let mut events = 0;
-    while Instant::now() < end {
+    let (mut events, mut latencies) = (0, Vec::new());
+    let mut now = Instant::now();
+    while now < end {
         let made = (0..batch as u128).map(|at| {
             let id = EventId::from_u128(first_id + u128::from(events) + at);
             Event::restore(id, Arc::clone(&source), Arc::clone(&kind), time).bytes(data.clone())
         });
         let batch = Batch::to_stream(Arc::clone(&stream), made);
         events += batch.events.len() as u64;
+        let begun = Instant::now();
         log.append(batch, Condition::Any, durability).await?;
+        now = Instant::now();
+        latencies.push((now - begun).as_nanos() as u64);
     }
-    Ok(events)
+    Ok((events, latencies))
 }

@@ -32,7 +32,7 @@ impl Raw {
     /// the file again when it is full.
     pub(super) fn replay(&mut self, batches: &[u64], length: Duration) -> anyhow::Result<Round> {
         let start = Instant::now();
-        let mut written = 0;
+        let (mut written, mut latencies) = (0, Vec::new());
         // As long as our round and not as much work: a disk that stalls now and then would fail the longer one.
         for events in batches.iter().cycle().take_while(|_| start.elapsed() < length) {
             let length = *events as usize * EVENT;
@@ -42,11 +42,13 @@ impl Raw {
             if self.at + length as u64 > LENGTH {
                 self.at = 0;
             }
+            let begun = Instant::now();
             self.file.write_all_at(&self.bytes[..length], self.at)?;
             self.file.sync_data()?;
+            latencies.push(begun.elapsed().as_nanos() as u64);
             self.at += length as u64;
             written += events;
         }
-        Ok(Round { events: written, elapsed: start.elapsed() })
+        Ok(Round { events: written, elapsed: start.elapsed(), latencies })
     }
 }

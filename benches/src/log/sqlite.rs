@@ -54,6 +54,6 @@ impl Sqlite {
             self.connection.execute_batch("COMMIT")?;
             events += BATCH;
         }
-        Ok(Round { events, elapsed: start.elapsed() })
+        Ok(Round { events, elapsed: start.elapsed(), latencies: Vec::new() })
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::snapshot::NotDecoded;
-use crate::{Aggregate, Event};
+use crate::{Aggregate, Cell, Event};
 
 /// How the events of an aggregate are written into its stream and read back.
 pub trait EventCodec<A: Aggregate>: Send + Sync + 'static {
@@ -41,7 +41,13 @@ pub trait EventCodec<A: Aggregate>: Send + Sync + 'static {
 pub struct JsonEvents<F> {
     source: Arc<str>,
     kind: F,
+    content_type: Arc<str>,
+    /// The types that events had so far, so that events of one type share its name.
+    kinds: Cell<Vec<Arc<str>>>,
 }
+
+/// How many names of types are shared at most; the names of more are copied for each event.
+const KINDS_MAX: usize = 64;
 
 impl<F> JsonEvents<F> {
     /// Makes the codec of events from `source`; `kind` names the type of each, such as `order.created`.
@@ -49,7 +55,27 @@ impl<F> JsonEvents<F> {
     where
         F: Fn(&E) -> &'static str,
     {
-        Self { source: source.into(), kind }
+        Self {
+            source: source.into(),
+            kind,
+            content_type: "application/json".into(),
+            kinds: Cell::new(Vec::new()),
+        }
+    }
+
+    /// Returns the name of a type, which most events share with those before.
+    fn shared(&self, kind: &str) -> Arc<str> {
+        let kinds = self.kinds.load();
+        if let Some(known) = kinds.iter().find(|known| &***known == kind) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = kind.into();
+        if kinds.len() < KINDS_MAX {
+            let more = kinds.iter().cloned().chain([Arc::clone(&new)]);
+            // Whoever comes first wins; a name that is lost comes again with the next event.
+            let _ = self.kinds.compare_and_swap(kinds.version(), more.collect());
+        }
+        new
     }
 }
 
@@ -59,10 +85,9 @@ where
     F: Fn(&A::Event) -> &'static str + Send + Sync + 'static,
 {
     fn encode(&self, name: &str, event: &A::Event) -> Result<Event, NotDecoded> {
-        Event::new(Arc::clone(&self.source), (self.kind)(event))
-            .subject(name)
-            .json(event)
-            .map_err(NotDecoded::new)
+        let data = serde_json::to_vec(event).map_err(NotDecoded::new)?;
+        let event = Event::new(Arc::clone(&self.source), self.shared((self.kind)(event)));
+        Ok(event.subject(name).data(Arc::clone(&self.content_type), data))
     }
 
     fn decode(&self, event: &Event) -> Result<A::Event, NotDecoded> {

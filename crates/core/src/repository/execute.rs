@@ -3,7 +3,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::cache::{self, Cached};
-use super::entry::{Entry, Loaded};
+use super::entry::Entry;
 use super::metrics::Counters;
 use super::{Cause, Error, EventCodec, Executed, LoadError, RepositoryMetrics, Settings};
 use crate::Aggregate;
@@ -91,7 +91,7 @@ where
         cause: &Cause,
     ) -> Result<Executed<A::Event>, Error<A::Error>> {
         let entry = self.entry(name);
-        let crowded = || Error::Crowded { name: Arc::clone(&entry.name) };
+        let crowded = || Error::Crowded { name: entry.name.to_text() };
         let _turn = entry.turn(self.settings.waiting_max).await.ok_or_else(crowded)?;
         for _ in 0..=self.settings.conflicts_max {
             let was_read = self.load(&entry).await?;
@@ -111,7 +111,7 @@ where
             };
             let (batch, bytes) = self.batch(&entry, &events, cause)?;
             let expected = revision.map_or(Expected::NoStream, Expected::Revision);
-            let condition = Condition::stream(Arc::clone(&entry.stream), expected);
+            let condition = Condition::stream(Arc::clone(entry.stream()), expected);
             // Until the store has answered, nobody knows how the stream stands.
             entry.state.write().doubt();
             match self.store.append(batch, condition, self.settings.durability).await {
@@ -127,7 +127,7 @@ where
             }
         }
         let times = self.settings.conflicts_max.saturating_add(1);
-        Err(Error::Contended { name: Arc::clone(&entry.name), times })
+        Err(Error::Contended { name: entry.name.to_text(), times })
     }
 
     /// Returns what was done so far and what the cache holds.
@@ -157,7 +157,7 @@ where
         let state = entry.state.read();
         let state = state.fresh().expect("it was loaded, and the turn is held");
         if let Some(key) = &cause.key
-            && let Some(known) = state.known(key)
+            && let Some(known) = state.known.find(key)
         {
             if known.fingerprint != cause.fingerprint {
                 return Err(Error::KeyReused { key: Arc::clone(key) });
@@ -170,7 +170,7 @@ where
 
     /// Says whether others have appended to the stream; the state is stale then.
     async fn has_moved_on(&self, entry: &Entry<A>) -> Result<bool, LoadError> {
-        let newest = self.store.revision(&entry.stream).await?;
+        let newest = self.store.revision(entry.stream()).await?;
         let mut state = entry.state.write();
         let moved = state.fresh().is_none_or(|state| state.revision != newest);
         if moved {
@@ -189,7 +189,7 @@ where
     ) -> Result<Executed<A::Event>, Error<A::Error>> {
         self.counters.repeated.add(1);
         let from = (after > Position::START).then_some(after);
-        let query = Query { from, limit: Some(count), ..Query::stream(Arc::clone(&entry.stream)) };
+        let query = Query { from, limit: Some(count), ..Query::stream(Arc::clone(entry.stream())) };
         let stored: Vec<_> = self.store.read(query).try_collect().await.map_err(LoadError::Store)?;
         let revision = stored.last().map(|stored| stored.revision);
         let mut events = Vec::with_capacity(stored.len());
@@ -216,12 +216,11 @@ where
         let mut encoded = Vec::with_capacity(events.len());
         for event in events {
             let event = self.codec.encode(&entry.name, event);
-            let event =
-                event.map_err(|source| Error::NotEncoded { name: Arc::clone(&entry.name), source })?;
+            let event = event.map_err(|source| Error::NotEncoded { name: entry.name.to_text(), source })?;
             bytes += event.data().len() as u64;
             encoded.push(cause.stamp(event));
         }
-        Ok((Batch::to_stream(Arc::clone(&entry.stream), encoded), bytes))
+        Ok((Batch::to_stream(Arc::clone(entry.stream()), encoded), bytes))
     }
 
     /// Applies events that are in the store.
@@ -236,10 +235,9 @@ where
         let grown = {
             let mut loaded = entry.state.write();
             let Some(mut state) = loaded.take() else { return };
-            let before = state.overhead();
             if let Some(key) = &cause.key {
-                let count = events.len() as u64;
-                state.note(key, cause.fingerprint.as_deref(), count, self.settings.keys_max);
+                let (after, count) = (state.position, events.len() as u64);
+                state.known.note(key, cause.fingerprint.as_ref(), after, count, self.settings.keys_max);
             }
             events.iter().for_each(|event| state.aggregate.evolve(event));
             state.revision = Some(appended.revision);
@@ -247,8 +245,9 @@ where
             state.since.events += events.len() as u64;
             state.since.bytes += bytes;
             state.since.time.get_or_insert_with(|| self.settings.clock.now());
-            let grown = state.overhead() > before || state.since.events.is_power_of_two();
-            *loaded = Loaded::Fresh(state);
+            // What the aggregate itself takes is asked for now and then.
+            let grown = state.has_grown() || state.since.events.is_power_of_two();
+            loaded.put(state, true);
             grown
         };
         if grown {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::cache::Weighed;
-use super::entry::{Entry, Loaded};
+use super::entry::{Entry, Loaded, Name};
 use super::settings::Snapshotting;
 use super::snapshots::SNAPSHOT_WITHIN;
 use super::state::State;
@@ -68,10 +68,10 @@ where
     pub async fn evict(&self, name: &str) -> Result<(), store::Error> {
         let entry = self.entry(name);
         let _turn = entry.turn(usize::MAX).await;
-        *entry.state.write() = Loaded::Not;
+        *entry.state.write() = Loaded::default();
         self.cache.remove(name);
         match &self.settings.snapshots {
-            Some(Snapshotting { place, .. }) => place.remove(&entry.stream).await,
+            Some(Snapshotting { place, .. }) => place.remove(entry.stream()).await,
             None => Ok(()),
         }
     }
@@ -80,10 +80,9 @@ where
         if let Some(weighed) = self.cache.get(name) {
             return weighed.entry;
         }
-        let name: Arc<str> = name.into();
+        let name = Name::new(&self.prefix, name);
         let entry = || {
-            let stream = format!("{}{name}", self.prefix).into();
-            let entry = Arc::new(Entry::new(Arc::clone(&name), stream));
+            let entry = Arc::new(Entry::new(name.clone()));
             Ok::<_, Infallible>(Weighed::new(entry, self.settings.weigh))
         };
         match self.cache.get_or_insert_with(&name, entry) {
@@ -94,13 +93,10 @@ where
 
     /// Sees to it that the state is fresh; says whether the store was read for that.
     pub(super) async fn load(&self, entry: &Arc<Entry<A>>) -> Result<bool, LoadError> {
-        let known = {
-            let mut state = entry.state.write();
-            if state.fresh().is_some() {
-                return Ok(false);
-            }
-            state.take()
-        };
+        if entry.state.read().fresh().is_some() {
+            return Ok(false);
+        }
+        let known = entry.state.write().take();
         let (was_known, mut state) = match known {
             Some(state) => (true, state),
             None => (false, self.restore(entry).await?),
@@ -111,7 +107,7 @@ where
         let replayed = self.replay(entry, &mut state).await;
         let changed = !was_known || !matches!(replayed, Ok(0));
         // What was read is right even if the rest could not be.
-        *entry.state.write() = if replayed.is_ok() { Loaded::Fresh(state) } else { Loaded::Stale(state) };
+        entry.state.write().put(state, replayed.is_ok());
         if changed {
             self.weigh(entry);
         }
@@ -123,7 +119,7 @@ where
         let Some(Snapshotting { codec, place, .. }) = &self.settings.snapshots else {
             return Ok(State::new());
         };
-        let stream = &*entry.stream;
+        let stream = &**entry.stream();
         let loaded = tokio::time::timeout(SNAPSHOT_WITHIN, place.load(stream)).await;
         let snapshot = match loaded {
             Ok(Ok(Some(snapshot))) => snapshot,
@@ -160,7 +156,7 @@ where
     /// Applies what stands in the stream behind `state`, and returns how many events that were.
     pub(super) async fn replay(&self, entry: &Entry<A>, state: &mut State<A>) -> Result<u64, LoadError> {
         let from = (state.position > Position::START).then_some(state.position);
-        let mut events = self.store.read(Query { from, ..Query::stream(Arc::clone(&entry.stream)) });
+        let mut events = self.store.read(Query { from, ..Query::stream(Arc::clone(entry.stream())) });
         let mut replayed = 0;
         while let Some(stored) = events.try_next().await? {
             state.apply_stored(&stored, &self.codec, self.settings.keys_max)?;
@@ -173,6 +169,6 @@ where
     /// Tells the cache how much an entry takes now.
     pub(super) fn weigh(&self, entry: &Arc<Entry<A>>) {
         let weighed = Weighed::new(Arc::clone(entry), self.settings.weigh);
-        self.cache.insert(Arc::clone(&entry.name), weighed);
+        self.cache.insert(entry.name.clone(), weighed);
     }
 }

@@ -14,6 +14,7 @@ mod entry;
 mod error;
 mod execute;
 mod executed;
+mod known;
 mod load;
 mod metrics;
 mod settings;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::entry::{Entry, Loaded};
+use super::entry::Entry;
 use super::settings::Snapshotting;
 use super::{EventCodec, Repository};
 use crate::Aggregate;
@@ -32,7 +32,7 @@ where
                 revision,
                 position: state.position,
                 taken,
-                commands: state.commands().cloned().collect(),
+                commands: state.known.iter().cloned().collect(),
                 state: encoded,
             })
         };
@@ -40,8 +40,8 @@ where
             Err(error) => Err(error.to_string()),
             Ok(snapshot) => {
                 let taken = snapshot.taken;
-                let saved = tokio::time::timeout(SNAPSHOT_WITHIN, place.save(&entry.stream, snapshot)).await;
-                if let Loaded::Fresh(state) = &mut *entry.state.write() {
+                let saved = tokio::time::timeout(SNAPSHOT_WITHIN, place.save(entry.stream(), snapshot)).await;
+                if let Some(state) = entry.state.write().any_mut() {
                     // Also when it failed: the next try is after as much again.
                     state.since = Since { time: Some(taken), ..Since::default() };
                 }
@@ -55,7 +55,7 @@ where
             Ok(()) => self.counters.snapshots.add(1),
             Err(problem) => {
                 self.counters.snapshots_failed.add(1);
-                tracing::warn!(stream = &*entry.stream, problem, "a snapshot could not be taken");
+                tracing::warn!(stream = &**entry.stream(), problem, "a snapshot could not be taken");
             }
         }
     }

@@ -1,10 +1,9 @@
-use std::collections::VecDeque;
-use std::mem::size_of;
 use std::sync::Arc;
 
+use super::known::Known;
 use super::{Cause, EventCodec, LoadError};
 use crate::Aggregate;
-use crate::snapshot::{KnownCommand, NotDecoded, Since, Snapshot, SnapshotCodec};
+use crate::snapshot::{NotDecoded, Since, Snapshot, SnapshotCodec};
 use crate::store::{Position, Revision, StoredEvent};
 
 /// An aggregate as its stream has made it.
@@ -14,8 +13,9 @@ pub(super) struct State<A> {
     pub(super) revision: Option<Revision>,
     /// Where its newest event stands.
     pub(super) position: Position,
-    /// The commands that are recognised, the oldest first.
-    commands: VecDeque<KnownCommand>,
+    pub(super) known: Known,
+    /// What these took when the cache was told.
+    known_weighed: usize,
     pub(super) since: Since,
 }
 
@@ -25,7 +25,8 @@ impl<A: Aggregate> State<A> {
             aggregate: A::default(),
             revision: None,
             position: Position::START,
-            commands: VecDeque::new(),
+            known: Known::default(),
+            known_weighed: 0,
             since: Since::default(),
         }
     }
@@ -39,7 +40,8 @@ impl<A: Aggregate> State<A> {
             aggregate: codec.decode(&snapshot.state)?,
             revision: Some(snapshot.revision),
             position: snapshot.position,
-            commands: snapshot.commands.into(),
+            known: snapshot.commands.into_iter().collect(),
+            known_weighed: 0,
             since: Since { time: Some(snapshot.taken), ..Since::default() },
         })
     }
@@ -59,7 +61,8 @@ impl<A: Aggregate> State<A> {
         })?;
         let attributes = stored.event.extensions();
         if let Some(key) = attributes.get(Cause::KEY) {
-            self.note(key, attributes.get(Cause::FINGERPRINT).map(String::as_str), 1, keys_max);
+            let fingerprint = attributes.get(Cause::FINGERPRINT).map(|text| text.as_str().into());
+            self.known.note(&key.as_str().into(), fingerprint.as_ref(), self.position, 1, keys_max);
         }
         self.aggregate.evolve(&event);
         self.revision = Some(stored.revision);
@@ -69,44 +72,17 @@ impl<A: Aggregate> State<A> {
         self.since.time.get_or_insert(stored.event.time());
         Ok(())
     }
-
-    /// Notes that `events` more were caused by the command with this key, from the present position on.
-    pub(super) fn note(&mut self, key: &str, fingerprint: Option<&str>, events: u64, keys_max: usize) {
-        match self.commands.back_mut() {
-            // Events of one command stand next to each other.
-            Some(newest) if &*newest.key == key => newest.events += events,
-            _ => self.commands.push_back(KnownCommand {
-                key: key.into(),
-                fingerprint: fingerprint.map(Into::into),
-                after: self.position,
-                events,
-            }),
-        }
-        while self.commands.len() > keys_max {
-            self.commands.pop_front();
-        }
-    }
-
-    /// Returns what was done under `key`.
-    pub(super) fn known(&self, key: &str) -> Option<&KnownCommand> {
-        // The newest are asked for most.
-        self.commands.iter().rev().find(|known| &*known.key == key)
-    }
-
-    pub(super) fn commands(&self) -> impl Iterator<Item = &KnownCommand> {
-        self.commands.iter()
-    }
 }
 
 impl<A> State<A> {
-    /// Returns how many bytes the repository keeps of it, besides the aggregate.
-    pub(super) fn overhead(&self) -> usize {
-        let texts = self.commands.iter();
-        let texts =
-            texts.map(|known| known.key.len() + known.fingerprint.as_ref().map_or(0, |text| text.len()));
-        // An `Arc` has two counters.
-        size_of::<Self>() - size_of::<A>()
-            + self.commands.capacity() * (size_of::<KnownCommand>() + 4 * size_of::<usize>())
-            + texts.sum::<usize>()
+    /// Returns how many bytes the keys that are known take, and notes that the cache has been told.
+    pub(super) fn weigh_known(&mut self) -> usize {
+        self.known_weighed = self.known.allocated();
+        self.known_weighed
+    }
+
+    /// Says whether keys take an eighth more than the cache knows. Telling it each time would cost more than a command.
+    pub(super) fn has_grown(&self) -> bool {
+        self.known.allocated() > self.known_weighed + self.known_weighed / 8
     }
 }
