@@ -45,6 +45,7 @@ pub mod deadline;
 mod error;
 mod rejection;
 pub mod retry;
+pub mod scope;
 #[cfg(test)]
 mod testing;
 
@@ -60,3 +61,5 @@ pub use error::Error;
 pub use rejection::Rejection;
 pub use retry::RetryLayer;
 pub use retry::RetryPolicy;
+pub use scope::Scope;
+pub use scope::ScopePolicy;
