@@ -13,6 +13,8 @@
 //! 3. [`BreakerLayer`]: sees each attempt, and fails it fast while the callee is unwell;
 //! 4. the transport, which sends the attempt's deadline along ([`grpc_timeout_header`]).
 //!
+//! Besides calls there is work of one's own: [`scope`] owns background tasks, [`workers`] run jobs under a memory quota.
+//!
 //! # Examples
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -48,6 +50,7 @@ pub mod retry;
 pub mod scope;
 #[cfg(test)]
 mod testing;
+pub mod workers;
 
 pub use breaker::Breaker;
 pub use breaker::BreakerLayer;
@@ -63,3 +66,5 @@ pub use retry::RetryLayer;
 pub use retry::RetryPolicy;
 pub use scope::Scope;
 pub use scope::ScopePolicy;
+pub use workers::Workers;
+pub use workers::WorkersPolicy;

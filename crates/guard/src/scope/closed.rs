@@ -42,7 +42,17 @@ impl Closed {
     pub fn is_clean(&self) -> bool {
         self.aborted.is_empty()
     }
+
+    /// Returns itself as the error where a task did not end by itself.
+    ///
+    /// # Errors
+    /// This, which names the tasks.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.is_clean() { Ok(()) } else { Err(self) }
+    }
 }
+
+impl std::error::Error for Closed {}
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

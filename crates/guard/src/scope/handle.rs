@@ -210,22 +210,31 @@ impl Scope {
 
     /// Returns what the scope has done and what is alive in it.
     pub fn snapshot(&self) -> Snapshot {
-        let shared = &self.owner.shared;
-        let ended = |end: End| shared.ends[end as usize].load(Ordering::Relaxed);
-        let leaks = shared.leaks.lock();
-        Snapshot {
-            name: self.name().to_owned(),
-            alive: shared.table.alive() as u64,
-            spawned: shared.table.entered(),
-            refused: shared.table.refused(),
-            finished: ended(End::Finished),
-            panicked: ended(End::Panicked),
-            expired: ended(End::Expired),
-            cancelled: ended(End::Cancelled),
-            panics: shared.panics.lock().clone(),
-            old: leaks.old.iter().map(|old| old.tasks as u64).sum(),
-            growing: leaks.growing.iter().map(|growing| growing.to as u64).sum(),
-        }
+        self.owner.shared.snapshot()
+    }
+
+    /// Returns what shows the scope to metrics. It owns no task: the scope can be dropped although there is a probe.
+    pub fn probe(&self) -> Probe {
+        Probe { shared: Arc::clone(&self.owner.shared) }
+    }
+}
+
+/// Shows what a scope has done and what is alive in it, without owning it.
+#[derive(Clone)]
+pub struct Probe {
+    shared: Arc<Shared>,
+}
+
+impl Probe {
+    /// Returns how the scope looks now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe").field("scope", &self.shared.name).finish_non_exhaustive()
     }
 }
 
@@ -257,6 +266,24 @@ impl Drop for Owner {
 }
 
 impl Shared {
+    fn snapshot(&self) -> Snapshot {
+        let ended = |end: End| self.ends[end as usize].load(Ordering::Relaxed);
+        let leaks = self.leaks.lock();
+        Snapshot {
+            name: (*self.name).to_owned(),
+            alive: self.table.alive() as u64,
+            spawned: self.table.entered(),
+            refused: self.table.refused(),
+            finished: ended(End::Finished),
+            panicked: ended(End::Panicked),
+            expired: ended(End::Expired),
+            cancelled: ended(End::Cancelled),
+            panics: self.panics.lock().clone(),
+            old: leaks.old.iter().map(|old| old.tasks as u64).sum(),
+            growing: leaks.growing.iter().map(|growing| growing.to as u64).sum(),
+        }
+    }
+
     pub(super) fn count(&self, end: End) {
         self.ends[end as usize].fetch_add(1, Ordering::Relaxed);
     }
