@@ -7,6 +7,8 @@ mod load;
 mod log;
 mod memory;
 mod replay;
+mod scope;
+mod workers;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -54,10 +56,16 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("load", load::run),
     ("log", log::run),
     ("replay", replay::run),
+    ("scope", scope::run),
+    ("workers", workers::run),
 ];
 
 fn main() -> anyhow::Result<()> {
-    if load::serve_if_asked()? || http::serve_if_asked()? || replay::replay_if_asked()? {
+    let is_asked = load::serve_if_asked()?
+        || http::serve_if_asked()?
+        || replay::replay_if_asked()?
+        || workers::run_if_asked()?;
+    if is_asked {
         return Ok(());
     }
     let options = Options::parse();
