@@ -5,3 +5,6 @@ pub struct Events;
 
 #[doc = include_str!("../../../docs/guide/state.md")]
 pub struct State;
+
+#[doc = include_str!("../../../docs/guide/tasks.md")]
+pub struct Tasks;
