@@ -8,8 +8,10 @@ mod log;
 mod memory;
 mod replay;
 mod repository;
+mod scope;
 mod servers;
 mod stores;
+mod workers;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -78,15 +80,18 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("log", log::run),
     ("replay", replay::run),
     ("repository", repository::run),
+    ("scope", scope::run),
     ("stores", stores::run),
+    ("workers", workers::run),
 ];
 
 fn main() -> anyhow::Result<()> {
-    if load::serve_if_asked()?
+    let is_asked = load::serve_if_asked()?
         || http::serve_if_asked()?
         || replay::replay_if_asked()?
         || repository::measure_if_asked()?
-    {
+        || workers::run_if_asked()?;
+    if is_asked {
         return Ok(());
     }
     let options = Options::parse();

@@ -23,8 +23,11 @@
 //!
 //! # What a guard costs
 //! A call that succeeds allocates nothing. It passes deadlines, retries, timeouts and breakers without a lock, and two
-//! threads that use one of them do not contend for it: each writes to places of its own. The clock is read once by deadlines and timeouts, and only where there is a time to keep
-//! by retries and breakers. Timers are set when a call has to wait for the first time.
+//! threads that use one of them do not contend for it: each writes to places of its own. The clock is read once by
+//! deadlines and timeouts, and only where there is a time to keep by retries and breakers. Timers are set when a call
+//! has to wait for the first time.
+//!
+//! Besides calls there is work of one's own: [`scope`] owns background tasks, [`workers`] run jobs under a memory quota.
 //!
 //! # Examples
 //! ```
@@ -64,12 +67,14 @@ pub mod hedge;
 pub mod rate_limit;
 mod rejection;
 pub mod retry;
+pub mod scope;
 pub mod shed;
 mod status;
 mod stripes;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod timeout;
+pub mod workers;
 
 pub use breaker::Breaker;
 pub use breaker::BreakerLayer;
@@ -97,7 +102,11 @@ pub use rate_limit::RateLimiter;
 pub use rejection::Rejection;
 pub use retry::RetryLayer;
 pub use retry::RetryPolicy;
+pub use scope::Scope;
+pub use scope::ScopePolicy;
 pub use shed::Shed;
 pub use shed::ShedLayer;
 pub use shed::ShedPolicy;
 pub use timeout::TimeoutLayer;
+pub use workers::Workers;
+pub use workers::WorkersPolicy;

@@ -11,3 +11,6 @@ pub struct Guards;
 
 #[doc = include_str!("../../../docs/guide/guards-load.md")]
 pub struct GuardsLoad;
+
+#[doc = include_str!("../../../docs/guide/tasks.md")]
+pub struct Tasks;

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use steadfast::base::units::HumanDuration;
+use steadfast::guard::{Scope, ScopePolicy};
 use steadfast::runtime::{RuntimeConfig, run};
+use steadfast::shutdown::{Limits, Phase, Sequence};
 
 const SERVICE: &str = "STEADFAST_TEST_SERVICE";
 
@@ -29,11 +31,42 @@ fn serve(kind: &str) -> ExitCode {
         shutdown.cancelled().await;
         eprintln!("draining");
         match kind.as_str() {
-            "orderly" => Ok(()),
-            "failing" => Err("no disk"),
+            "orderly" => Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()),
+            "failing" => Err("no disk".into()),
+            "sequence" => sequence(false).await,
+            "stuck in sequence" => sequence(true).await,
             _ => std::future::pending().await,
         }
     })
+}
+
+/// Ends by four phases, each of which says so; `deaf`: a task that does not hear that its scope is closed.
+async fn sequence(deaf: bool) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let scope = Scope::new("service", ScopePolicy::default());
+    let token = scope.token();
+    drop(scope.spawn_until_closed("relay", async move {
+        if deaf {
+            std::future::pending::<()>().await;
+        }
+        token.cancelled().await;
+    })?);
+    let mut sequence = Sequence::new(Limits::default());
+    for (phase, said) in [
+        (Phase::Close, "store closed"),
+        (Phase::Flush, "outbox flushed"),
+        (Phase::StopTaking, "listener stopped"),
+    ] {
+        sequence.add(phase, said, async move {
+            eprintln!("{said}");
+            Ok(())
+        });
+    }
+    sequence.add(Phase::Drain, "tasks", async move {
+        scope.close(Duration::from_millis(100)).await.into_result()?;
+        eprintln!("tasks drained");
+        Ok(())
+    });
+    Ok(sequence.run().await?)
 }
 
 /// Not a test of its own: the body of the process that the others start.
@@ -124,6 +157,25 @@ fn draining_has_a_deadline() {
     let mut service = Service::start("slow");
     service.signal(Signal::TERM);
     service.wait_for("still under way 100ms after the shutdown was asked for");
+    assert_eq!(service.end().code(), Some(1));
+}
+
+#[test]
+fn it_stops_taking_then_drains_then_flushes_then_closes() {
+    let mut service = Service::start("sequence");
+    service.signal(Signal::TERM);
+    for said in ["draining", "listener stopped", "tasks drained", "outbox flushed", "store closed"] {
+        service.wait_for(said);
+    }
+    assert_eq!(service.end().code(), Some(0));
+}
+
+#[test]
+fn a_task_that_does_not_end_is_named_with_its_place_and_the_store_is_closed() {
+    let mut service = Service::start("stuck in sequence");
+    service.signal(Signal::TERM);
+    service.wait_for("store closed");
+    service.wait_for("drain tasks: 1 aborted: relay (crates/steadfast/tests/signals.rs:");
     assert_eq!(service.end().code(), Some(1));
 }
 

@@ -27,12 +27,18 @@ use prometheus_client::registry::Registry;
 #[derive(Clone, Default)]
 pub struct Metrics {
     registry: Arc<RwLock<Registry>>,
+    #[cfg(feature = "guard")]
+    scopes: super::scopes::Scopes,
+    #[cfg(feature = "guard")]
+    pools: super::workers::Pools,
 }
 
 impl Metrics {
     /// Creates an empty registry; `prefix` and an underscore stand before each name.
     pub fn new(prefix: &str) -> Self {
-        Self { registry: Arc::new(RwLock::new(Registry::with_prefix(prefix))) }
+        let metrics = Self::default();
+        *metrics.registry.write() = Registry::with_prefix(prefix);
+        metrics
     }
 
     /// Registers metrics: `register` is handed the registry, and what it returns is returned.
@@ -47,6 +53,24 @@ impl Metrics {
     pub fn register_breakers(&self, breakers: steadfast_guard::Registry) {
         let collector = super::breakers::Collector::new(breakers);
         self.registry.write().register_collector(Box::new(collector));
+    }
+
+    /// Registers what a scope has done: `tasks_alive`, `tasks_total` by outcome, `task_panics_total` by task, and what
+    /// looks like a leak, `tasks_old` and `tasks_growing`. Each scope is to be registered once, under a name of its own.
+    #[cfg(feature = "guard")]
+    pub fn register_scope(&self, scope: &steadfast_guard::Scope) {
+        if self.scopes.add(scope.probe()) {
+            self.registry.write().register_collector(Box::new(self.scopes.clone()));
+        }
+    }
+
+    /// Registers what a pool of workers is doing: `workers_resident_bytes` beside `workers_quota_bytes`,
+    /// `workers_running`, `workers_queued`, `workers_concurrency`, `workers_jobs_total` by outcome, and more.
+    #[cfg(feature = "guard")]
+    pub fn register_workers(&self, workers: &steadfast_guard::Workers) {
+        if self.pools.add(workers.probe()) {
+            self.registry.write().register_collector(Box::new(self.pools.clone()));
+        }
     }
 
     /// Returns all metrics in the text format of OpenMetrics 1.0.

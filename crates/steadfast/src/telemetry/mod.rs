@@ -4,6 +4,10 @@
 mod breakers;
 mod logs;
 mod metrics;
+#[cfg(feature = "guard")]
+mod scopes;
+#[cfg(feature = "guard")]
+mod workers;
 
 pub use logs::Error;
 pub use logs::Format;

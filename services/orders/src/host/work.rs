@@ -1,17 +1,21 @@
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use steadfast::core::store;
+use steadfast::guard::{Scope, ScopePolicy};
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use crate::orders::domain::Invalid;
 
+/// How long commands and tasks have to end when the program stops; then they are aborted and named.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
 /// Commands that run to their end although their caller may go away, at most so many at once.
 #[derive(Debug, Clone)]
 pub struct Work {
-    tracker: TaskTracker,
+    scope: Scope,
     slots: Arc<Semaphore>,
 }
 
@@ -22,8 +26,18 @@ pub struct Overloaded;
 
 impl Work {
     /// Makes room for `commands_max` commands.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn new(commands_max: usize) -> Self {
-        Self { tracker: TaskTracker::new(), slots: Arc::new(Semaphore::new(commands_max)) }
+        // Commands are counted here, and tasks by whoever records what they do.
+        let policy = ScopePolicy { tasks_max: usize::MAX, ..ScopePolicy::default() };
+        Self { scope: Scope::new("work", policy), slots: Arc::new(Semaphore::new(commands_max)) }
+    }
+
+    /// Returns the owner of all of them, for metrics.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Runs `command` and returns its result.
@@ -32,7 +46,7 @@ impl Work {
     /// [`Overloaded`], at once; the command has not begun then.
     ///
     /// # Panics
-    /// The command did.
+    /// The command did, or was aborted since the program stopped.
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the command.
@@ -41,26 +55,30 @@ impl Work {
         command: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Overloaded> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| Overloaded)?;
-        let task = self.tracker.spawn(async move {
+        let task = self.scope.spawn_until_closed("command", async move {
             let _slot = slot;
             command.await
         });
-        match task.await {
+        match task.map_err(|_| Overloaded)?.await {
             Ok(result) => Ok(result),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => std::panic::resume_unwind(Box::new(error.to_string())),
         }
     }
 
-    /// Runs `task` without anybody waiting for it, and without counting it.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tracker.spawn(task);
+    /// Runs `task` without anybody waiting for it, and without counting it. A program that is stopping does not start
+    /// it.
+    #[track_caller]
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        if let Err(refused) = self.scope.spawn_until_closed(name, task) {
+            tracing::warn!(name, %refused, "a task was not started");
+        }
     }
 
-    /// Refuses further commands and waits for those that run.
+    /// Refuses further commands and waits for those that run; those that do not end are aborted, and named in the log.
     pub async fn close(&self) {
         self.slots.close();
-        self.tracker.close();
-        self.tracker.wait().await;
+        // It has been logged.
+        let _ = self.scope.close(CLOSE_WITHIN).await;
     }
 }
 

@@ -78,6 +78,7 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let book = Book::load(&*store, |id, entry, details| totals.apply(id, entry, details)).await?;
 
         let (bus, work) = (Bus::new(), Work::new(COMMANDS_MAX));
+        metrics.register_scope(work.scope());
         let topic = bus.topic("orders")?;
         let mut heard = topic.subscribe("view", TOPIC_CAPACITY)?;
         let view = Arc::clone(&totals);
@@ -105,7 +106,7 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let services = Services::new(Arc::clone(&orders), dependencies, stopping.clone(), persistent);
         let manager = Manager::new(Arc::clone(&orders), services, work.clone());
         manager.resume().await?;
-        work.spawn(Arc::clone(&manager).keep_up(stopping));
+        work.spawn("keep-up", Arc::clone(&manager).keep_up(stopping));
         let notices = Notices::start(&store, durability, &arguments.notices, !defects.no_outbox)?;
         let closing = Arc::clone(&manager);
         let deadline = !defects.no_breaker_no_deadline;

@@ -10,8 +10,8 @@ use steadfast::core::outbox::{OutboxOptions, OutboxRelay};
 use steadfast::core::store::{Durability, EventStore, Filter};
 use steadfast::core::transport::tail::Tail;
 use steadfast::core::transport::{Consumer, Sink, Source, Subscribe};
+use steadfast::guard::{Scope, ScopePolicy};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::{Layer, Service, service_fn};
 
 use super::Transport;
@@ -28,11 +28,12 @@ const CONCURRENCY: usize = 32;
 const TAKE_UP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long notices under way have to be made when the program stops.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
+/// How long all of it has to end then.
+const CLOSE_WITHIN: Duration = Duration::from_millis(2500);
 
 /// The tasks that make notices.
 pub struct Notices {
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    tasks: Scope,
 }
 
 impl Notices {
@@ -49,16 +50,19 @@ impl Notices {
         transport: &Transport,
         outbox: bool,
     ) -> anyhow::Result<Self> {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let tasks = Scope::new(NAME, ScopePolicy::default());
+        let stop = tasks.token();
         let source: Arc<dyn Source> = match transport {
             Transport::Log => Arc::new(Tail::new(Arc::clone(store), shipments())),
             Transport::Broker { kind, address } => {
                 let ends = Ends::new(*kind, address)?;
                 if outbox {
-                    tasks.spawn(publish(Arc::clone(store), ends.sink, stop.clone()));
+                    let publish = publish(Arc::clone(store), ends.sink, stop.clone());
+                    drop(tasks.spawn_until_closed("outbox", publish)?);
                 } else {
                     let store = Arc::clone(store);
-                    tasks.spawn(send_and_forget(store, shipments(), ends.sink, stop.clone()));
+                    let send = send_and_forget(store, shipments(), ends.sink, stop.clone());
+                    drop(tasks.spawn_until_closed("send-and-forget", send)?);
                 }
                 ends.source
             }
@@ -78,15 +82,14 @@ impl Notices {
         };
         let consumer = Consumer::new(source, Subscribe::new(NAME), handling).drain_within(DRAIN_MAX);
         let handler = InboxLayer::new(Arc::new(inbox)).layer(service_fn(notify));
-        tasks.spawn(consume(consumer, handler, stop.clone()));
-        tasks.close();
-        Ok(Self { tasks, stop })
+        drop(tasks.spawn_until_closed("consumer", consume(consumer, handler, stop))?);
+        Ok(Self { tasks })
     }
 
     /// Stops making notices; what is under way is finished, what is not is made after the next start.
     pub async fn close(self) {
-        self.stop.cancel();
-        self.tasks.wait().await;
+        // It has been logged.
+        let _ = self.tasks.close(CLOSE_WITHIN).await;
     }
 }
 

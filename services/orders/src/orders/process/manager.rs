@@ -201,7 +201,7 @@ impl Manager {
             Entry::Vacant(vacant) => drop(vacant.insert(watched)),
         }
         let manager = Arc::clone(self);
-        self.work.spawn(async move {
+        self.work.spawn("confirmation", async move {
             let order = input.order;
             if let Err(error) = manager.carry_out(input).await {
                 tracing::warn!(%order, %error, "a confirmation waits for the store");
