@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context as _;
-use steadfast_servers::{Error, Nats, NatsSettings, Postgres, Redis};
+use steadfast_servers::{Error, Nats, NatsSettings, Postgres, Redis, RedisProgram};
 use tempfile::TempDir;
 
 /// What PostgreSQL is set to, beside the harness's own: as durable as it gets, and tuned for many small transactions
@@ -45,9 +45,9 @@ pub(crate) fn postgres(folder: &Path) -> Result<Postgres, Error> {
     Postgres::start_in(folder, &POSTGRES)
 }
 
-/// Starts Redis, which syncs before it answers.
+/// Starts Redis, RedisProgram, which syncs before it answers.
 pub(crate) fn redis(folder: &Path) -> Result<Redis, Error> {
-    Redis::start_in(folder, &[])
+    Redis::start_in(RedisProgram::Redis, folder, &[])
 }
 
 /// Starts NATS, which syncs before it acknowledges if `sync_always`.

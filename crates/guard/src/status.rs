@@ -5,7 +5,8 @@ use http::StatusCode;
 use crate::Rejection;
 
 impl Rejection {
-    /// Returns the HTTP status that tells a caller of this rejection: 504 when time ran out, 503 otherwise.
+    /// Returns the HTTP status that tells a caller of this rejection: 504 when time ran out, 429 when it calls too
+    /// often, 503 otherwise.
     ///
     /// # Examples
     /// ```
@@ -19,16 +20,19 @@ impl Rejection {
             Self::DeadlineExceeded | Self::AttemptTimedOut { .. } | Self::TimedOut { .. } => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            _ => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::BreakerOpen { .. } | Self::Bulkhead(_) | Self::Shed(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// Returns the number of the gRPC status that tells a caller of this rejection: `DEADLINE_EXCEEDED` (4) when time
-    /// ran out, `UNAVAILABLE` (14) otherwise (<https://grpc.io/docs/guides/status-codes/>).
+    /// ran out, `RESOURCE_EXHAUSTED` (8) when it calls too often, `UNAVAILABLE` (14) otherwise
+    /// (<https://grpc.io/docs/guides/status-codes/>).
     pub fn grpc_code(&self) -> i32 {
         match self {
             Self::DeadlineExceeded | Self::AttemptTimedOut { .. } | Self::TimedOut { .. } => 4,
-            _ => 14,
+            Self::RateLimited(_) => 8,
+            Self::BreakerOpen { .. } | Self::Bulkhead(_) | Self::Shed(_) => 14,
         }
     }
 }

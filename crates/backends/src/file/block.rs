@@ -90,7 +90,7 @@ impl Block {
 impl Iterator for Block {
     type Item = Result<StoredEvent, Error>;
 
-    // In line, as is `Raw::to_event`, so that an event is made where it is handed out.
+    // In line, as is `Raw::make_event`, so that an event is made where it is handed out.
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -126,7 +126,7 @@ impl Iterator for Block {
             }
             let data = self.bytes.slice_ref(raw.data);
             let Ok(stream) = self.names.stream(raw.stream) else { return Some(Err(self.malformed())) };
-            let Ok(event) = raw.to_event(&mut self.names, data) else { return Some(Err(self.malformed())) };
+            let Ok(event) = raw.make_event(&mut self.names, data) else { return Some(Err(self.malformed())) };
             let (position, revision) = (Position::from_parts(position, 0), Revision(raw.revision));
             return Some(Ok(StoredEvent { position, stream, revision, event }));
         }

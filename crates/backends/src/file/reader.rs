@@ -332,7 +332,7 @@ fn stored(raw: Raw<'_>, position: u64, names: &mut Names) -> Result<Option<Store
         position: Position::from_parts(position, 0),
         stream: names.stream(raw.stream)?,
         revision: Revision(raw.revision),
-        event: raw.to_event(names, Bytes::copy_from_slice(raw.data))?,
+        event: raw.make_event(names, Bytes::copy_from_slice(raw.data))?,
     }))
 }
 

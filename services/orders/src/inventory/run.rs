@@ -56,7 +56,7 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let Opened { store, durability } = arguments.common.open_store("inventory").await?;
         let levels = Arc::new(levels(Arc::clone(&store), arguments.stock).await?);
         let work = Work::new(COMMANDS_MAX);
-        work.spawn(Arc::clone(&levels).keep_up(stopping));
+        work.spawn("keep-up", Arc::clone(&levels).keep_up(stopping));
         let reservations = reservations(Arc::clone(&store), durability);
         gate.open(Arc::new(Store::new(reservations, levels, work.clone())));
         health.ready().await;

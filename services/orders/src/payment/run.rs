@@ -52,7 +52,7 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let Opened { store, durability } = arguments.common.open_store("payment").await?;
         let charged = Arc::new(Charged::load(Arc::clone(&store)).await?);
         let work = Work::new(COMMANDS_MAX);
-        work.spawn(Arc::clone(&charged).keep_up(stopping));
+        work.spawn("keep-up", Arc::clone(&charged).keep_up(stopping));
         gate.open(Arc::new(Ledger::new(charges(Arc::clone(&store), durability), charged, work.clone())));
         health.ready().await;
         Ok(async move {

@@ -119,7 +119,7 @@ impl<'a> Raw<'a> {
         Ok(filter.passes(text(self.stream)?, text(self.kind)?, subject))
     }
 
-    /// Checks all that [`Raw::to_event`] does.
+    /// Checks all that [`Raw::make_event`] does.
     pub(crate) fn check(&self) -> Result<(), Malformed> {
         let required = [self.stream, self.source, self.kind].map(Some);
         let optional = [self.subject, self.content_type, self.schema];
@@ -132,7 +132,7 @@ impl<'a> Raw<'a> {
     /// Makes the event with its `data`.
     // In line, for else it is copied on its way to where it is wanted.
     #[inline(always)]
-    pub(crate) fn to_event(&self, names: &mut Names, data: Bytes) -> Result<Event, Malformed> {
+    pub(crate) fn make_event(&self, names: &mut Names, data: Bytes) -> Result<Event, Malformed> {
         let (source, kind) = (names.source(self.source)?, names.kind(self.kind)?);
         let time = from_epoch(self.seconds, self.nanos)?;
         let subject = self.subject.map(|subject| text(subject).map(Arc::from)).transpose()?;

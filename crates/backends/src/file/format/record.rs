@@ -133,7 +133,7 @@ mod tests {
         let raw = Raw::take(&mut bytes)?;
         let mut names = Names::default();
         names.stream(raw.stream)?;
-        raw.to_event(&mut names, Bytes::copy_from_slice(raw.data))
+        raw.make_event(&mut names, Bytes::copy_from_slice(raw.data))
     }
 
     prop_compose! {
