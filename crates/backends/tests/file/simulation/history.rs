@@ -206,10 +206,14 @@ impl History {
                 let position = position.parts().0;
                 let told = if *duplicate { Due::Duplicate(position) } else { Due::Added(position) };
                 assert_eq!(told, due, "{sent:?}");
+                let was_durable = sent.level >= Some(Durability::Durable)
+                    || self.synced.range(sent.commit..).next().is_some();
                 sent.level = sent.level.max(Some(*achieved));
-                if *achieved >= Durability::Durable {
-                    // A batch that is repeated may have been synced with the newest commit, which it is not part of.
-                    self.synced.insert(if *duplicate { self.commit } else { sent.commit });
+                if *achieved >= Durability::Durable && !*duplicate {
+                    self.synced.insert(sent.commit);
+                } else if *achieved >= Durability::Durable && !was_durable {
+                    // What is repeated and was not durable is synced with the newest commit, which it is not part of.
+                    self.synced.insert(self.commit);
                 }
             }
             Err(Error::Conflict { .. }) => {
