@@ -69,16 +69,20 @@ impl Backoff {
 
     /// Returns the wait before repetition `repetition`, counted from 0, when the wait before the last one was `last`.
     pub fn delay_after(&self, last: Duration, repetition: u32, rng: &mut Rng) -> Duration {
+        if self.initial.is_zero() {
+            return Duration::ZERO;
+        }
         let exponent = i32::try_from(repetition).unwrap_or(i32::MAX);
+        let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(self.max);
         let grown = self.initial.as_secs_f64() * self.factor.max(1.0).powi(exponent);
         let ceiling = grown.min(self.max.as_secs_f64());
         match self.jitter {
-            Jitter::None => Duration::from_secs_f64(ceiling),
-            Jitter::Full => Duration::from_secs_f64(ceiling * rng.unit()),
+            Jitter::None => seconds(ceiling),
+            Jitter::Full => seconds(ceiling * rng.unit()),
             Jitter::Decorrelated => {
                 let (initial, max) = (self.initial.as_secs_f64(), self.max.as_secs_f64());
                 let spread = (3.0 * last.max(self.initial).as_secs_f64() - initial).max(0.0);
-                Duration::from_secs_f64((initial + spread * rng.unit()).min(max))
+                seconds((initial + spread * rng.unit()).min(max))
             }
         }
     }

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use crate::timer::Timer;
 
 pin_project! {
     /// A future with an end. Its timer is set when it has to wait for the first time: an answer that is there at
@@ -16,7 +18,7 @@ pin_project! {
         call: F,
         end: Instant,
         #[pin]
-        timer: Option<Sleep>,
+        timer: Option<Timer>,
     }
 }
 
@@ -42,7 +44,7 @@ impl<F: Future> Future for Bounded<F> {
             return Poll::Ready(Ok(answer));
         }
         if this.timer.is_none() {
-            this.timer.set(Some(sleep_until(*this.end)));
+            this.timer.set(Some(Timer::until(*this.end)));
         }
         if let Some(timer) = this.timer.as_pin_mut() {
             ready!(timer.poll(cx));

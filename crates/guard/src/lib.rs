@@ -74,6 +74,7 @@ mod stripes;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod timeout;
+mod timer;
 pub mod workers;
 
 pub use breaker::Breaker;

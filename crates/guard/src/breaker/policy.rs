@@ -111,14 +111,19 @@ impl BreakerPolicy {
                 Window::Time(time) => Window::Time(time.max(Duration::from_nanos(Window::SLICES as u64))),
             },
             calls_min: self.calls_min.clamp(1, calls_max),
-            failure_ratio: self.failure_ratio.clamp(0.0, 1.0),
+            failure_ratio: ratio(self.failure_ratio),
             slow_calls: self.slow_calls.map(|slow| SlowCalls {
                 longer_than: slow.longer_than.max(SlowCalls::LONGER_THAN_MIN),
-                ratio: slow.ratio.clamp(0.0, 1.0),
+                ratio: ratio(slow.ratio),
             }),
             consecutive_failures: self.consecutive_failures.map(|failures| failures.max(1)),
             probes: self.probes.max(1),
             ..self
         }
     }
+}
+
+/// Makes a share of what may be none: all calls, if it is no number.
+fn ratio(share: f64) -> f64 {
+    if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use steadfast_base::{Classify, Deadline};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use crate::timer::Timer;
 use tower_service::Service;
 
 use super::Hedge;
@@ -56,7 +58,7 @@ pin_project! {
     where
         S: Service<Req>,
     {
-        Waiting { #[pin] turn: Sleep, spare: Option<Spare<S, Req>> },
+        Waiting { #[pin] turn: Timer, spare: Option<Spare<S, Req>> },
         Readying { spare: Option<Spare<S, Req>> },
         Calling { #[pin] call: S::Future },
         None,
@@ -92,7 +94,7 @@ where
             .filter(|turn| deadline.is_none_or(|deadline| *turn < deadline.instant()));
         let second = match turn {
             Some(turn) => Second::Waiting {
-                turn: sleep_until(turn),
+                turn: Timer::until(turn),
                 spare: Some(Spare { service: ready.clone(), request: request.clone(), deadline }),
             },
             None => Second::None,

@@ -64,7 +64,7 @@ impl Latencies {
         }
         std::mem::swap(&mut self.present, &mut self.past);
         self.present.clear();
-        if age >= self.window * 2 {
+        if age >= self.window.saturating_mul(2) {
             self.past.clear();
         }
         self.began = now;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use steadfast_base::{Classify, ContextMut, Deadline};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::AttemptTimedOut;
 use super::held::Hold;
 use crate::Rejection;
+use crate::timer::Timer;
 
 pin_project! {
     /// The answer of a [`RetryService`](super::RetryService). Dropping it drops the attempt that is under way.
@@ -39,7 +40,7 @@ pin_project! {
         stage: Stage<S::Future>,
         // The end of the wait or of the attempt, by the stage. Set when there is something to wait for.
         #[pin]
-        timer: Option<Sleep>,
+        timer: Option<Timer>,
     }
 }
 
@@ -192,7 +193,7 @@ where
         let mut this = self.project();
         let Some(end) = *this.attempt_end else { return Poll::Pending };
         if this.timer.is_none() {
-            this.timer.set(Some(sleep_until(end)));
+            this.timer.set(Some(Timer::until(end)));
         }
         if let Some(timer) = this.timer.as_pin_mut() {
             ready!(timer.poll(cx));
@@ -252,7 +253,7 @@ where
     fn wait(self: Pin<&mut Self>, Wait { backed_off, until }: Wait) {
         let mut this = self.project();
         *this.backed_off = backed_off;
-        this.timer.set(Some(sleep_until(until.instant())));
+        this.timer.set(Some(Timer::until(until.instant())));
         this.stage.set(Stage::Waiting);
     }
 }

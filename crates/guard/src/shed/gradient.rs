@@ -145,8 +145,9 @@ impl Gradient {
     }
 
     fn adjust(&mut self, baseline: f64, mean: f64, peak: u32) {
-        let gradient =
-            (self.policy.tolerance * baseline / mean.max(f64::MIN_POSITIVE)).clamp(GRADIENT_MIN, 1.0);
+        let allowed = self.policy.tolerance * baseline;
+        // Without a latency there is none that is too long.
+        let gradient = if mean <= allowed { 1.0 } else { (allowed / mean).clamp(GRADIENT_MIN, 1.0) };
         let change = if gradient < 1.0 {
             SHRINKING_SMOOTHING * (gradient - 1.0) * self.limit
         } else if f64::from(peak) * 2.0 < self.limit {

@@ -73,3 +73,18 @@ async fn sends_nothing_when_nobody_waits() {
 async fn a_time_that_nobody_can_wait_for_is_cut() {
     assert!(call(Duration::MAX, None, MS).await.0.is_ok());
 }
+
+/// Such a call uses up the budget of its task, each time that it is polled.
+#[tokio::test]
+async fn a_call_that_never_lacks_work_ends_too() {
+    let busy = tower::service_fn(|_: Request| async {
+        loop {
+            tokio::task::consume_budget().await;
+        }
+        #[allow(unreachable_code, reason = "it says what the answer would be")]
+        success()
+    });
+    let call = TimeoutLayer::new(20 * MS).layer(busy).oneshot(Request::new(()));
+    let answer: Answer = tokio::time::timeout(500 * 20 * MS, call).await.expect("it ends");
+    assert_eq!(answer.err(), Some(Error::Rejected(Rejection::TimedOut { after: 20 * MS })));
+}

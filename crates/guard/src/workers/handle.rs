@@ -365,6 +365,8 @@ impl Shared {
                 Some(Next::Expired(start)) => {
                     self.counts.expired.add();
                     start.run(Err(JobError::DeadlineExceeded));
+                    // It may have been the last.
+                    self.tell_if_empty();
                 }
                 Some(Next::Start(admitted)) => {
                     let start = admitted.payload;

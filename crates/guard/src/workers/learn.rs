@@ -30,7 +30,7 @@ impl Learned {
     pub(super) fn need(&self, name: &str) -> Option<u64> {
         let kind = self.kinds.get(name)?;
         let most = kind.reports.iter().copied().max().or(kind.seen)?;
-        Some((most + most / 4).max(self.need_min))
+        Some(most.saturating_add(most / 4).max(self.need_min))
     }
 
     /// A job that ran alone made the resident set grow by `bytes`.

@@ -13,6 +13,8 @@ use super::job::{Job, Priority};
 
 /// How many jobs are looked at for one that fits.
 const LOOK_MAX: usize = 32;
+/// Three years: longer than anything waits.
+const PROMOTE_AFTER_MAX: Duration = Duration::from_secs(100_000_000);
 
 /// The place of a job in the queue; no two have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +51,8 @@ impl<P> Queue<P> {
             Priority::Normal => 1,
             Priority::Low => 2,
         };
+        // Longer than anything waits, and short enough to be added.
+        let promote_after = promote_after.min(PROMOTE_AFTER_MAX);
         let ticket = Ticket { place: now + promote_after * steps, number: self.next };
         self.next += 1;
         self.jobs.insert(ticket, Waiting { job, payload, overtaken: 0 });
