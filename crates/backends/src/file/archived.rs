@@ -55,6 +55,10 @@ impl ArchivedFile {
         let count = file.read_at(&mut bytes, 0)?;
         let head = Archive::decode(&bytes[..count]).filter(|head| head.number == number);
         let head = head.ok_or_else(|| broken("the header of the archived segment is not valid"))?;
+        // Before memory is taken for it: the table is part of the file.
+        if head.blocks_at() > file.length()? {
+            return Err(broken("the archived segment is not as long as it should be"));
+        }
         let mut table = vec![0; head.blocks as usize * ENTRY];
         let count = file.read_at(&mut table, HEADER as u64)?;
         if count != table.len() || crc32c::crc32c(&table) != head.table_checksum {

@@ -120,12 +120,14 @@ fn erase(shared: &Shared, deleted: &DeletedStreams, position: u64) -> Result<Era
     }
     let _rewriting = shared.rewriting.lock();
     shared.check_open()?;
+    // What an earlier attempt has put in place may not be durable yet.
+    shared.segments.disk().sync_dir(shared.segments.folder()).map_err(read_error)?;
     let identity = shared.state().identity;
     if let Err(error) = (Erased { identity, position }).store(&shared.segments) {
         tracing::warn!(%error, "what is erased will be looked for again when the log is opened");
     }
     let deletions = Arc::clone(&shared.state().index.deletions);
-    deletions.forget(|stream, found| deleted.get(stream) == Some(&found));
+    deletions.note_erased(|stream, found| deleted.get(stream) == Some(&found));
     Ok(erasure)
 }
 

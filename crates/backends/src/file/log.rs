@@ -124,13 +124,10 @@ impl FileLog {
         };
         let shared = Arc::new(Shared::new(segments, state));
         let new_header = Header { version: VERSION, size: config.segment_bytes(), ..header };
-        let mut finished = None;
         if !clean {
             match mark(&shared, &mut file, |number| make(&shared, Header { number, ..new_header })) {
-                Ok(last) if last != header.number => {
-                    finished = Some(std::mem::replace(&mut header.number, last));
-                }
-                Ok(_) => {}
+                // Where that is another segment, the one before counts as finished from now on.
+                Ok(last) => header.number = last,
                 // There is no room for another segment: what is there can be read all the same.
                 Err(error @ Error::Full) => {
                     tracing::warn!(%error, "the log could not be marked as durable when it was opened");
@@ -142,12 +139,9 @@ impl FileLog {
         shared.state().durable_end = end;
         let preparer =
             Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
-        let mut sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead)
+        let sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead)
             .map_err(opening)?;
         let archiver = Archiver::new(&shared, config.archive_behind, config.prepare_ahead);
-        if let Some(finished) = finished {
-            sealer.seal(finished);
-        }
         let writer = Writer {
             shared: Arc::clone(&shared),
             identity: header.identity,

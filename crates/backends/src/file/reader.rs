@@ -30,14 +30,15 @@ const FEW: u64 = 128;
 /// Events that were read.
 #[derive(Debug)]
 pub(super) enum Chunk {
-    Events(VecDeque<StoredEvent>),
+    /// Read ahead, so that some may be deleted by the time they are handed out.
+    Events(VecDeque<StoredEvent>, Arc<Deletions>),
     Block(Block),
 }
 
 impl Chunk {
     /// Says that it holds none for certain.
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Events(events) if events.is_empty())
+        matches!(self, Self::Events(events, _) if events.is_empty())
     }
 }
 
@@ -47,7 +48,10 @@ impl Iterator for Chunk {
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Events(events) => events.pop_front().map(Ok),
+            Self::Events(events, deletions) => {
+                let is_there = |event: &StoredEvent| !is_deleted(event, deletions);
+                std::iter::from_fn(|| events.pop_front()).find(is_there).map(Ok)
+            }
             Self::Block(block) => block.next(),
         }
     }
@@ -125,7 +129,7 @@ impl Reader {
     pub(super) fn next(&mut self) -> Result<Chunk, Error> {
         let mut found = VecDeque::new();
         if self.is_done() {
-            return Ok(Chunk::Events(found));
+            return Ok(self.chunk(found));
         }
         match (self.filter.streams.is_empty(), self.direction) {
             (false, _) => self.next_of_streams(&mut found)?,
@@ -136,7 +140,11 @@ impl Reader {
             (true, Direction::Forward) => self.next_forward(&mut found)?,
             (true, Direction::Backward) => self.next_backward(&mut found)?,
         }
-        Ok(Chunk::Events(found))
+        Ok(self.chunk(found))
+    }
+
+    fn chunk(&self, found: VecDeque<StoredEvent>) -> Chunk {
+        Chunk::Events(found, Arc::clone(&self.deletions))
     }
 
     fn next_of_streams(&mut self, found: &mut VecDeque<StoredEvent>) -> Result<(), Error> {
@@ -197,7 +205,13 @@ impl Reader {
             // Where the segment ends there may be no room for a header.
             let left = &bytes[taken..];
             match frame::claimed_length(left) {
-                Ok(length) if length > left.len() && need < length && count == need => need = length,
+                Ok(length) if length > left.len() && need < length && count == need => {
+                    // A length that is damaged must not decide how much memory is taken.
+                    if u64::from(at.byte()) + length as u64 > file.length().map_err(read_error)? {
+                        return Err(damaged(at, "a frame is longer than its segment"));
+                    }
+                    need = length;
+                }
                 Err(Invalid::Empty) if at.byte() as usize > segment::HEADER => {
                     here.at = Offset::start_of(at.segment() + 1);
                 }
@@ -248,8 +262,7 @@ impl Reader {
 
     /// Adds an event to those found if it is wanted.
     fn offer(&mut self, event: StoredEvent, found: &mut VecDeque<StoredEvent>) {
-        let (position, revision) = (event.position.parts().0, event.revision.0);
-        let deleted = position < self.deletions.end() && self.deletions.holds(&event.stream, revision);
+        let deleted = is_deleted(&event, &self.deletions);
         if self.left > 0 && !deleted && self.filter.matches(&event.stream, &event.event) {
             self.left -= 1;
             found.push_back(event);
@@ -305,6 +318,10 @@ impl Reader {
             here = Checkpoint { position: behind, at: at.plus(frame.length) };
         }
     }
+}
+
+fn is_deleted(event: &StoredEvent, deletions: &Deletions) -> bool {
+    event.position.parts().0 < deletions.end() && deletions.holds(&event.stream, event.revision.0)
 }
 
 /// Makes all events of a frame; none where one was erased.

@@ -357,3 +357,41 @@ async fn a_survey_tells_what_is_deleted_and_what_is_erased() {
     log.erase().await.expect("erased");
     assert_eq!(counts(), (1, 2, 2, "kept".to_owned()));
 }
+
+/// Readers read ahead; what they have read by the time that a stream is deleted, they hand out no more, erased or not.
+#[tokio::test]
+async fn a_reader_that_is_ahead_hands_out_nothing_that_was_deleted_meanwhile() {
+    for erase in [false, true] {
+        let disk = sim(1);
+        let log = open(&disk).expect("opened");
+        append(&log, "other", [1]).await;
+        for id in 10..20 {
+            append(&log, "gone", [id]).await;
+        }
+        append(&log, "other", [2]).await;
+        let by = |query: Query| log.read(query);
+        let all = Query::default();
+        let mut readers = [
+            by(all.clone()),
+            by(Query { limit: Some(12), ..all.clone() }),
+            by(Query { direction: Direction::Backward, ..all.clone() }),
+            by(Query {
+                filter: Filter { streams: vec!["other".into(), "gone".into()], ..Filter::all() },
+                ..all
+            }),
+        ];
+        for reader in &mut readers {
+            let first = reader.try_next().await.expect("readable").expect("there");
+            assert_eq!(&*first.stream, "other");
+        }
+        assert_eq!(delete(&log, "gone").await, 10);
+        if erase {
+            log.erase().await.expect("erased");
+        }
+        for reader in readers {
+            let rest: Vec<_> = reader.try_collect().await.expect("readable");
+            let streams: Vec<_> = rest.iter().map(|stored| &*stored.stream).collect();
+            assert_eq!(streams, ["other"], "erased: {erase}");
+        }
+    }
+}

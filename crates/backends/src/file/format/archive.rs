@@ -8,7 +8,7 @@
 //! | 12..16 | number of the segment |
 //! | 16..24 | length of the segment before it was archived |
 //! | 24..32 | identity of the log |
-//! | 32..36 | how many bytes of the segment a block holds; the last one may hold fewer |
+//! | 32..36 | how many bytes of the segment a block holds, at most 1 MiB; the last one may hold fewer |
 //! | 36..40 | count of blocks |
 //! | 40..44 | CRC32C of the table |
 //! | 44..48 | where the last frame ends, and with it the last block |
@@ -29,6 +29,8 @@ pub(crate) const VERSION: u8 = 3;
 pub(crate) const ENTRY: usize = 8;
 
 const SUMMED: usize = 48;
+/// No block holds more, so that none takes much memory.
+const BLOCK_MAX: u32 = 1 << 20;
 
 /// What the header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,7 @@ impl Archive {
             table_checksum: four(40),
             end: four(44),
         };
-        let makes_sense = found.block > 0
+        let makes_sense = (1..=BLOCK_MAX).contains(&found.block)
             && found.blocks == found.end.div_ceil(found.block)
             && u64::from(found.end) <= found.size;
         (found.encode() == *bytes && makes_sense).then_some(found)

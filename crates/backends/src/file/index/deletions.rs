@@ -10,9 +10,16 @@ use crate::file::format::Offset;
 /// where nothing was ever deleted, and then costs a reader one comparison per event.
 #[derive(Debug, Default)]
 pub(in crate::file) struct Deletions {
-    streams: RwLock<HashMap<Arc<str>, Deleted>>,
+    streams: RwLock<HashMap<Arc<str>, Entry>>,
     /// All that is deleted stands before this position.
     end: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    deleted: Deleted,
+    /// The segments do not hold the events any more. Readers may: they have read some ahead.
+    erased: bool,
 }
 
 /// How far a stream is deleted.
@@ -35,7 +42,7 @@ impl Deleted {
 
 impl Deletions {
     pub(in crate::file) fn add(&self, stream: &Arc<str>, deleted: Deleted) {
-        self.streams.write().insert(Arc::clone(stream), deleted);
+        self.streams.write().insert(Arc::clone(stream), Entry { deleted, erased: false });
         self.end.fetch_max(deleted.at, Ordering::Release);
     }
 
@@ -46,12 +53,14 @@ impl Deletions {
 
     /// Says whether the event of `stream` with `revision` is deleted.
     pub(in crate::file) fn holds(&self, stream: &str, revision: u64) -> bool {
-        self.streams.read().get(stream).is_some_and(|deleted| revision < deleted.below)
+        self.streams.read().get(stream).is_some_and(|entry| revision < entry.deleted.below)
     }
 
-    /// Returns all of it.
+    /// Returns all of which the segments may hold events.
     pub(in crate::file) fn all(&self) -> HashMap<Arc<str>, Deleted> {
-        self.streams.read().clone()
+        let streams = self.streams.read();
+        let there = streams.iter().filter(|(_, entry)| !entry.erased);
+        there.map(|(stream, entry)| (Arc::clone(stream), entry.deleted)).collect()
     }
 
     /// Returns those whose frames stand before `told`.
@@ -61,11 +70,18 @@ impl Deletions {
         all
     }
 
-    /// Forgets what is no longer in any segment: all for which `erased` says so.
+    /// Takes note that no segment holds events of those any more for which `erased` says so.
+    pub(in crate::file) fn note_erased(&self, mut erased: impl FnMut(&str, Deleted) -> bool) {
+        for (stream, entry) in self.streams.write().iter_mut() {
+            entry.erased |= erased(stream, entry.deleted);
+        }
+    }
+
+    /// Forgets all for which `erased` says that no segment holds it, before there are readers.
     pub(in crate::file) fn forget(&self, mut erased: impl FnMut(&str, Deleted) -> bool) {
         let mut streams = self.streams.write();
-        streams.retain(|stream, deleted| !erased(stream, *deleted));
-        let end = streams.values().map(|deleted| deleted.at).max().unwrap_or_default();
+        streams.retain(|stream, entry| !erased(stream, entry.deleted));
+        let end = streams.values().map(|entry| entry.deleted.at).max().unwrap_or_default();
         self.end.store(end, Ordering::Release);
     }
 }
