@@ -26,7 +26,7 @@ fn open(folder: &Path) -> FileLog {
 
 fn tell(line: &str) {
     // A broken pipe panics, so that the child does not outlive a parent that died.
-    std::io::stdout().write_all(format!("\n{line}\n").as_bytes()).expect("the parent listens");
+    std::io::stdout().write_all(format!("\n{line} .\n").as_bytes()).expect("the parent listens");
 }
 
 /// The process that is killed; a test that does nothing unless it is started by the one below.
@@ -131,17 +131,20 @@ fn run_and_kill(folder: &Path, first: u64, rng: &mut Rng) -> Vec<String> {
         BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("read"));
     let mut said = Vec::new();
     let after = rng.below(250) as usize;
-    let is_ours =
-        |line: &String| ["appended ", "deleting ", "deleted "].iter().any(|word| line.starts_with(word));
+    // A line that is cut off has no end, and one that has it counts, also the last: a deletion may follow at once.
+    let ours = |line: String| {
+        let line = line.strip_suffix(" .")?;
+        ["appended ", "deleting ", "deleted "]
+            .iter()
+            .any(|word| line.starts_with(word))
+            .then(|| line.to_owned())
+    };
     while said.len() < after {
-        said.extend(Some(lines.next().expect("the child runs until it is killed")).filter(is_ours));
+        said.extend(ours(lines.next().expect("the child runs until it is killed")));
     }
     std::thread::sleep(Duration::from_micros(rng.below(20_000)));
     child.kill().expect("killed");
-    let rest: Vec<String> = lines.collect();
+    said.extend(lines.filter_map(ours));
     child.wait().expect("it ended");
-    // The last line may be cut off, and a cut number is another number.
-    let whole = rest.len().saturating_sub(1);
-    said.extend(rest.into_iter().take(whole).filter(is_ours));
     said
 }
