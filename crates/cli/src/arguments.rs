@@ -125,13 +125,14 @@ pub(crate) struct Log {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Reads all of a log and tells what is damaged: exit code 0 if nothing is, 1 otherwise.
+    /// Reads all of a log and tells what is damaged: exit code 0 if nothing is, 1 otherwise. It may be written to
+    /// meanwhile.
     Verify(LogFolder),
-    /// Shows segments, streams and positions of a log.
+    /// Shows segments, streams and positions of a log. It may be written to meanwhile.
     Inspect(LogFolder),
-    /// Prints events, the newest ten unless told otherwise.
+    /// Prints events, the newest ten unless told otherwise. The log may be written to meanwhile.
     Tail(Tail),
-    /// Cuts a log off at its first damage, after copying all that is cut.
+    /// Cuts a log off at its first damage, after copying all that is cut. No process may have it open for writing.
     Repair(Repair),
     /// Compresses finished segments, which are read as before. No process may have the log open for writing.
     Archive(Archive),
@@ -141,7 +142,7 @@ pub(crate) enum LogCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogFolder {
-    /// The folder of the log. It may be written to meanwhile.
+    /// The folder of the log.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
     /// How results are printed.
