@@ -1,11 +1,12 @@
 //! The guards allocate nothing for a call that succeeds at once or after a wait.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use counting::ALLOCATIONS;
 use steadfast_base::{Budget, Seed};
 use steadfast_guard::breaker::{SlowCalls, Window};
 use steadfast_guard::{
@@ -13,30 +14,6 @@ use steadfast_guard::{
     TimeoutLayer,
 };
 use tower::{Service, ServiceBuilder, service_fn};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-#[allow(unsafe_code, reason = "an allocator that counts can be written in no other way")]
-// SAFETY: Each call is handed to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: The caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: The caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A request without a map of extensions, which would allocate by itself.
 #[derive(Clone)]
