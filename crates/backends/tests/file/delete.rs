@@ -339,6 +339,35 @@ async fn a_repair_does_not_bring_back_what_was_deleted_behind_the_damage() {
     assert_eq!(ids(&log).await, [2]);
 }
 
+/// Segments out of a backup, beside what the log of today says of itself.
+#[tokio::test]
+async fn what_was_erased_later_than_a_backup_is_not_taken_for_erased_in_it() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    append(&log, "gone", [1]).await;
+    log.close().await.expect("closed");
+    drop(log);
+    let backup = disk.fork();
+    let log = open(&disk).expect("opened");
+    append(&log, "gone", 2..10).await;
+    delete(&log, "gone").await;
+    log.erase().await.expect("erased");
+    let note = Path::new(FOLDER).join("erased");
+    let mut bytes = [0; 32];
+    disk.process().open(&note, OpenMode::Read).expect("there").read_at(&mut bytes, 0).expect("read");
+    let process = backup.process();
+    process.open(&note, OpenMode::CreateNew).expect("made").write_all_at(&bytes, 0).expect("written");
+
+    let log = open(&backup).expect("opened");
+    append(&log, "gone", [2]).await;
+    delete(&log, "gone").await;
+    append(&log, "kept", 100..110).await;
+    log.close().await.expect("closed");
+    drop(log);
+    let log = open(&backup).expect("opened");
+    assert_eq!(ids(&log).await, Vec::from_iter(100..110));
+}
+
 #[tokio::test]
 async fn a_survey_tells_what_is_deleted_and_what_is_erased() {
     let disk = sim(1);
