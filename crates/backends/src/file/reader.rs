@@ -131,6 +131,13 @@ impl Reader {
         self.met.is_none() && (self.left == 0 || self.from > self.to)
     }
 
+    /// Gives back the memory that reading takes, until it is asked for the next events.
+    pub(super) fn rest(&mut self) {
+        self.buffers.release();
+        self.window.release();
+        self.trail.rest();
+    }
+
     /// Returns the next events; none means that none matched so far, [`Reader::is_done`] whether more may come.
     pub(super) fn next(&mut self) -> Result<Chunk, Error> {
         if let Some(error) = self.met.take() {

@@ -30,6 +30,11 @@ impl Window {
         self.bytes.clear();
     }
 
+    /// Forgets what was read, and gives back its memory.
+    pub(super) fn release(&mut self) {
+        self.bytes = Vec::new();
+    }
+
     /// Returns the frame at `at` of `file`.
     pub(super) fn frame(&mut self, file: &dyn DiskFile, identity: u64, at: Offset) -> io::Result<Found<'_>> {
         let header = self.at(file, at, frame::HEADER)?;
