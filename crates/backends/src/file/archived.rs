@@ -31,6 +31,14 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
+/// How many bytes from `at` on can be read for certain, where a read of more has met the damage that `error` tells of;
+/// none if it is about something else.
+pub(super) fn readable_before(error: &io::Error, at: Offset) -> Option<usize> {
+    let Broken { at: damage, .. } = error.get_ref()?.downcast_ref::<Broken>()?;
+    let before = damage.segment() == at.segment() && *damage > at;
+    before.then(|| (damage.byte() - at.byte()) as usize)
+}
+
 /// An archived segment, open for reading.
 #[derive(Debug)]
 pub(super) struct ArchivedFile {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-/// How much one buffer holds at least.
+/// How much is read at once where much is to be read.
 pub(super) const LENGTH: usize = 1 << 20;
 /// How many are kept: one is read into while another one is taken apart.
 const KEPT_MAX: usize = 2;
@@ -17,10 +17,15 @@ type Kept = Mutex<Vec<Vec<u8>>>;
 pub(super) struct Buffers(Arc<Kept>);
 
 impl Buffers {
-    /// Returns a buffer of `length` bytes, [`LENGTH`] or more; what it holds is left from before.
+    /// Returns a buffer of `length` bytes; what it holds is left from before. Those of [`LENGTH`] are used again.
     pub(super) fn take(&self, length: usize) -> Buffer {
         let kept = if length == LENGTH { self.0.lock().pop() } else { None };
         Buffer { bytes: kept.unwrap_or_else(|| vec![0; length]), home: Arc::downgrade(&self.0) }
+    }
+
+    /// Gives back the memory of those that are kept, and of those that are in use when they are dropped.
+    pub(super) fn release(&mut self) {
+        self.0 = Arc::default();
     }
 }
 
@@ -70,11 +75,15 @@ mod tests {
 
     #[test]
     fn no_more_are_kept_than_are_needed_and_none_of_another_length() {
-        let buffers = Buffers::default();
+        let mut buffers = Buffers::default();
         drop((0..5).map(|_| buffers.take(LENGTH)).collect::<Vec<_>>());
         assert_eq!(buffers.0.lock().len(), KEPT_MAX);
         buffers.0.lock().clear();
         drop(buffers.take(LENGTH + 1));
+        assert!(buffers.0.lock().is_empty());
+        let left = buffers.take(LENGTH);
+        buffers.release();
+        drop(left);
         assert!(buffers.0.lock().is_empty());
         let left = buffers.take(LENGTH);
         drop(buffers);

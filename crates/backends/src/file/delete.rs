@@ -13,14 +13,25 @@ use super::state::{Queued, State, Status};
 /// The first version of a segment that can hold deletions.
 const VERSION_MIN: u8 = 2;
 
+/// What became of a deletion.
+#[derive(Debug)]
+pub(super) enum Deleting {
+    /// There were so many events.
+    Queued(u64, Queued),
+    /// Nothing yet: the segment of this number must be made first.
+    Lacks(u32),
+}
+
 impl State {
-    /// Deletes all events of `stream` if it is as `expected`, and returns how many there were, and who answers.
+    /// Deletes all events of `stream` if it is as `expected`, unless that needs another segment than the one of the
+    /// number `made`.
     pub(super) fn delete(
         &mut self,
         stream: &str,
         expected: Option<Expected>,
         durability: Durability,
-    ) -> Result<(u64, Queued), Error> {
+        made: u32,
+    ) -> Result<Deleting, Error> {
         match self.status {
             Status::Open => {}
             Status::Closed => return Err(Error::Closed),
@@ -29,21 +40,25 @@ impl State {
         if let Some(expected) = expected
             && let Err(conflict) = self.check_stream(stream, expected)
         {
-            return self.refuse(conflict).map(|queued| (0, queued));
+            return self.refuse(conflict).map(|queued| Deleting::Queued(0, queued));
         }
         let there = self.index.streams.find(stream);
         let there = there.filter(|number| self.index.streams.entry(*number).revision().is_some());
         let Some(number) = there else {
             // Nothing is to be done, but what was deleted before must be as safe as is asked for.
-            return Ok((0, self.wait(durability)));
+            return Ok(Deleting::Queued(0, self.wait(durability)));
         };
         if self.group.bytes.len() >= self.queue_bytes_max {
             return Err(Error::Overloaded);
         }
         let below = self.index.streams.entry(number).next_revision;
-        let at = self.put_deletions(&[Deletion { stream, below }], self.segment_version < VERSION_MIN);
+        let (deletion, begins) = (Deletion { stream, below }, self.segment_version < VERSION_MIN);
+        if let Some(number) = self.lacks(frame::length_with(deletion.length_max()), begins, made) {
+            return Ok(Deleting::Lacks(number));
+        }
+        let at = self.put_deletions(&[deletion], begins);
         let events = self.index.delete(number, at);
-        Ok((events, self.wait(durability)))
+        Ok(Deleting::Queued(events, self.wait(durability)))
     }
 
     /// Puts a frame of deletions into the group, in the next segment if `begins` asks for that, and returns its place.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use steadfast_core::store::{Durability, Error};
 
 use super::erased::Erased;
+use super::format::frame;
 use super::index::{Deleted, Held};
 use super::log::FileLog;
 use super::rewrite::{Form, rewrite};
@@ -70,10 +71,14 @@ impl FileLog {
         }
         // What is erased must stay deleted, whatever happens: the deletions become durable, and then the frame behind them
         // that tells so.
-        self.durable(|_| {}).await?;
-        self.durable(|state| {
+        self.durable(|_, _| None).await?;
+        self.durable(|state, made| {
             let begins = state.index.parts.active_holds(&deleted);
-            state.put_deletions(&[], begins);
+            let lacks = state.lacks(frame::HEADER, begins, made);
+            if lacks.is_none() {
+                state.put_deletions(&[], begins);
+            }
+            lacks
         })
         .await?;
         let shared = Arc::clone(&self.shared);
@@ -81,17 +86,25 @@ impl FileLog {
         erasing.await.unwrap_or_else(|error| Err(read_error(error.into())))
     }
 
-    /// Lets `put` queue something and waits until all that is queued is durable.
-    async fn durable(&self, put: impl FnOnce(&mut State)) -> Result<(), Error> {
-        let queued = {
-            let mut state = self.shared.state();
-            match state.status {
-                Status::Open => {}
-                Status::Closed => return Err(Error::Closed),
-                Status::Poisoned => return Err(Error::Poisoned),
-            }
-            put(&mut state);
-            state.wait(Durability::Durable)
+    /// Lets `put` queue something and waits until all that is queued is durable. It is told which segment is made, and
+    /// says which one has to be made first, if any.
+    async fn durable(&self, mut put: impl FnMut(&mut State, u32) -> Option<u32>) -> Result<(), Error> {
+        let mut made = 0;
+        let queued = loop {
+            let lacks = {
+                let mut state = self.shared.state();
+                match state.status {
+                    Status::Open => {}
+                    Status::Closed => return Err(Error::Closed),
+                    Status::Poisoned => return Err(Error::Poisoned),
+                }
+                match put(&mut state, made) {
+                    None => break state.wait(Durability::Durable),
+                    Some(lacks) => lacks,
+                }
+            };
+            self.make_ahead(lacks).await?;
+            made = lacks;
         };
         self.shared.notify();
         if let Queued::Waiting(answer) = queued {

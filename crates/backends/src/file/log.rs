@@ -12,11 +12,12 @@ use steadfast_core::store::{
 
 use super::archive::Archiver;
 use super::config::Config;
+use super::delete::Deleting;
 use super::format::VERSION;
 use super::format::segment::Header;
 use super::group::Group;
 use super::index::{ANOTHER, Held};
-use super::prepare::{Preparer, make};
+use super::prepare::{Preparer, make, make_ahead};
 use super::reader::Reader;
 use super::recovery::{Recovered, newest_header, recover};
 use super::sealed::Sealer;
@@ -173,7 +174,17 @@ impl FileLog {
     pub(super) fn delete_and_close(self, streams: &[&str]) -> Result<u64, Error> {
         let mut deleted = 0;
         for stream in streams {
-            let (events, _) = self.shared.state().delete(stream, None, Durability::Accepted)?;
+            let mut made = 0;
+            let events = loop {
+                let deleting = self.shared.state().delete(stream, None, Durability::Accepted, made)?;
+                match deleting {
+                    Deleting::Queued(events, _) => break events,
+                    Deleting::Lacks(number) => {
+                        make_ahead(&self.shared, number)?;
+                        made = number;
+                    }
+                }
+            };
             deleted += u64::from(events > 0);
         }
         self.shared.begin_close();
@@ -322,18 +333,26 @@ impl EventStore for FileLog {
             if durability > Durability::Durable {
                 return Err(Error::unsupported_durability(durability));
             }
-            let deleted = self.shared.state().delete(stream, expected, durability);
-            self.shared.notify();
-            match deleted? {
-                (events, Queued::Waiting(answer)) => {
-                    answer.await?;
-                    Ok(Deleted { events, achieved: durability })
-                }
-                (_, Queued::Refused(answer, refusal)) => {
-                    // Where what it tells of was not written, nobody knows any more whether it holds.
-                    Err(answer.await.map_or(Error::Poisoned, |_| refusal))
-                }
-                (events, _) => Ok(Deleted { events, achieved: durability }),
+            let mut made = 0;
+            loop {
+                let deleted = self.shared.state().delete(stream, expected, durability, made);
+                self.shared.notify();
+                return match deleted? {
+                    Deleting::Lacks(number) => {
+                        self.make_ahead(number).await?;
+                        made = number;
+                        continue;
+                    }
+                    Deleting::Queued(events, Queued::Waiting(answer)) => {
+                        answer.await?;
+                        Ok(Deleted { events, achieved: durability })
+                    }
+                    Deleting::Queued(_, Queued::Refused(answer, refusal)) => {
+                        // Where what it tells of was not written, nobody knows any more whether it holds.
+                        Err(answer.await.map_or(Error::Poisoned, |_| refusal))
+                    }
+                    Deleting::Queued(events, _) => Ok(Deleted { events, achieved: durability }),
+                };
             }
         })
     }

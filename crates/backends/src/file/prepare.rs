@@ -6,9 +6,12 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use steadfast_base::disk::DiskFile;
+use steadfast_core::store::{Error, Outcome};
 
+use super::format::VERSION;
 use super::format::segment::Header;
-use super::shared::Shared;
+use super::log::FileLog;
+use super::shared::{Shared, read_error};
 
 type Prepared = io::Result<Box<dyn DiskFile>>;
 
@@ -55,10 +58,16 @@ impl Preparer {
     pub(super) fn take(&mut self, number: u32) -> Prepared {
         if self.asked.take() == Some(number)
             && let Some(thread) = &self.thread
-            && let Ok(prepared) = thread.prepared.recv()
+            && let Ok(Ok(prepared)) = thread.prepared.recv()
         {
-            return prepared;
+            return Ok(prepared);
         }
+        // What has failed ahead of time may not fail any more.
+        self.make(number)
+    }
+
+    /// Makes segment `number`, now, unless it has been prepared.
+    pub(super) fn make(&self, number: u32) -> Prepared {
         make(&self.shared, Header { number, ..self.header })
     }
 
@@ -86,10 +95,38 @@ impl Thread {
     }
 }
 
-/// Opens the segment if an earlier process prepared it, or makes it.
+/// Opens the segment if it has been prepared, or makes it.
 pub(super) fn make(shared: &Shared, header: Header) -> Prepared {
+    let _making = shared.making.lock();
     match shared.segments.writer(header.number)? {
         Some(file) => Ok(file),
         None => shared.segments.prepare(&header),
     }
+}
+
+impl FileLog {
+    /// Makes segment `number`, the next one, for what is going to begin it: a disk without room for it refuses that alone
+    /// then, and not whatever is written with it.
+    pub(super) async fn make_ahead(&self, number: u32) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let making = tokio::task::spawn_blocking(move || make_ahead(&shared, number));
+        making.await.unwrap_or_else(|error| Err(read_error(error.into())))
+    }
+}
+
+/// Does what [`FileLog::make_ahead`] does. It blocks.
+pub(super) fn make_ahead(shared: &Shared, number: u32) -> Result<(), Error> {
+    // Held so that the log is not given back before.
+    let _rewriting = shared.rewriting.lock();
+    shared.check_open()?;
+    let (identity, size) = {
+        let state = shared.state();
+        (state.identity, state.new_segment_bytes)
+    };
+    make(shared, Header { version: VERSION, number, size, identity }).map(drop).map_err(preparing)
+}
+
+/// The error for a segment that could not be made.
+pub(super) fn preparing(error: io::Error) -> Error {
+    Error::io("preparing the next segment of the log", error, Outcome::NotAppended)
 }

@@ -1,11 +1,14 @@
 //! Reading events back: by position, by stream, either way. Calls block and are made off the runtime.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use steadfast_base::disk::DiskFile;
 use steadfast_core::store::{Direction, Error, Filter, Position, Query, Revision, StoredEvent};
 
+use super::archived::readable_before;
 use super::block::{Block, FrameAt};
 use super::buffers::{self, Buffers};
 use super::format::Offset;
@@ -76,6 +79,8 @@ pub(super) struct Reader {
     deletions: Arc<Deletions>,
     /// Which events of the streams come next, where streams are asked for.
     trail: Trail,
+    /// What was met behind the events that were found last.
+    met: Option<Error>,
 }
 
 impl Reader {
@@ -102,6 +107,7 @@ impl Reader {
             cursor: None,
             deletions,
             trail: Trail::default(),
+            met: None,
         }
     }
 
@@ -122,23 +128,38 @@ impl Reader {
 
     /// Says whether all has been looked at.
     pub(super) fn is_done(&self) -> bool {
-        self.left == 0 || self.from > self.to
+        self.met.is_none() && (self.left == 0 || self.from > self.to)
+    }
+
+    /// Gives back the memory that reading takes, until it is asked for the next events.
+    pub(super) fn rest(&mut self) {
+        self.buffers.release();
+        self.window.release();
+        self.trail.rest();
     }
 
     /// Returns the next events; none means that none matched so far, [`Reader::is_done`] whether more may come.
     pub(super) fn next(&mut self) -> Result<Chunk, Error> {
+        if let Some(error) = self.met.take() {
+            return Err(error);
+        }
         let mut found = VecDeque::new();
         if self.is_done() {
             return Ok(self.chunk(found));
         }
-        match (self.filter.streams.is_empty(), self.direction) {
-            (false, _) => self.next_of_streams(&mut found)?,
+        let read = match (self.filter.streams.is_empty(), self.direction) {
+            (false, _) => self.next_of_streams(&mut found),
             // How many events of a block match is not known before they are taken out of it.
             (true, Direction::Forward) if self.left == u64::MAX => {
                 return self.next_block().map(Chunk::Block);
             }
-            (true, Direction::Forward) => self.next_forward(&mut found)?,
-            (true, Direction::Backward) => self.next_backward(&mut found)?,
+            (true, Direction::Forward) => self.next_forward(&mut found),
+            (true, Direction::Backward) => self.next_backward(&mut found),
+        };
+        match read {
+            Err(error) if found.is_empty() => return Err(error),
+            Err(error) => self.met = Some(error),
+            Ok(()) => {}
         }
         Ok(self.chunk(found))
     }
@@ -173,8 +194,9 @@ impl Reader {
         loop {
             let Checkpoint { at, position } = here;
             let file = self.shared.segments.reader(at.segment()).map_err(read_error)?;
-            let mut buffer = self.buffers.take(need.max(buffers::LENGTH));
-            let count = file.read_at(&mut buffer.bytes[..need], at.byte().into()).map_err(read_error)?;
+            let mut buffer = self.buffers.take(need);
+            let (count, damage) =
+                read_to_damage(&*file, at, &mut buffer.bytes[..need]).map_err(read_error)?;
             let bytes = &buffer.bytes[..count];
             let (mut frames, mut taken, mut next) = (Vec::new(), 0, position);
             let problem = loop {
@@ -184,7 +206,7 @@ impl Reader {
                 let at = at.plus(taken);
                 match frame::parse(&bytes[taken..], self.identity, at) {
                     Ok(frame) if frame.first != next => {
-                        return Err(damaged(at, "a frame starts with another position than is due"));
+                        break Some(Invalid::Broken("a frame starts with another position than is due"));
                     }
                     Ok(frame) => {
                         let start = taken + frame::HEADER;
@@ -201,6 +223,9 @@ impl Reader {
                 self.cursor = Some(here);
                 self.from = next.min(self.to + 1);
                 return Ok(Block::new(buffer, frames, wanted, &self.filter, Arc::clone(&self.deletions)));
+            }
+            if let Some(damage) = damage {
+                return Err(read_error(damage));
             }
             // Where the segment ends there may be no room for a header.
             let left = &bytes[taken..];
@@ -317,6 +342,23 @@ impl Reader {
             }
             here = Checkpoint { position: behind, at: at.plus(frame.length) };
         }
+    }
+}
+
+/// Reads what stands from `at` on, or as much of it as stands before a damage, and says how much that is.
+fn read_to_damage(
+    file: &dyn DiskFile,
+    at: Offset,
+    bytes: &mut [u8],
+) -> io::Result<(usize, Option<io::Error>)> {
+    match file.read_at(bytes, at.byte().into()) {
+        Ok(count) => Ok((count, None)),
+        Err(error) => match readable_before(&error, at) {
+            Some(before) if before < bytes.len() => {
+                Ok((file.read_at(&mut bytes[..before], at.byte().into())?, Some(error)))
+            }
+            _ => Err(error),
+        },
     }
 }
 

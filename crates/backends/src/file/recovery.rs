@@ -228,12 +228,15 @@ impl Scan<'_> {
 
     /// Forgets deletions of which nothing is left in the segments.
     fn forget_erased(&self) -> Result<(), Error> {
-        if let Some(erased) = Erased::load(self.segments, self.identity).map_err(opening)?
-            && erased.position <= self.next
-        {
-            self.index.deletions.forget(|_, deleted| deleted.at < erased.position);
+        match Erased::load(self.segments, self.identity).map_err(opening)? {
+            Some(erased) if erased.position <= self.next => {
+                self.index.deletions.forget(|_, deleted| deleted.at < erased.position);
+                Ok(())
+            }
+            // The segments are older than the note, a backup perhaps: it would be believed when they have grown.
+            Some(_) => Erased::remove(self.segments).map_err(opening),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Looks behind the tail for frames that say the log was durable beyond it.

@@ -87,7 +87,8 @@ impl Sink {
 }
 
 /// Writes a finished segment anew in this form, without the events that are `deleted`, and returns how many of them were
-/// still there. If there are none and the form is what it was, nothing is changed. The caller holds the right to rewrite.
+/// still there. If there are none and the form is what it was, the segment is not changed. The caller holds the right to
+/// rewrite.
 ///
 /// # Errors
 /// [`Error::Damaged`], [`Error::Io`] and [`Error::Full`]; the segment is as it was then, or done.
@@ -121,7 +122,12 @@ pub(super) fn rewrite(
             shared.replaced(held, passed.last_checksum);
             Ok(passed.erased)
         }
-        Ok(_) => segments.discard(due.number).map_err(rewriting).map(|()| 0),
+        Ok((passed, _)) => {
+            segments.discard(due.number).map_err(rewriting)?;
+            // It may be in place since an attempt that failed after that.
+            shared.replaced(held, passed.last_checksum);
+            Ok(0)
+        }
         Err(error) => {
             let _ = segments.discard(due.number);
             Err(error)

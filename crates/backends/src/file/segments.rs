@@ -185,9 +185,21 @@ impl Segments {
     /// Makes the segment that `header` describes. It gets its name when all of it is durable, so that a segment
     /// which can be seen is whole.
     pub(super) fn prepare(&self, header: &Header) -> io::Result<Box<dyn DiskFile>> {
-        let (path, unfinished) = (self.path(header.number), self.unfinished(header.number));
         self.discard(header.number)?;
-        let file = self.disk.open(&unfinished, OpenMode::CreateNew)?;
+        let filled = self.fill(header);
+        if filled.is_err() {
+            // What is there of it takes room that others may need.
+            let _ = self.discard(header.number);
+        }
+        let file = filled?;
+        self.disk.rename(&self.unfinished(header.number), &self.path(header.number))?;
+        self.disk.sync_dir(&self.folder)?;
+        Ok(file)
+    }
+
+    /// Writes the segment that `header` describes where it is made, durably.
+    fn fill(&self, header: &Header) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.disk.open(&self.unfinished(header.number), OpenMode::CreateNew)?;
         file.allocate(header.size)?;
         // Blocks that are merely reserved would have to be marked as written by the first commit into them.
         let zeros = vec![0; ZEROS.min(header.size as usize)];
@@ -199,8 +211,6 @@ impl Segments {
         }
         file.write_all_at(&header.encode(), 0)?;
         file.sync_data()?;
-        self.disk.rename(&unfinished, &path)?;
-        self.disk.sync_dir(&self.folder)?;
         Ok(file)
     }
 }

@@ -334,6 +334,14 @@ impl State {
         at
     }
 
+    /// Returns the number of the segment that has to be made before a frame of `length` bytes can be queued, in the next
+    /// segment if `begins` asks for that; none if it fits, or if that segment is `made`.
+    pub(super) fn lacks(&self, length: usize, begins: bool, made: u32) -> Option<u32> {
+        let fits = u64::from(self.tail.byte()) + length as u64 <= self.segment_bytes;
+        let next = self.tail.segment() + 1;
+        ((begins || !fits) && made != next).then_some(next)
+    }
+
     /// Takes `length` bytes at the tail, or at the start of the next segment.
     fn place(&mut self, length: usize, start: usize, begins: bool) -> Offset {
         let fits = !begins && u64::from(self.tail.byte()) + length as u64 <= self.segment_bytes;

@@ -75,6 +75,7 @@ pub(super) fn follow(shared: &Arc<Shared>, filter: Filter, after: Position) -> E
                     let now = *head.borrow_and_update();
                     reader.extend(now.position);
                     if reader.is_done() {
+                        reader.rest();
                         if now.closed || head.changed().await.is_err() {
                             return Ok(None);
                         }

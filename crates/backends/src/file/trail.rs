@@ -23,6 +23,12 @@ pub(super) struct Trail {
 }
 
 impl Trail {
+    /// Gives back the memory that finding events has taken.
+    pub(super) fn rest(&mut self) {
+        self.next.shrink_to_fit();
+        self.parts.shrink_to_fit();
+    }
+
     /// Returns the next position of `streams` within `from..=to`. None if there is none, of those that were there when
     /// it was asked for; `to` may grow.
     pub(super) fn next(

@@ -4,6 +4,7 @@ use std::io;
 
 use steadfast_base::disk::DiskFile;
 
+use super::archived::readable_before;
 use super::format::Offset;
 use super::format::frame::{self, Frame, Invalid};
 
@@ -29,6 +30,11 @@ impl Window {
         self.bytes.clear();
     }
 
+    /// Forgets what was read, and gives back its memory.
+    pub(super) fn release(&mut self) {
+        self.bytes = Vec::new();
+    }
+
     /// Returns the frame at `at` of `file`.
     pub(super) fn frame(&mut self, file: &dyn DiskFile, identity: u64, at: Offset) -> io::Result<Found<'_>> {
         let header = self.at(file, at, frame::HEADER)?;
@@ -51,14 +57,25 @@ impl Window {
         let skip = match here {
             Some(skip) => skip,
             None => {
-                self.bytes.resize(need.max(self.ahead), 0);
-                self.start = at;
-                let filled = file.read_at(&mut self.bytes, at.byte().into());
-                self.bytes.truncate(*filled.as_ref().unwrap_or(&0));
-                filled?;
+                self.fill(file, at, need)?;
                 0
             }
         };
         Ok(&self.bytes[skip..(skip + need).min(self.bytes.len())])
+    }
+
+    /// Reads ahead from `at` on, up to the next damage if that is beyond what is needed.
+    fn fill(&mut self, file: &dyn DiskFile, at: Offset, need: usize) -> io::Result<()> {
+        let mut wanted = need.max(self.ahead);
+        self.start = at;
+        loop {
+            self.bytes.resize(wanted, 0);
+            let filled = file.read_at(&mut self.bytes, at.byte().into());
+            self.bytes.truncate(*filled.as_ref().unwrap_or(&0));
+            match filled.as_ref().map_err(|error| readable_before(error, at)) {
+                Err(Some(before)) if (need..wanted).contains(&before) => wanted = before,
+                _ => return filled.map(drop),
+            }
+        }
     }
 }

@@ -141,6 +141,10 @@ impl Writer {
             match mark(&shared, &mut file, |number| preparer.take(number)) {
                 Ok(number) if number != segment => sealer.seal(segment),
                 Ok(_) => {}
+                // There is no room for another segment: all is durable, and nothing says so.
+                Err(error @ Error::Full) => {
+                    tracing::warn!(%error, "the log could not be marked as durable when it was closed");
+                }
                 Err(error) => {
                     tracing::error!(%error, "the log could not be closed cleanly");
                     shared.state().failure = Some(error);

@@ -315,3 +315,50 @@ async fn events_of_any_length_are_found_across_blocks() {
     assert!(damaged.damages.len() == 1 && in_segment < survey.segments[1].events, "{damaged:?}");
     assert_eq!(damaged.segments[2..], survey.segments[2..]);
 }
+
+/// A block holds 64 KiB of a segment, and readers read more at once.
+#[tokio::test]
+async fn all_that_stands_before_a_damaged_block_is_read() {
+    let disk = sim(1);
+    let config = Config { segment_size: Size::from_bytes(512 << 10), ..small() };
+    let log = FileLog::open_on(Arc::new(disk.process()), FOLDER, config).expect("opened");
+    let mut rng = Seed::new(1).rng();
+    while disk.process().open(&segment(2), OpenMode::Read).is_err() {
+        let data: Vec<u8> = (0..1000).map(|_| rng.below(256) as u8).collect();
+        let event = Event::new("/test", "tested").bytes(data);
+        let batch = Batch::to_stream("a", [event]);
+        log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
+    }
+    let everything = all(&log).await.expect("readable");
+    log.archive(0).await.expect("archived");
+    log.close().await.expect("closed");
+    drop(log);
+    // What does not compress stands about where it stood.
+    disk.flip_bit(&segment(1), length(&disk, 1) / 2, 1);
+    let survey = survey_on(Arc::new(disk.process()), FOLDER).expect("a log");
+    let before = survey.damages[0].position as usize - 1;
+    assert!(before > 150, "{survey:?}");
+    let reader = FileLogReader::open_on(Arc::new(disk.process()), FOLDER).map(drop);
+    assert!(matches!(reader, Err(Error::Damaged { .. })), "{reader:?}");
+    let log = open(&disk).expect("nobody has looked");
+    let queries = [
+        Query::default(),
+        Query { filter: Filter::stream("a"), ..Query::default() },
+        Query { limit: Some(everything.len() as u64), ..Query::default() },
+    ];
+    for query in queries {
+        let mut found = Vec::new();
+        let mut events = log.read(query.clone());
+        let error = loop {
+            match events.try_next().await {
+                Ok(event) => found.push(event.expect("the damage is met")),
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(&error, Error::Damaged { place, .. } if place.contains("0000000001.log")),
+            "{error}"
+        );
+        assert!(found == everything[..before], "{} of {before} events, for {query:?}", found.len());
+    }
+}

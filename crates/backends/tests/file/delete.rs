@@ -339,6 +339,73 @@ async fn a_repair_does_not_bring_back_what_was_deleted_behind_the_damage() {
     assert_eq!(ids(&log).await, [2]);
 }
 
+/// Where there is no room for the next segment, erasing is refused, and the log goes on.
+#[tokio::test]
+async fn erasing_on_a_full_disk_fails_alone() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    tell_secret(&log, "gone").await;
+    delete(&log, "gone").await;
+    disk.limit_space(Some(0));
+    let full = log.erase().await;
+    assert!(matches!(full, Err(Error::Full)), "{full:?}");
+    append(&log, "kept", [1]).await;
+    disk.limit_space(None);
+    assert_eq!(log.erase().await.expect("erased").events, 1);
+    assert_eq!((ids(&log).await, told(&disk)), (vec![1], Vec::new()));
+    log.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn deleting_on_a_full_disk_fails_alone() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    // Its name is too long for the room that will be left.
+    let gone = "g".repeat(500);
+    append(&log, &gone, [1]).await;
+    let mut id = 2;
+    while 4096 - survey_on(Arc::new(disk.process()), FOLDER).expect("a log").segments[0].used > 500 {
+        append(&log, "kept", [id]).await;
+        id += 1;
+    }
+    disk.limit_space(Some(0));
+    let full = log.delete(&gone, None, Durability::Durable).await;
+    assert!(matches!(full, Err(Error::Full)), "{full:?}");
+    append(&log, "kept", [id]).await;
+    disk.limit_space(None);
+    assert_eq!(delete(&log, &gone).await, 1);
+    log.close().await.expect("closed");
+}
+
+/// Segments out of a backup, beside what the log of today says of itself.
+#[tokio::test]
+async fn what_was_erased_later_than_a_backup_is_not_taken_for_erased_in_it() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    append(&log, "gone", [1]).await;
+    log.close().await.expect("closed");
+    drop(log);
+    let backup = disk.fork();
+    let log = open(&disk).expect("opened");
+    append(&log, "gone", 2..10).await;
+    delete(&log, "gone").await;
+    log.erase().await.expect("erased");
+    let note = Path::new(FOLDER).join("erased");
+    let mut bytes = [0; 32];
+    disk.process().open(&note, OpenMode::Read).expect("there").read_at(&mut bytes, 0).expect("read");
+    let process = backup.process();
+    process.open(&note, OpenMode::CreateNew).expect("made").write_all_at(&bytes, 0).expect("written");
+
+    let log = open(&backup).expect("opened");
+    append(&log, "gone", [2]).await;
+    delete(&log, "gone").await;
+    append(&log, "kept", 100..110).await;
+    log.close().await.expect("closed");
+    drop(log);
+    let log = open(&backup).expect("opened");
+    assert_eq!(ids(&log).await, Vec::from_iter(100..110));
+}
+
 #[tokio::test]
 async fn a_survey_tells_what_is_deleted_and_what_is_erased() {
     let disk = sim(1);

@@ -3,15 +3,17 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use steadfast_backends::file::{Config, FileLog};
+use steadfast_backends::file::{Config, FileLog, survey_on};
 use steadfast_base::disk::{Crash, DiskFault, SimDisk};
 use steadfast_base::units::Size;
-use steadfast_core::store::{Durability, Error, EventStore, Outcome};
+use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore, Outcome};
 
-use crate::support::{append, ids, open, sim, try_append};
+use crate::support::{FOLDER, append, event, ids, open, sim, try_append};
 
-const FOLDER: &str = "STEADFAST_FAILING_FOLDER";
+const REAL_FOLDER: &str = "STEADFAST_FAILING_FOLDER";
 
 /// Appends until it fails and returns how many were acknowledged, and the failure.
 async fn until_it_fails(log: &FileLog, first: u64) -> (u64, Error) {
@@ -81,6 +83,29 @@ async fn no_room_for_the_next_segment() {
         .await;
 }
 
+/// What tells that all is durable needs room where the newest segment is full, and can be left out.
+#[tokio::test]
+async fn a_full_log_is_closed_on_a_full_disk() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    let sized = async |id: u64, size: usize| {
+        let event = event(id).edit().time(SystemTime::UNIX_EPOCH).data("text/plain", vec![b'x'; size]);
+        let batch = Batch::to_stream("a", [event]);
+        log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
+        survey_on(Arc::new(disk.process()), FOLDER).expect("a log").segments[0].used
+    };
+    let overhead = sized(0, 1000).await - 64 - 1000;
+    let used = sized(1, 1000).await;
+    // No more is left than half a mark.
+    let used = sized(2, (4096 - used - overhead - 16) as usize).await;
+    assert!((4096 - 24..4096).contains(&used), "{used}");
+    disk.limit_space(Some(0));
+    log.close().await.expect("all of it is durable");
+    drop(log);
+    disk.crash(Crash::Dropped);
+    assert_eq!(ids(&open(&disk).expect("opened")).await, [0, 1, 2]);
+}
+
 #[tokio::test]
 async fn a_segment_whose_entry_cannot_be_made_durable() {
     let io =
@@ -124,13 +149,13 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
 }
 
-/// Runs a test of this program behind a few words of shell, with `folder` as `$FOLDER`.
+/// Runs a test of this program behind a few words of shell, with `folder` in the environment.
 fn run_child(program: &str, words: &[&str], before: &str, test: &str, folder: &Path) -> Output {
     Command::new(program)
         .args(words)
         .args(["sh", "-c", &format!("{before} && exec \"$0\" --exact {test} --nocapture")])
         .arg(std::env::current_exe().expect("known"))
-        .env(FOLDER, folder)
+        .env(REAL_FOLDER, folder)
         .output()
         .expect("started")
 }
@@ -149,7 +174,7 @@ fn a_real_file_system_that_is_full() {
         eprintln!("skipped: this host grants no user namespace to mount a small file system in");
         return;
     }
-    let mount = format!("mount -t tmpfs -o size=400k none \"${FOLDER}\"");
+    let mount = format!("mount -t tmpfs -o size=400k none \"${REAL_FOLDER}\"");
     let test = "failing_disk::child_fills_the_file_system";
     succeeded(&run_child("unshare", &["-Urm"], &mount, test, folder.path()));
 }
@@ -157,7 +182,7 @@ fn a_real_file_system_that_is_full() {
 /// Does nothing unless it is started by the test above.
 #[test]
 fn child_fills_the_file_system() {
-    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let Ok(folder) = std::env::var(REAL_FOLDER) else { return };
     let ballast = Path::new(&folder).join("ballast");
     std::fs::write(&ballast, vec![1; 150 << 10]).expect("there is room");
     let folder = Path::new(&folder).join("log");
@@ -193,7 +218,7 @@ fn a_file_that_may_not_grow() {
 /// Does nothing unless it is started by the test above.
 #[test]
 fn child_meets_the_limit() {
-    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let Ok(folder) = std::env::var(REAL_FOLDER) else { return };
     runtime().block_on(async {
         let log = FileLog::open(&folder, config(64 << 10)).expect("opened");
         append(&log, "a", [0]).await;

@@ -7,6 +7,7 @@ mod damage;
 mod delete;
 mod encryption;
 mod failing_disk;
+mod idle;
 mod inbox;
 mod kill;
 mod kill_rewriting;

@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use steadfast_backends::file::FileLog;
 use steadfast_base::TraceContext;
+use steadfast_base::disk::{Disk, OpenMode};
 use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore, NewEvent, Revision};
 use steadfast_core::{Event, EventId};
 
-use crate::support::{all, small};
+use crate::support::{FOLDER, all, append, open, sim, small};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -74,6 +75,29 @@ async fn version_1_stays_readable() {
     let more = Batch::to_stream("order-1", [Event::new("/orders", "order.noted").build()]);
     let appended = log.append(more, Condition::Any, Durability::Durable).await.expect("appended");
     assert_eq!(appended.revision, Revision(6));
+}
+
+/// A deletion begins a new segment there.
+#[tokio::test]
+async fn deleting_from_version_1_on_a_full_disk_fails_alone() {
+    let disk = sim(1);
+    let process = disk.process();
+    process.create_dir_all(FOLDER.as_ref()).expect("made");
+    for entry in std::fs::read_dir(fixture("file-v1")).expect("the fixture is there") {
+        let path = entry.expect("readable").path();
+        let name = Path::new(FOLDER).join(path.file_name().expect("a name"));
+        let (file, bytes) = (process.open(&name, OpenMode::CreateNew), std::fs::read(&path).expect("read"));
+        file.expect("made").write_all_at(&bytes, 0).expect("written");
+    }
+    let log = open(&disk).expect("opened");
+    disk.limit_space(Some(0));
+    let full = log.delete("stock", None, Durability::Durable).await;
+    assert!(matches!(full, Err(Error::Full)), "{full:?}");
+    append(&log, "stock", [1000]).await;
+    disk.limit_space(None);
+    let deleted = log.delete("stock", None, Durability::Durable).await.expect("deleted");
+    assert_eq!(deleted.events, 2);
+    log.close().await.expect("closed");
 }
 
 /// Writes the fixture of version 2: what that of version 1 has, the deletion of a stream, and another event in it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use steadfast_backends::file::{Config, FileLog, FileLogReader};
-use steadfast_base::disk::{Crash, Disk, OpenMode, SimDisk};
+use steadfast_base::disk::{Crash, Disk, DiskFault, OpenMode, SimDisk};
 use steadfast_base::units::Size;
 use steadfast_base::{Rng, Seed};
 use steadfast_core::store::{
@@ -101,6 +101,32 @@ async fn streams_are_read_the_same_from_memory_from_files_and_from_both() {
     }
     assert!(indexes(&disk).len() > 17, "more than one snapshot was due: {:?}", indexes(&disk));
     assert!(indexes(&disk).contains(&"streams.idx".to_owned()));
+}
+
+/// Erasing that fails once the segment is in its place is repeated, and finds nothing to do.
+#[tokio::test]
+async fn the_index_follows_a_segment_that_was_put_in_place_by_an_attempt_that_failed() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    let last_of_first = {
+        let mut id = 0;
+        while disk.process().open(&file("0000000002.log"), OpenMode::Read).is_err() {
+            id += 1;
+            let batch = Batch::to_stream(format!("stream-{id}"), [event(id)]);
+            log.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
+        }
+        format!("stream-{}", id - 1)
+    };
+    // Its frame is the one by which the index file is recognised.
+    log.delete(&last_of_first, None, Durability::Durable).await.expect("deleted");
+    disk.fail(DiskFault::FolderSyncError { skip: 0 });
+    assert!(matches!(log.erase().await, Err(Error::Io { .. })));
+    log.erase().await.expect("erased");
+    fill(&log, &mut Seed::new(1).rng(), 1000, 30).await;
+    log.close().await.expect("closed");
+    drop(log);
+    disk.flip_bit(&file("0000000001.log"), 200, 1);
+    open(&disk).expect("its index file is believed, and it is not read");
 }
 
 #[tokio::test]

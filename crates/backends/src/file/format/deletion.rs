@@ -12,6 +12,11 @@ pub(crate) struct Deletion<'a> {
 }
 
 impl<'a> Deletion<'a> {
+    /// Returns a length that it does not exceed.
+    pub(crate) fn length_max(&self) -> usize {
+        self.stream.len() + 2 * varint::BYTES_MAX
+    }
+
     pub(crate) fn put(&self, buffer: &mut Vec<u8>) {
         varint::put(buffer, self.stream.len() as u64);
         buffer.extend_from_slice(self.stream.as_bytes());
@@ -40,6 +45,7 @@ mod tests {
             let deletion = Deletion { stream: &stream, below };
             let mut buffer = Vec::new();
             deletion.put(&mut buffer);
+            prop_assert!(buffer.len() <= deletion.length_max());
             buffer.extend_from_slice(&bytes);
             let mut rest = buffer.as_slice();
             prop_assert_eq!(Deletion::take(&mut rest), Ok(deletion));

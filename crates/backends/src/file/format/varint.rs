@@ -3,7 +3,7 @@
 use super::record::Malformed;
 
 /// The most bytes that a number takes.
-pub(super) const BYTES_MAX: usize = 10;
+pub(crate) const BYTES_MAX: usize = 10;
 
 pub(crate) fn put(buffer: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {

@@ -1,6 +1,6 @@
 //! Thousands of lives of a log, each with appends, faults and a crash out of one seed, against a model.
 //!
-//! `STEADFAST_SEED=N` runs one seed alone, `STEADFAST_FULL=1` fifty thousand.
+//! `STEADFAST_SEED=N` runs one seed alone, `STEADFAST_SEED=N..M` those from N up to M, `STEADFAST_FULL=1` fifty thousand.
 
 mod gate;
 mod history;
@@ -8,6 +8,7 @@ mod life;
 mod model;
 mod planted;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use life::live;
@@ -18,13 +19,22 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
 }
 
+/// Which seeds are asked for.
+fn seeds() -> Range<u64> {
+    let Ok(asked) = std::env::var("STEADFAST_SEED") else {
+        return 0..if std::env::var_os("STEADFAST_FULL").is_some() { 50_000 } else { 1_000 };
+    };
+    let number = |text: &str| text.parse::<u64>().expect("STEADFAST_SEED is a number, or two");
+    match asked.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => number(&asked)..number(&asked) + 1,
+    }
+}
+
 #[test]
 fn no_crash_loses_what_was_promised() {
     let runtime = runtime();
-    let one =
-        std::env::var("STEADFAST_SEED").ok().map(|seed| seed.parse().expect("STEADFAST_SEED is a number"));
-    let many = if std::env::var_os("STEADFAST_FULL").is_some() { 50_000 } else { 1_000 };
-    for seed in one.map_or(0..many, |seed| seed..seed + 1) {
+    for seed in seeds() {
         let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(live(seed, Plant::None))));
         if let Err(panic) = lived {
             eprintln!("STEADFAST_SEED={seed} shows it again");
