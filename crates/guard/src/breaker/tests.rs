@@ -284,6 +284,21 @@ async fn a_slow_call_that_is_dropped_was_slow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_call_that_is_dropped_does_not_end_a_run_of_failures() {
+    let slow_calls = Some(SlowCalls { longer_than: SECOND, ratio: 1.0 });
+    let policy = BreakerPolicy { slow_calls, consecutive_failures: Some(3), ..POLICY };
+    let breaker = breaker(BreakerPolicy { calls_min: 50, window: Window::Calls(50), ..policy });
+    let hanging = acquire(&breaker);
+    acquire(&breaker).fail();
+    acquire(&breaker).fail();
+    advance(2 * SECOND).await;
+    drop(hanging);
+    assert_eq!((breaker.counts().abandoned, breaker.counts().slow), (1, 1));
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Open);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_probe_opens_it_again() {
     let breaker = breaker(SLOW);
     breaker.open();
