@@ -327,6 +327,30 @@ async fn a_window_of_time_forgets_what_is_older() {
     assert_eq!(breaker.phase(), Phase::Open, "3 of 6 failed");
 }
 
+/// Closes the breaker as soon as the log says that it opened.
+struct ClosesAtOnce(Breaker);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for ClosesAtOnce {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::WARN {
+            self.0.close();
+        }
+    }
+}
+
+#[test]
+fn changes_are_told_in_the_order_in_which_they_happened() {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let breaker = breaker(POLICY);
+    let mut changes = breaker.subscribe();
+    let log = tracing_subscriber::registry().with(ClosesAtOnce(breaker.clone()));
+    tracing::subscriber::with_default(log, || breaker.open());
+    breaker.open();
+    let told: Vec<_> = std::iter::from_fn(|| changes.try_recv().ok()).map(|change| change.to).collect();
+    assert_eq!(told, [Phase::Open, Phase::Closed, Phase::Open]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_registry_tells_of_all_changes() {
     let registry = Registry::default();
