@@ -30,7 +30,8 @@ pub(crate) struct Rule {
     /// The longest that a call waits.
     pub(crate) wait_max: Duration,
     /// How long a class has had calls in the queue when overload begins for it, and how long none of them has been
-    /// turned away when it ends. Under overload the newest goes first, for the oldest has the least time left to use an answer.
+    /// turned away, or has waited too long, when it ends. Under overload the newest goes first, for the oldest has the
+    /// least time left to use an answer.
     pub(crate) overload_after: Duration,
     /// The longest that a call waits under overload.
     pub(crate) wait_max_overload: Duration,

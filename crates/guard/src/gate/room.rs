@@ -89,7 +89,8 @@ impl Room {
         match self.queue.stage(slot) {
             Stage::Waiting => {
                 if is_refusal {
-                    self.refused[self.queue.class(slot)] += 1;
+                    // IMPORTANT: Before the queue may be empty, which alone is no end of overload.
+                    self.note_refusal(self.queue.class(slot), now());
                 }
                 self.queue.unlink(slot);
                 self.rest();

@@ -195,6 +195,8 @@ proptest! {
                     let which = which.index(all);
                     if which < model.waiting.len() {
                         let caller = model.waiting.remove(which);
+                        // It has waited too long, which turns it away as well.
+                        model.turned_away(caller.class, now);
                         drop(room.abandon(caller.slot, true, || now, &mut wakers));
                         model.rest();
                     } else {
