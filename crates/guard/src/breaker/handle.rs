@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::gate::{Gate, Gates};
+use super::news::News;
 use super::state::{Machine, Outcome, Transition, nanos};
 use super::window::Nanos;
 use super::{BreakerOpen, BreakerPolicy, Change, Counts, Permit, Phase, Snapshot, Window};
@@ -45,7 +46,13 @@ pub(super) struct Shared {
     /// When the machine must be asked though the gates are open. Written when it has been.
     due: AtomicU64,
     changes: broadcast::Sender<Change>,
-    machine: Apart<Mutex<Machine>>,
+    state: Apart<Mutex<State>>,
+}
+
+/// What stands under the lock.
+struct State {
+    machine: Machine,
+    news: News,
 }
 
 /// Where the calls of a stripe of threads come in: all that those need which succeed.
@@ -92,7 +99,7 @@ impl Breaker {
             gates,
             due: AtomicU64::new(machine.due()),
             changes,
-            machine: Apart(Mutex::new(machine)),
+            state: Apart(Mutex::new(State { machine, news: News::default() })),
         };
         Self { shared: Striped::with(shared, entrances.into_iter()) }
     }
@@ -104,7 +111,7 @@ impl Breaker {
 
     /// Returns the phase that the breaker is in.
     pub fn phase(&self) -> Phase {
-        self.shared.machine.0.lock().phase()
+        self.shared.state.0.lock().machine.phase()
     }
 
     /// Returns what the breaker has seen since it was made.
@@ -245,16 +252,29 @@ impl Shared {
 
     /// Asks the machine, and tells of what has changed.
     fn ask<T>(&self, question: impl FnOnce(&mut Machine, Nanos, &Gates) -> (T, Option<Transition>)) -> T {
-        let mut machine = self.machine.0.lock();
+        let mut state = self.state.0.lock();
         // Read under the lock, so that time does not go back for the machine.
         let now = self.now();
-        let (answer, transition) = question(&mut machine, now, &self.gates);
-        self.due.store(machine.due(), Ordering::Relaxed);
-        drop(machine);
-        if let Some(transition) = transition {
-            self.tell(transition);
+        let (answer, transition) = question(&mut state.machine, now, &self.gates);
+        self.due.store(state.machine.due(), Ordering::Relaxed);
+        let is_teller = transition.is_some_and(|transition| state.news.add(transition));
+        drop(state);
+        if is_teller {
+            self.tell_all();
         }
         answer
+    }
+
+    /// Tells of changes until there is none left.
+    fn tell_all(&self) {
+        let teller = Teller(&self.state.0);
+        loop {
+            let next = teller.0.lock().news.next();
+            match next {
+                Some(transition) => self.tell(transition),
+                None => return std::mem::forget(teller),
+            }
+        }
     }
 
     fn tell(&self, Transition { from, to, cause }: Transition) {
@@ -274,6 +294,15 @@ impl Shared {
 
     fn now(&self) -> Nanos {
         nanos(Instant::now().saturating_duration_since(self.epoch))
+    }
+}
+
+/// Who tells of changes; dropped only when telling panics.
+struct Teller<'a>(&'a Mutex<State>);
+
+impl Drop for Teller<'_> {
+    fn drop(&mut self) {
+        self.0.lock().news.relieve();
     }
 }
 

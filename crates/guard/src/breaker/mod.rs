@@ -26,6 +26,7 @@ mod handle;
 mod layer;
 #[cfg(test)]
 mod model;
+mod news;
 mod permit;
 mod phase;
 mod policy;

@@ -109,7 +109,12 @@ impl Machine {
             State::Closed { .. } if outcome == Outcome::Abandoned && !slow => None,
             State::Closed { outcomes, consecutive_failures } => {
                 outcomes.add(failed, slow);
-                *consecutive_failures = if failed { consecutive_failures.saturating_add(1) } else { 0 };
+                *consecutive_failures = match outcome {
+                    Outcome::Succeeded => 0,
+                    Outcome::Failed => consecutive_failures.saturating_add(1),
+                    // It was slow, but neither a failure nor a success: it has its place in the window alone.
+                    Outcome::Abandoned => *consecutive_failures,
+                };
                 let cause = if failed { self.too_many_failures() } else { None };
                 let cause = cause.or_else(|| if slow { self.too_many_slow(now, gates) } else { None });
                 self.trip(cause?, now, gates)

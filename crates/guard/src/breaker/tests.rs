@@ -284,6 +284,21 @@ async fn a_slow_call_that_is_dropped_was_slow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_call_that_is_dropped_does_not_end_a_run_of_failures() {
+    let slow_calls = Some(SlowCalls { longer_than: SECOND, ratio: 1.0 });
+    let policy = BreakerPolicy { slow_calls, consecutive_failures: Some(3), ..POLICY };
+    let breaker = breaker(BreakerPolicy { calls_min: 50, window: Window::Calls(50), ..policy });
+    let hanging = acquire(&breaker);
+    acquire(&breaker).fail();
+    acquire(&breaker).fail();
+    advance(2 * SECOND).await;
+    drop(hanging);
+    assert_eq!((breaker.counts().abandoned, breaker.counts().slow), (1, 1));
+    acquire(&breaker).fail();
+    assert_eq!(breaker.phase(), Phase::Open);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_probe_opens_it_again() {
     let breaker = breaker(SLOW);
     breaker.open();
@@ -310,6 +325,30 @@ async fn a_window_of_time_forgets_what_is_older() {
     assert_eq!(breaker.phase(), Phase::Closed, "2 of 5 failed");
     acquire(&breaker).fail();
     assert_eq!(breaker.phase(), Phase::Open, "3 of 6 failed");
+}
+
+/// Closes the breaker as soon as the log says that it opened.
+struct ClosesAtOnce(Breaker);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for ClosesAtOnce {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::WARN {
+            self.0.close();
+        }
+    }
+}
+
+#[test]
+fn changes_are_told_in_the_order_in_which_they_happened() {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let breaker = breaker(POLICY);
+    let mut changes = breaker.subscribe();
+    let log = tracing_subscriber::registry().with(ClosesAtOnce(breaker.clone()));
+    tracing::subscriber::with_default(log, || breaker.open());
+    breaker.open();
+    let told: Vec<_> = std::iter::from_fn(|| changes.try_recv().ok()).map(|change| change.to).collect();
+    assert_eq!(told, [Phase::Open, Phase::Closed, Phase::Open]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,7 +64,7 @@ impl Bulkhead {
 
     /// Changes how many calls are made at a time (1 or more; 0 counts as 1). Calls that are under way stay.
     pub fn set_concurrency(&self, concurrency_max: u32) {
-        self.shared.gate.set_limit(concurrency_max.max(1));
+        self.shared.gate.set_limit(concurrency_max.max(1)).wake();
     }
 
     /// Returns what the bulkhead looks like now.

@@ -123,6 +123,19 @@ async fn under_overload_the_newest_goes_first_and_takes_the_place_of_the_oldest(
 }
 
 #[tokio::test(start_paused = true)]
+async fn overload_goes_on_when_the_only_one_in_the_queue_has_waited_too_long() {
+    let bed = bed(BulkheadPolicy { newest_first_after: 50 * MS, wait_max: 60 * MS, ..POLICY });
+    let _a = bed.begin(request("a")).await;
+    let (refused, took) = bed.begin(request("b")).await.await.expect("it ends");
+    assert!(rejection(refused) == Rejection::Bulkhead(Error::Waited { after: 60 * MS }), "{took:?}");
+    for path in ["c", "d"] {
+        drop(bed.begin(request(path)).await);
+    }
+    sleep(60 * MS).await;
+    assert_eq!(bed.order(), "ad", "the newest goes first");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_matters_more_goes_first_and_takes_the_place_of_what_matters_less() {
     let bed = bed(POLICY);
     let with = |path, priority| {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use steadfast_base::Deadline;
+use steadfast_base::{Classify, Deadline};
 use tower_service::Service;
 
 use super::policy::{Substitute, Substituted};
@@ -17,6 +17,7 @@ pub struct Degraded<D>(pub(super) D);
 impl<D, Req, Response, E> Substitute<Req, Response, E> for Degraded<D>
 where
     D: Service<Req, Response = Response, Error = E> + Clone,
+    Response: Classify,
     Req: Clone + steadfast_base::Context,
 {
     type Kept = Req;
@@ -54,7 +55,10 @@ pin_project! {
     }
 }
 
-impl<D: Service<Req>, Req> Future for DegradedFuture<D, Req> {
+impl<D, Req> Future for DegradedFuture<D, Req>
+where
+    D: Service<Req, Response: Classify>,
+{
     type Output = Result<D::Response, D::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -72,9 +76,11 @@ impl<D: Service<Req>, Req> Future for DegradedFuture<D, Req> {
                     Err(error) => Err(error),
                 },
             };
-            return Poll::Ready(match (result, this.failure.take()) {
-                (Err(_), Some(failure)) => failure,
-                (result, _) => result,
+            // An answer can be a failure too, by its status.
+            let has_failed = result.as_ref().map_or(true, |response| response.classify().is_failure());
+            return Poll::Ready(match this.failure.take() {
+                Some(failure) if has_failed => failure,
+                _ => result,
             });
         }
     }

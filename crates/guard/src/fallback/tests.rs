@@ -99,6 +99,16 @@ async fn the_memory_of_last_good_answers_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_of_a_degraded_service_whose_status_is_a_failure_does_not_hide_the_first() {
+    let layer = FallbackLayer::degraded(Callee::new(|_, _| async { status(503) }));
+    let request = || http::Request::get("/a").body(()).expect("a valid request");
+    let failing = layer.layer(Callee::new(|_, _| async { Err(TRANSIENT) }));
+    assert_eq!(failing.oneshot(request()).await.err(), Some(TRANSIENT));
+    let failing = layer.layer(Callee::new(|_, _| async { status(500) }));
+    assert_eq!(code(&failing.oneshot(request()).await), Some(500));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_degraded_service_gets_the_request_and_its_failure_does_not_hide_the_first() {
     let degraded = Callee::new(|n, request: Request| async move {
         if n == 1 {

@@ -9,7 +9,6 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -31,7 +30,8 @@ pub(crate) struct Rule {
     /// The longest that a call waits.
     pub(crate) wait_max: Duration,
     /// How long a class has had calls in the queue when overload begins for it, and how long none of them has been
-    /// turned away when it ends. Under overload the newest goes first, for the oldest has the least time left to use an answer.
+    /// turned away, or has waited too long, when it ends. Under overload the newest goes first, for the oldest has the
+    /// least time left to use an answer.
     pub(crate) overload_after: Duration,
     /// The longest that a call waits under overload.
     pub(crate) wait_max_overload: Duration,
@@ -70,9 +70,9 @@ impl Gate {
     /// Lets a call in if there is room, or queues it, or turns it away.
     #[inline]
     pub(crate) fn enter(self: &Arc<Self>, priority: Priority) -> Entry {
-        let mut wakers = Vec::new();
-        let entered = self.room.lock().enter(priority, Instant::now, &mut wakers);
-        wake(wakers);
+        let mut wakers = Wakers::default();
+        let entered = self.room.lock().enter(priority, Instant::now, &mut wakers.0);
+        wakers.wake();
         match entered {
             Entered::Admitted => Entry::Admitted(Permit { gate: Arc::clone(self) }),
             Entered::Queued(slot) => Entry::Queued(Waiter { gate: Arc::clone(self), slot: Some(slot) }),
@@ -80,10 +80,11 @@ impl Gate {
         }
     }
 
-    pub(crate) fn set_limit(&self, limit: u32) {
-        let mut wakers = Vec::new();
-        self.room.lock().set_limit(limit, Instant::now, &mut wakers);
-        wake(wakers);
+    /// Changes how many are let in. Whoever is let in by that is for the caller to wake.
+    pub(crate) fn set_limit(&self, limit: u32) -> Wakers {
+        let mut wakers = Wakers::default();
+        self.room.lock().set_limit(limit, Instant::now, &mut wakers.0);
+        wakers
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -111,9 +112,9 @@ pub(crate) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut wakers = Vec::new();
-        self.gate.room.lock().leave(Instant::now, &mut wakers);
-        wake(wakers);
+        let mut wakers = Wakers::default();
+        self.gate.room.lock().leave(Instant::now, &mut wakers.0);
+        wakers.wake();
     }
 }
 
@@ -134,16 +135,21 @@ impl Waiter {
     /// Waits for room.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, Refusal>> {
         let slot = self.slot.expect("polled after it was ready");
+        // Cloned before the lock is taken, and what it replaces is dropped after: a waker may run code of others.
+        let waker = cx.waker().clone();
         let mut room = self.gate.room.lock();
         match room.queue.stage(slot) {
             Stage::Waiting => {
-                room.queue.set_waker(slot, cx.waker());
+                let replaced = room.queue.set_waker(slot, waker);
+                drop(room);
+                drop(replaced);
                 Poll::Pending
             }
             Stage::Decided(decided) => {
-                room.queue.free(slot);
+                let left = room.queue.free(slot);
                 self.slot = None;
                 drop(room);
+                drop(left);
                 Poll::Ready(decided.map(|()| Permit { gate: Arc::clone(&self.gate) }))
             }
         }
@@ -156,9 +162,10 @@ impl Waiter {
 
     fn leave(&mut self, is_refusal: bool) {
         let Some(slot) = self.slot.take() else { return };
-        let mut wakers = Vec::new();
-        self.gate.room.lock().abandon(slot, is_refusal, Instant::now, &mut wakers);
-        wake(wakers);
+        let mut wakers = Wakers::default();
+        let left = self.gate.room.lock().abandon(slot, is_refusal, Instant::now, &mut wakers.0);
+        drop(left);
+        wakers.wake();
     }
 }
 
@@ -168,9 +175,14 @@ impl Drop for Waiter {
     }
 }
 
-/// Wakes tasks, after the lock is released: a waker may run code of others.
-fn wake(mut wakers: Vec<Waker>) {
-    for waker in mem::take(&mut wakers) {
-        waker.wake();
+/// Tasks to wake once no lock is held: a waker may run code of others.
+#[derive(Debug, Default)]
+#[must_use = "whoever was let in is to be woken"]
+pub(crate) struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    #[inline]
+    pub(crate) fn wake(self) {
+        self.0.into_iter().for_each(Waker::wake);
     }
 }

@@ -91,10 +91,11 @@ impl Queue {
         self.waiting -= 1;
     }
 
-    /// Gives a slot back whose call is in no list.
-    pub(super) fn free(&mut self, slot: usize) {
-        self.slots[slot].waker = None;
+    /// Gives a slot back whose call is in no list. The waker is for the caller to drop.
+    #[must_use]
+    pub(super) fn free(&mut self, slot: usize) -> Option<Waker> {
         self.free.push(slot);
+        self.slots[slot].waker.take()
     }
 
     pub(super) fn stage(&self, slot: usize) -> Stage {
@@ -109,11 +110,10 @@ impl Queue {
         self.slots[slot].since
     }
 
-    pub(super) fn set_waker(&mut self, slot: usize, waker: &Waker) {
-        match &mut self.slots[slot].waker {
-            Some(kept) => kept.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+    /// Keeps a waker. The one before it is for the caller to drop.
+    #[must_use]
+    pub(super) fn set_waker(&mut self, slot: usize, waker: Waker) -> Option<Waker> {
+        self.slots[slot].waker.replace(waker)
     }
 
     pub(super) fn oldest(&self, class: usize) -> Option<usize> {

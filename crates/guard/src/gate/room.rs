@@ -76,18 +76,21 @@ impl Room {
         self.fill(now, wakers);
     }
 
-    /// Takes a call out that no longer wants its place, or the room that it was just given.
+    /// Takes a call out that no longer wants its place, or the room that it was just given. Its waker is for the caller
+    /// to drop.
+    #[must_use]
     pub(super) fn abandon(
         &mut self,
         slot: usize,
         is_refusal: bool,
         now: impl FnOnce() -> Instant,
         wakers: &mut Vec<Waker>,
-    ) {
+    ) -> Option<Waker> {
         match self.queue.stage(slot) {
             Stage::Waiting => {
                 if is_refusal {
-                    self.refused[self.queue.class(slot)] += 1;
+                    // IMPORTANT: Before the queue may be empty, which alone is no end of overload.
+                    self.note_refusal(self.queue.class(slot), now());
                 }
                 self.queue.unlink(slot);
                 self.rest();
@@ -95,7 +98,7 @@ impl Room {
             Stage::Decided(Ok(())) => self.leave(now, wakers),
             Stage::Decided(Err(_)) => {}
         }
-        self.queue.free(slot);
+        self.queue.free(slot)
     }
 
     pub(super) fn set_limit(&mut self, limit: u32, now: impl FnOnce() -> Instant, wakers: &mut Vec<Waker>) {

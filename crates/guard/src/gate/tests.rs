@@ -1,5 +1,8 @@
 //! The room against a model of it, over random steps.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,7 +11,7 @@ use tokio::time::Instant;
 
 use super::queue::Stage;
 use super::room::{Entered, Room};
-use super::{Refusal, Rule};
+use super::{Entry, Gate, Refusal, Rule, Waiter};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -192,11 +195,13 @@ proptest! {
                     let which = which.index(all);
                     if which < model.waiting.len() {
                         let caller = model.waiting.remove(which);
-                        room.abandon(caller.slot, true, || now, &mut wakers);
+                        // It has waited too long, which turns it away as well.
+                        model.turned_away(caller.class, now);
+                        drop(room.abandon(caller.slot, true, || now, &mut wakers));
                         model.rest();
                     } else {
                         let (caller, decided) = model.decided.remove(which - model.waiting.len());
-                        room.abandon(caller.slot, false, || now, &mut wakers);
+                        drop(room.abandon(caller.slot, false, || now, &mut wakers));
                         if decided.is_ok() {
                             model.in_flight -= 1;
                             model.fill(now);
@@ -205,7 +210,7 @@ proptest! {
                 }
                 Step::Hear(which) if !model.decided.is_empty() => {
                     let (caller, decided) = model.decided.remove(which.index(model.decided.len()));
-                    room.queue.free(caller.slot);
+                    drop(room.queue.free(caller.slot));
                     inside += u32::from(decided.is_ok());
                 }
                 Step::Hear(_) => {}
@@ -231,14 +236,71 @@ proptest! {
 
         // Once everybody has gone, nothing is left.
         for caller in model.waiting.drain(..) {
-            room.abandon(caller.slot, false, || now, &mut wakers);
+            drop(room.abandon(caller.slot, false, || now, &mut wakers));
         }
         for (caller, _) in model.decided.drain(..) {
-            room.abandon(caller.slot, false, || now, &mut wakers);
+            drop(room.abandon(caller.slot, false, || now, &mut wakers));
         }
         for _ in 0..inside {
             room.leave(|| now, &mut wakers);
         }
         prop_assert_eq!((room.figures().in_flight, room.figures().queued), (0, 0));
     }
+}
+
+const RULE: Rule =
+    Rule { queue_max: 8, wait_max: Duration::from_secs(1), overload_after: MS, wait_max_overload: MS };
+
+/// A waker that must find the gate unlocked when it is woken or dropped.
+struct Watch {
+    gate: Arc<Gate>,
+    seen: Arc<AtomicU32>,
+}
+
+impl Watch {
+    fn look(&self) {
+        assert!(self.gate.room.try_lock().is_some(), "a waker is at work under the lock");
+        self.seen.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.look();
+    }
+}
+
+fn queued(gate: &Arc<Gate>) -> Waiter {
+    match gate.enter(Priority::default()) {
+        Entry::Queued(waiter) => waiter,
+        Entry::Admitted(_) | Entry::Refused(_) => panic!("there is no room, and a place in the queue"),
+    }
+}
+
+#[test]
+fn wakers_are_woken_and_dropped_when_the_gate_is_unlocked() {
+    let gate = Gate::new(1, RULE);
+    let seen = Arc::<AtomicU32>::default();
+    let poll = |waiter: &mut Waiter| {
+        let waker = Arc::new(Watch { gate: Arc::clone(&gate), seen: Arc::clone(&seen) }).into();
+        waiter.poll(&mut Context::from_waker(&waker)).is_ready()
+    };
+    let Entry::Admitted(permit) = gate.enter(Priority::default()) else { panic!("there is room") };
+    let (mut first, mut second, mut third) = (queued(&gate), queued(&gate), queued(&gate));
+    assert!(!poll(&mut first) && !poll(&mut second) && !poll(&mut third));
+    assert!(!poll(&mut second));
+    assert_eq!(seen.load(Ordering::Relaxed), 1, "another waker has replaced the first");
+    drop(second);
+    assert_eq!(seen.load(Ordering::Relaxed), 2, "dropped with its call");
+    third.give_up();
+    assert_eq!(seen.load(Ordering::Relaxed), 3);
+    drop(permit);
+    assert_eq!(seen.load(Ordering::Relaxed), 5, "woken, and dropped");
+    assert!(poll(&mut first));
 }

@@ -1,8 +1,10 @@
 //! The arithmetic of GCRA, in nanoseconds since the limiter was made. It knows no lock and no clock.
 
-/// Some 146 years. IMPORTANT: it is far from where additions are cut off, for a time that is cut off looks as if
-/// nothing had been added.
-const TOLERANCE_MAX: u64 = u64::MAX / 4;
+/// Some 36 years. IMPORTANT: it is far from where additions are cut off, for a time that is cut off looks as if nothing
+/// had been added.
+const TOLERANCE_MAX: u64 = ARRIVAL_MAX / 4;
+/// The latest theoretical arrival time, some 146 years: two bits are left for the limiter's own use.
+pub(super) const ARRIVAL_MAX: u64 = u64::MAX / 4;
 
 /// A quota as GCRA uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,12 @@ impl Terms {
         Charge { arrival, wait: arrival.saturating_sub(self.tolerance).saturating_sub(now) }
     }
 
+    /// Says whether `permits` may be taken by a charge for which a call would wait at most `wait_max`.
+    #[inline]
+    pub(super) fn allows(self, charge: Charge, permits: u32, wait_max: u64) -> bool {
+        charge.wait <= wait_max && self.cost(permits) <= self.tolerance && charge.arrival <= ARRIVAL_MAX
+    }
+
     /// Returns the time that `permits` are worth.
     #[inline]
     pub(super) fn cost(self, permits: u32) -> u64 {
@@ -59,6 +67,6 @@ impl Terms {
             return arrival;
         }
         let used = (used * u128::from(self.interval)).div_ceil(u128::from(old.interval));
-        now.saturating_add(u64::try_from(used).unwrap_or(u64::MAX))
+        now.saturating_add(u64::try_from(used).unwrap_or(u64::MAX)).min(ARRIVAL_MAX)
     }
 }

@@ -158,7 +158,7 @@ impl Shared {
         let terms = keys.terms;
         let arrival = keys.arrival(key, now);
         let charge = terms.charge(arrival.as_deref().copied().unwrap_or(0), permits, now);
-        if charge.wait > wait_max || terms.cost(permits) > terms.tolerance {
+        if !terms.allows(charge, permits, wait_max) {
             return Err(refusal(keys.quota, permits, charge.wait));
         }
         match arrival {

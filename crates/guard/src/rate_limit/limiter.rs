@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use steadfast_base::Deadline;
 use tokio::time::Instant;
 
-use super::gcra::{Charge, Terms};
-use super::reservation::{Account, Refund};
+use super::gcra::{ARRIVAL_MAX, Charge, Terms};
+use super::reservation::{self, Refund};
 use super::{Decision, Error, Quota, Reservation};
 
 /// A limiter with one quota for all calls. Clones share it.
@@ -40,8 +40,35 @@ pub(super) struct Shared {
     version: AtomicU64,
     interval: AtomicU64,
     tolerance: AtomicU64,
-    arrival: AtomicU64,
+    /// An [`Account`].
+    account: AtomicU64,
     quota: Mutex<Quota>,
+}
+
+/// The theoretical arrival time, and the last two bits of the number of the quota that it is stated under: a charge that
+/// was worked out under a quota that is gone finds another account than it has seen, also where the time is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Account(u64);
+
+impl Account {
+    const QUOTA_BITS: u32 = (u64::MAX / ARRIVAL_MAX).ilog2();
+
+    #[inline]
+    fn arrival(self) -> u64 {
+        self.0 >> Self::QUOTA_BITS
+    }
+
+    /// Returns the account of the same quota with another arrival time, at most [`ARRIVAL_MAX`].
+    #[inline]
+    fn with_arrival(self, arrival: u64) -> Self {
+        Self(arrival << Self::QUOTA_BITS | self.0 & ((1 << Self::QUOTA_BITS) - 1))
+    }
+
+    /// Returns the account of the next quota.
+    fn restated(self, arrival: u64) -> Self {
+        let number = self.0.wrapping_add(1);
+        Self(number).with_arrival(arrival)
+    }
 }
 
 impl RateLimiter {
@@ -54,7 +81,7 @@ impl RateLimiter {
                 version: AtomicU64::new(0),
                 interval: AtomicU64::new(interval),
                 tolerance: AtomicU64::new(tolerance),
-                arrival: AtomicU64::new(0),
+                account: AtomicU64::new(0),
                 quota: Mutex::new(quota),
             }),
         }
@@ -112,8 +139,8 @@ impl RateLimiter {
 
     /// Returns how many permits conform now.
     pub fn available(&self) -> u32 {
-        let (terms, arrival, _) = self.shared.read();
-        terms.remaining(arrival, self.shared.nanoseconds(Instant::now()))
+        let (terms, account) = self.shared.read();
+        terms.remaining(account.arrival(), self.shared.nanoseconds(Instant::now()))
     }
 
     pub(super) fn reservation(
@@ -123,7 +150,7 @@ impl RateLimiter {
         decision: Decision,
         now: Instant,
     ) -> Reservation {
-        let account = Account::One(Arc::clone(&self.shared));
+        let account = reservation::Account::One(Arc::clone(&self.shared));
         Reservation::new(
             now + Duration::from_nanos(charge.wait),
             decision,
@@ -143,18 +170,13 @@ impl Shared {
     ) -> Result<(Charge, Decision), Error> {
         let now = self.nanoseconds(now);
         loop {
-            let (terms, arrival, version) = self.read();
-            let charge = terms.charge(arrival, permits, now);
-            if charge.wait > wait_max || terms.cost(permits) > terms.tolerance {
+            let (terms, account) = self.read();
+            let charge = terms.charge(account.arrival(), permits, now);
+            if !terms.allows(charge, permits, wait_max) {
                 return Err(self.refusal(permits, charge.wait));
             }
-            // A charge under terms that are gone is made again, unless it was there first.
-            if self.version.load(Ordering::Relaxed) == version
-                && self
-                    .arrival
-                    .compare_exchange_weak(arrival, charge.arrival, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
-            {
+            // One under terms that are gone is worked out again.
+            if self.replace(account, charge.arrival) {
                 return Ok((charge, Decision::new(terms, charge.arrival, now)));
             }
         }
@@ -162,23 +184,34 @@ impl Shared {
 
     /// Gives `permits` back if nobody has been given a later time.
     pub(super) fn refund(&self, arrival: u64, permits: u32) {
-        let (terms, _, _) = self.read();
-        let before = arrival.saturating_sub(terms.cost(permits));
-        let _ = self.arrival.compare_exchange(arrival, before, Ordering::AcqRel, Ordering::Relaxed);
+        loop {
+            let (terms, account) = self.read();
+            let before = arrival.saturating_sub(terms.cost(permits));
+            if account.arrival() != arrival || self.replace(account, before) {
+                return;
+            }
+        }
+    }
+
+    /// Sets the arrival time if neither it nor the quota has changed.
+    #[inline]
+    fn replace(&self, seen: Account, arrival: u64) -> bool {
+        let new = seen.with_arrival(arrival);
+        self.account.compare_exchange_weak(seen.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     #[inline]
-    fn read(&self) -> (Terms, u64, u64) {
+    fn read(&self) -> (Terms, Account) {
         loop {
             let version = self.version.load(Ordering::Acquire);
             let terms = Terms {
                 interval: self.interval.load(Ordering::Relaxed),
                 tolerance: self.tolerance.load(Ordering::Relaxed),
             };
-            let arrival = self.arrival.load(Ordering::Relaxed);
+            let account = Account(self.account.load(Ordering::Relaxed));
             fence(Ordering::Acquire);
             if version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version {
-                return (terms, arrival, version);
+                return (terms, account);
             }
             std::hint::spin_loop();
         }
@@ -191,8 +224,11 @@ impl Shared {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version + 1, Ordering::Relaxed);
         fence(Ordering::Release);
-        let convert = |arrival| Some(terms.convert(old, arrival, now));
-        let _ = self.arrival.fetch_update(Ordering::AcqRel, Ordering::Relaxed, convert);
+        let restate = |word| {
+            let account = Account(word);
+            Some(account.restated(terms.convert(old, account.arrival(), now)).0)
+        };
+        let _ = self.account.fetch_update(Ordering::AcqRel, Ordering::Relaxed, restate);
         self.interval.store(terms.interval, Ordering::Relaxed);
         self.tolerance.store(terms.tolerance, Ordering::Relaxed);
         self.version.store(version + 2, Ordering::Release);

@@ -47,7 +47,7 @@ impl Quota {
     }
 
     /// Returns the same rate with at most `burst` permits at a time (1 or more, 0 counts as 1; at most what the rate
-    /// gives in 146 years).
+    /// gives in 36 years).
     #[must_use]
     pub fn with_burst(self, burst: u32) -> Self {
         Self { burst: burst.clamp(1, Terms::burst_max(self.interval())), ..self }

@@ -19,6 +19,8 @@ use super::leaks::Inspector;
 use super::supervised::{End, Registration, Supervised};
 use super::table::{About, Table};
 use super::{Closed, Leaks, Refused, ScopePolicy, Snapshot, Task, TaskInfo};
+use crate::Probe;
+use crate::probe::Observed;
 
 /// The owner of background tasks. Clones share them; when the last clone is dropped they are aborted.
 ///
@@ -214,27 +216,16 @@ impl Scope {
     }
 
     /// Returns what shows the scope to metrics. It owns no task: the scope can be dropped although there is a probe.
-    pub fn probe(&self) -> Probe {
-        Probe { shared: Arc::clone(&self.owner.shared) }
+    pub fn probe(&self) -> Probe<Snapshot> {
+        Probe::new(Arc::clone(&self.owner.shared) as _)
     }
-}
 
-/// Shows what a scope has done and what is alive in it, without owning it.
-#[derive(Clone)]
-pub struct Probe {
-    shared: Arc<Shared>,
-}
-
-impl Probe {
-    /// Returns how the scope looks now.
-    pub fn snapshot(&self) -> Snapshot {
-        self.shared.snapshot()
-    }
-}
-
-impl fmt::Debug for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probe").field("scope", &self.shared.name).finish_non_exhaustive()
+    /// Closes the scope and aborts its tasks at once and without a word.
+    pub(crate) fn abort(&self) {
+        let shared = &self.owner.shared;
+        shared.table.close();
+        shared.token.cancel();
+        shared.table.abort();
     }
 }
 
@@ -254,7 +245,7 @@ impl Drop for Owner {
         shared.token.cancel();
         self.inspection.abort();
         let alive = shared.table.alive();
-        if alive > 0 {
+        if alive > 0 && !shared.table.is_aborted() {
             tracing::warn!(
                 scope = &*shared.name,
                 alive,
@@ -265,7 +256,11 @@ impl Drop for Owner {
     }
 }
 
-impl Shared {
+impl Observed<Snapshot> for Shared {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     fn snapshot(&self) -> Snapshot {
         let ended = |end: End| self.ends[end as usize].load(Ordering::Relaxed);
         let leaks = self.leaks.lock();
@@ -283,7 +278,9 @@ impl Shared {
             growing: leaks.growing.iter().map(|growing| growing.to as u64).sum(),
         }
     }
+}
 
+impl Shared {
     pub(super) fn count(&self, end: End) {
         self.ends[end as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -36,7 +36,6 @@ pub use closed::TaskInfo;
 pub use error::Refused;
 pub use error::TaskError;
 pub(crate) use error::panic_message;
-pub use handle::Probe;
 pub use handle::Scope;
 pub use leaks::Growing;
 pub use leaks::Leaks;

@@ -179,6 +179,11 @@ impl Table {
         }
     }
 
+    /// Says whether every task was aborted, and is gone or about to be.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.shards.iter().all(|shard| shard.0.lock().is_aborting)
+    }
+
     /// Returns what is known of all tasks, the oldest first.
     pub(super) fn list(&self) -> Vec<About> {
         let mut tasks = Vec::with_capacity(self.alive());

@@ -94,8 +94,9 @@ impl Shed {
         let limit = gradient.limit();
         if limit != before {
             // Set under the lock, so that of two changes the later stays.
-            self.shared.gate.set_limit(limit);
+            let let_in = self.shared.gate.set_limit(limit);
             drop(gradient);
+            let_in.wake();
             tracing::trace!(shed = self.name(), limit, before, "limit changed");
         }
     }

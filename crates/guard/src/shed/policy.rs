@@ -27,7 +27,9 @@ pub struct ShedPolicy {
     /// The longest that a call waits, and how long the queue must not have been empty to be a standing one. The
     /// request's deadline shortens it.
     pub wait_max: Duration,
-    /// The longest that a call waits in a standing queue.
+    /// How long a call may have waited in a standing queue, `wait_max` at most, to be let in when room becomes free. One
+    /// that has waited longer is turned away when the next call comes or ends, and not by a timer: while nothing
+    /// happens it goes on waiting, until `wait_max`.
     pub wait_target: Duration,
 }
 

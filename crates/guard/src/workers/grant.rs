@@ -20,6 +20,8 @@ pub struct Grant {
     pub(super) cancelled: Arc<AtomicBool>,
     /// The most that was resident before, of a job that is watched.
     pub(super) peak_before: Option<u64>,
+    /// What was reserved was given back already.
+    pub(super) is_over: bool,
 }
 
 impl Grant {
@@ -41,8 +43,19 @@ impl Grant {
     }
 }
 
+impl Grant {
+    /// Takes it back from a job that could not be started.
+    pub(super) fn revoke(mut self) {
+        self.is_over = true;
+        self.shared.revoke(self.id);
+    }
+}
+
 impl Drop for Grant {
     fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
         let peak = self.peak_before.and_then(|before| {
             // It says something of this job only where the job has raised it.
             self.shared.memory.peak().filter(|peak| *peak > before)

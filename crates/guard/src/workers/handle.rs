@@ -16,8 +16,9 @@ use super::pool::{Next, Pool};
 use super::queue::Ticket;
 use super::threads::{self, Threads};
 use super::{Grant, Job, JobError, Memory, Refused, Snapshot, Submitted, WorkersPolicy, sampler};
+use crate::probe::Observed;
 use crate::scope::panic_message;
-use crate::{Scope, ScopePolicy};
+use crate::{Probe, Scope, ScopePolicy};
 
 /// A pool under a memory quota. Clones share it; when the last clone is dropped, jobs that wait are told that they
 /// were not started, and those that run go on.
@@ -48,7 +49,7 @@ pub struct Workers {
 struct Owner {
     shared: Arc<Shared>,
     /// It owns the sampler.
-    _scope: Scope,
+    scope: Scope,
 }
 
 /// What jobs, threads and the sampler hold too.
@@ -148,7 +149,7 @@ impl Workers {
         let (workers, quota) = (&*shared.name, policy.quota);
         let pressure = shared.memory.pressure_source().name();
         tracing::info!(workers, %quota, pressure, concurrency_max = policy.concurrency_max, "workers started");
-        Self { owner: Arc::new(Owner { shared, _scope: scope }) }
+        Self { owner: Arc::new(Owner { shared, scope }) }
     }
 
     /// Returns the name, which logs, metrics and threads show.
@@ -242,28 +243,15 @@ impl Workers {
         self.owner.shared.snapshot()
     }
 
+    /// Lets no thread be started from now on.
+    #[cfg(test)]
+    pub(super) fn run_out_of_threads(&self) {
+        self.owner.shared.lock().threads.have_run_out = true;
+    }
+
     /// Returns what shows the pool to metrics. It keeps no pool alive.
-    pub fn probe(&self) -> Probe {
-        Probe { shared: Arc::clone(&self.owner.shared) }
-    }
-}
-
-/// Shows what a pool has done and what it is doing, without keeping it alive.
-#[derive(Clone)]
-pub struct Probe {
-    shared: Arc<Shared>,
-}
-
-impl Probe {
-    /// Returns how the pool looks now.
-    pub fn snapshot(&self) -> Snapshot {
-        self.shared.snapshot()
-    }
-}
-
-impl fmt::Debug for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probe").field("workers", &self.shared.name).finish_non_exhaustive()
+    pub fn probe(&self) -> Probe<Snapshot> {
+        Probe::new(Arc::clone(&self.owner.shared) as _)
     }
 }
 
@@ -275,6 +263,8 @@ impl fmt::Debug for Workers {
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        // The sampler alone, which has nothing to finish.
+        self.scope.abort();
         let queue = {
             let mut state = self.shared.lock();
             state.pool.close();
@@ -297,7 +287,11 @@ impl Drop for Queued<'_> {
     }
 }
 
-impl Shared {
+impl Observed<Snapshot> for Shared {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     fn snapshot(&self) -> Snapshot {
         let counts = &self.counts;
         let mut snapshot = Snapshot {
@@ -318,7 +312,9 @@ impl Shared {
         self.lock().pool.describe(&mut snapshot);
         snapshot
     }
+}
 
+impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
@@ -378,6 +374,7 @@ impl Shared {
                         deadline: admitted.job.deadline,
                         cancelled: Arc::clone(&start.cancelled),
                         peak_before: admitted.is_watched.then(|| self.memory.peak()).flatten(),
+                        is_over: false,
                     };
                     self.admitted.notify_one();
                     self.start(start, grant);
@@ -392,8 +389,9 @@ impl Shared {
             start.run(Ok(grant));
         } else if let Err((start, grant)) = threads::hand_over(self, start, grant) {
             self.counts.no_thread.add();
-            drop(grant);
+            grant.revoke();
             start.run(Err(JobError::NoThread));
+            self.tell_if_empty();
         }
     }
 
@@ -412,6 +410,12 @@ impl Shared {
         self.counts.ended.add();
         self.dispatch();
         self.tell_if_empty();
+    }
+
+    /// Gives back what was reserved for a job that did not run. The next is for the caller to start.
+    pub(super) fn revoke(&self, id: u64) {
+        self.lock().pool.revoke(id);
+        self.counts.ended.add();
     }
 
     fn tell_if_empty(&self) {

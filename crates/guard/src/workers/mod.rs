@@ -44,7 +44,6 @@ pub use error::JobError;
 pub use error::Refused;
 pub use grant::Grant;
 pub use handle::Drained;
-pub use handle::Probe;
 pub use handle::Workers;
 pub use job::Job;
 pub use job::Priority;

@@ -152,6 +152,14 @@ impl<P> Pool<P> {
         }
     }
 
+    /// Gives back what a job had reserved that did not run, and of whose size nothing was learned.
+    pub(super) fn revoke(&mut self, id: u64) {
+        if let Some(running) = self.running.get_mut(&id) {
+            running.watched = None;
+        }
+        self.finish(id, None);
+    }
+
     /// Takes note of how much memory there is.
     pub(super) fn observe(&mut self, sample: Sample, now: Instant, is_pressed: bool) {
         let growth = self.last.map_or(0.0, |last| {

@@ -380,6 +380,56 @@ async fn dropping_the_pool_tells_those_that_wait() {
     assert_eq!(submitted.await, Err(JobError::NotStarted));
 }
 
+/// Counts what the log warns of.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if *event.metadata().level() <= tracing::Level::WARN {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_pool_that_was_drained_warns_of_nothing() {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let warnings = Warnings::default();
+    let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(warnings.clone()));
+    let (workers, memory) = pool();
+    let probe = workers.probe();
+    drop(admit(&workers, 500).await);
+    assert!(workers.drain(SECOND).await.is_clean());
+    drop(workers);
+    settle().await;
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 0);
+    let samples = memory.samples.load(Ordering::Relaxed);
+    sleep(60 * SECOND).await;
+    assert_eq!(memory.samples.load(Ordering::Relaxed), samples, "the sampler is gone");
+    assert_eq!(probe.snapshot().finished, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_jobs_find_no_thread_each_is_told() {
+    const JOBS: usize = 20_000;
+    let policy = WorkersPolicy { queue_max: JOBS, ..policy() };
+    let workers = Workers::start("test", policy, Fake::with(100));
+    let running = admit(&workers, 800).await;
+    let submit =
+        |_| workers.submit(Job::new("learned").priority(Priority::Low), |_| ()).expect("it is taken");
+    let jobs: Vec<_> = (0..JOBS).map(submit).collect();
+    workers.run_out_of_threads();
+    drop(running);
+    for job in jobs {
+        assert_eq!(job.await, Err(JobError::NoThread));
+    }
+    let seen = workers.snapshot();
+    assert_eq!((seen.not_started, seen.running, seen.queued, seen.reserved), (JOBS as u64, 0, 0, 0));
+    assert!(workers.drain(SECOND).await.is_clean());
+}
+
 #[tokio::test(start_paused = true)]
 async fn low_jobs_do_not_starve_under_a_stream_of_high_ones() {
     let (workers, _memory) = pool();

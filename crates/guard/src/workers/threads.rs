@@ -29,6 +29,9 @@ pub(super) struct Threads {
     idle: Vec<Arc<Condvar>>,
     is_closed: bool,
     next: u64,
+    /// Lets no thread be started, as where the system has none left.
+    #[cfg(test)]
+    pub(super) have_run_out: bool,
 }
 
 impl Threads {
@@ -36,6 +39,15 @@ impl Threads {
     pub(super) fn returns(&mut self) {
         self.busy -= 1;
         self.returning += 1;
+    }
+
+    #[cfg_attr(not(test), allow(clippy::unused_self, reason = "tests look at it"))]
+    fn start(&self, name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        #[cfg(test)]
+        if self.have_run_out {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        std::thread::Builder::new().name(name).spawn(run).map(drop)
     }
 
     /// Lets every thread end that has nothing to do.
@@ -59,8 +71,8 @@ pub(super) fn hand_over(shared: &Arc<Shared>, start: Start, grant: Grant) -> Res
     } else if threads.alive < threads.busy {
         let name = format!("{}-{}", shared.name, threads.next);
         let runs = Arc::clone(shared);
-        match std::thread::Builder::new().name(name).spawn(move || run(&runs)) {
-            Ok(_) => {
+        match threads.start(name, move || run(&runs)) {
+            Ok(()) => {
                 threads.alive += 1;
                 threads.next += 1;
             }

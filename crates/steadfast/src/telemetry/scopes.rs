@@ -8,15 +8,16 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use steadfast_guard::scope::{Probe, Snapshot};
+use steadfast_guard::Probe;
+use steadfast_guard::scope::Snapshot;
 
 /// All scopes of a process: one collector, for a metric must not stand twice in the text.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scopes(Arc<RwLock<Vec<Probe>>>);
+pub(super) struct Scopes(Arc<RwLock<Vec<Probe<Snapshot>>>>);
 
 impl Scopes {
     /// Adds a scope, and says whether it is the first.
-    pub(super) fn add(&self, scope: Probe) -> bool {
+    pub(super) fn add(&self, scope: Probe<Snapshot>) -> bool {
         let mut scopes = self.0.write();
         scopes.push(scope);
         scopes.len() == 1

@@ -8,15 +8,16 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use steadfast_guard::workers::{Probe, Snapshot};
+use steadfast_guard::Probe;
+use steadfast_guard::workers::Snapshot;
 
 /// All pools of a process: one collector, for a metric must not stand twice in the text.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pools(Arc<RwLock<Vec<Probe>>>);
+pub(super) struct Pools(Arc<RwLock<Vec<Probe<Snapshot>>>>);
 
 impl Pools {
     /// Adds a pool, and says whether it is the first.
-    pub(super) fn add(&self, workers: Probe) -> bool {
+    pub(super) fn add(&self, workers: Probe<Snapshot>) -> bool {
         let mut pools = self.0.write();
         pools.push(workers);
         pools.len() == 1

@@ -27,6 +27,7 @@ pub use problem::not_ready;
 pub use problem::overloaded;
 pub use problem::problem;
 pub use program::Program;
+pub use program::ending;
 pub use rfc3339::rfc3339;
 pub use serve::Listener;
 pub use start::main;

@@ -4,17 +4,31 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use steadfast::base::units::HumanDuration;
 use steadfast::fault::{FaultLayer, Injector};
+use steadfast::shutdown::{Limits, Phase, Sequence};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::address;
 use super::arguments::Common;
 use super::serve::Listener;
 
-/// How long open requests may take to finish when the program is asked to stop.
-const DRAIN_WITHIN: Duration = Duration::from_secs(5);
-/// How long closing may take after that.
-const CLOSE_WITHIN: Duration = Duration::from_secs(4);
+/// How long the phases of a shutdown may take: half a second less than a program has in all.
+const LIMITS: Limits = Limits {
+    stop_taking: HumanDuration(Duration::from_millis(500)),
+    drain: HumanDuration(Duration::from_secs(4)),
+    flush: HumanDuration(Duration::from_secs(4)),
+    close: HumanDuration(Duration::from_secs(1)),
+};
+/// How long open requests may take to finish: less than the phase, so that the rest is closed within it.
+const REQUESTS_WITHIN: Duration = Duration::from_millis(3500);
+
+/// Creates the steps by which a program ends: [`Program::run`] adds that it stops listening ([`Phase::StopTaking`]) and
+/// lets open requests finish ([`Phase::Drain`]).
+pub fn ending() -> Sequence {
+    Sequence::new(LIMITS)
+}
 
 /// A program that listens, then gets ready, then serves until it is asked to stop.
 pub struct Program {
@@ -46,18 +60,15 @@ impl Program {
         self.stopping.clone()
     }
 
-    /// Serves `router`, while `start` gets the program ready and returns how to close it.
+    /// Serves `router`, while `start` gets the program ready and returns how it [ends](ending).
     ///
     /// # Errors
-    /// The program could not be made ready, or not be closed.
-    pub async fn run<Close>(
+    /// The program could not be made ready, or steps of its end failed.
+    pub async fn run(
         self,
         router: Router,
-        start: impl Future<Output = anyhow::Result<Close>>,
-    ) -> anyhow::Result<()>
-    where
-        Close: Future<Output = anyhow::Result<()>>,
-    {
+        start: impl Future<Output = anyhow::Result<Sequence>>,
+    ) -> anyhow::Result<()> {
         let Self { listener, addr_file, injector, stopping } = self;
         let address = listener.address();
         // Nobody can connect before the socket listens, and it does since it was bound.
@@ -65,22 +76,34 @@ impl Program {
             address::write(file, address).with_context(|| format!("cannot write {}", file.display()))?;
         }
         tracing::info!(%address, "listening");
-        let server = tokio::spawn(listener.serve(router, stopping.clone(), DRAIN_WITHIN));
-        let close = tokio::select! {
-            close = start => close.map(Some),
+        let server = tokio::spawn(listener.serve(router, stopping.clone()));
+        let started = tokio::select! {
+            started = start => started.map(Some),
             () = stopping.cancelled() => Ok(None),
         };
-        if let Ok(Some(_)) = &close {
+        if let Ok(Some(_)) = &started {
             tracing::info!("ready");
             stopping.cancelled().await;
         }
         tracing::info!("stopping");
         stopping.cancel();
-        server.await.context("the server failed")?;
-        if let Some(close) = close? {
-            tokio::time::timeout(CLOSE_WITHIN, close).await.context("closing took too long")??;
-        }
+        let (started, mut sequence) = match started {
+            Ok(sequence) => (Ok(()), sequence.unwrap_or_else(ending)),
+            Err(error) => (Err(error), ending()),
+        };
+        let (hand_over, connections) = oneshot::channel();
+        sequence.add(Phase::StopTaking, "listener", async move {
+            // Nobody waits any more where the whole sequence was given up.
+            let _ = hand_over.send(server.await?);
+            Ok(())
+        });
+        sequence.add(Phase::Drain, "requests", async move {
+            connections.await?.drain(REQUESTS_WITHIN).await;
+            Ok(())
+        });
+        let ended = sequence.run().await;
         drop(injector);
-        Ok(())
+        started?;
+        Ok(ended?)
     }
 }

@@ -10,7 +10,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 /// At most so many connections; more wait in the listen queue of the kernel.
@@ -44,8 +44,9 @@ impl Listener {
         self.address
     }
 
-    /// Serves `router` until `shutdown` is cancelled, then lets open requests finish for at most `drain`.
-    pub async fn serve(self, router: Router, shutdown: CancellationToken, drain: Duration) {
+    /// Serves `router` until `shutdown` is cancelled, and returns the connections that are open then; idle ones close by
+    /// themselves. Nobody can connect any more.
+    pub async fn serve(self, router: Router, shutdown: CancellationToken) -> Connections {
         let (slots, tracker) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), TaskTracker::new());
         let abort = CancellationToken::new();
         loop {
@@ -74,12 +75,25 @@ impl Listener {
                 }
             }
         }
-        drop(self.socket);
         tracker.close();
-        if tokio::time::timeout(drain, tracker.wait()).await.is_err() {
-            tracing::warn!(connections = tracker.len(), "closing connections that did not drain");
-            abort.cancel();
-            tracker.wait().await;
+        Connections { tracker, abort: abort.drop_guard() }
+    }
+}
+
+/// Connections with open requests; dropping it closes them.
+pub struct Connections {
+    tracker: TaskTracker,
+    abort: DropGuard,
+}
+
+impl Connections {
+    /// Lets open requests finish for at most `within`, then closes the connections that are left: how long a client takes
+    /// for its request is not in this program's hand.
+    pub async fn drain(self, within: Duration) {
+        if tokio::time::timeout(within, self.tracker.wait()).await.is_err() {
+            tracing::warn!(connections = self.tracker.len(), "closing connections that did not drain");
+            drop(self.abort);
+            self.tracker.wait().await;
         }
     }
 }

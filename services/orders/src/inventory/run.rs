@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
+use steadfast::shutdown::Phase;
 use steadfast::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
@@ -11,7 +12,7 @@ use super::grpc::Service;
 use super::log::{levels, reservations};
 use super::store::Store;
 use crate::host::{
-    Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, grpc_route, not_ready, probes,
+    Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, ending, grpc_route, not_ready, probes,
 };
 use crate::proto::inventory::inventory_server::InventoryServer;
 
@@ -60,10 +61,13 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let reservations = reservations(Arc::clone(&store), durability);
         gate.open(Arc::new(Store::new(reservations, levels, work.clone())));
         health.ready().await;
-        Ok(async move {
+        let mut ending = ending();
+        ending.add(Phase::Flush, "commands", async move {
             work.close().await;
-            Ok(store.close().await?)
-        })
+            Ok(())
+        });
+        ending.add(Phase::Close, "store", async move { Ok(store.close().await?) });
+        Ok(ending)
     };
     program.run(router, start).await
 }

@@ -1,13 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryFutureExt;
 use steadfast::base::units::HumanDuration;
 use steadfast::base::{Deadline, Seed};
 use steadfast::core::bus::Bus;
 use steadfast::core::store::EventStore;
 use steadfast::guard::Registry;
-
+use steadfast::shutdown::Phase;
 use steadfast::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +17,7 @@ use super::metrics::OrderMetrics;
 use super::notices::{Notices, Transport};
 use super::process::{Dependencies, Dependency, Manager, Services};
 use super::view::Totals;
-use crate::host::{Common, Gate, HttpMetrics, Opened, Program, Work, probes};
+use crate::host::{Common, Gate, HttpMetrics, Opened, Program, Work, ending, probes};
 
 /// How many commands may run at once.
 const COMMANDS_MAX: usize = 2048;
@@ -111,14 +110,19 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let closing = Arc::clone(&manager);
         let deadline = !defects.no_breaker_no_deadline;
         gate.open(Arc::new(Api { orders, manager, totals, work: work.clone(), deadline }));
-        Ok(async move {
+        let mut ending = ending();
+        ending.add(Phase::Flush, "commands", async move {
             closing.close().await;
-            notices.close().await;
             work.close().await;
             bus.close(Deadline::within(BUS_CLOSE_WITHIN)).await;
-            subscriber.await?;
-            store.close().map_err(Into::into).await
-        })
+            Ok(subscriber.await?)
+        });
+        ending.add(Phase::Flush, "notices", async move {
+            notices.close().await;
+            Ok(())
+        });
+        ending.add(Phase::Close, "store", async move { Ok(store.close().await?) });
+        Ok(ending)
     };
     program.run(router, start).await
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
+use steadfast::shutdown::Phase;
 use steadfast::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
@@ -10,7 +11,7 @@ use tonic::server::NamedService;
 use super::grpc::{Ledger, Service};
 use super::log::{Charged, charges};
 use crate::host::{
-    Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, grpc_route, not_ready, probes,
+    Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, ending, grpc_route, not_ready, probes,
 };
 use crate::proto::payment::payment_server::PaymentServer;
 
@@ -55,10 +56,13 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         work.spawn("keep-up", Arc::clone(&charged).keep_up(stopping));
         gate.open(Arc::new(Ledger::new(charges(Arc::clone(&store), durability), charged, work.clone())));
         health.ready().await;
-        Ok(async move {
+        let mut ending = ending();
+        ending.add(Phase::Flush, "commands", async move {
             work.close().await;
-            Ok(store.close().await?)
-        })
+            Ok(())
+        });
+        ending.add(Phase::Close, "store", async move { Ok(store.close().await?) });
+        Ok(ending)
     };
     program.run(router, start).await
 }

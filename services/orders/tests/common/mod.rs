@@ -76,10 +76,14 @@ impl Program {
 
     /// SIGTERM, and the exit status.
     pub fn stop(&mut self) -> std::process::ExitStatus {
-        let mut child = self.child.take().expect("it runs");
-        let killed = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
-        assert!(killed.expect("kill runs").success());
+        let mut child = self.take();
+        terminate(&child);
         child.wait().expect("it ends")
+    }
+
+    /// Hands the process over, which nobody kills then.
+    pub fn take(&mut self) -> Child {
+        self.child.take().expect("it runs")
     }
 
     /// Injects a fault for a minute.
@@ -232,6 +236,12 @@ impl Client {
             content_type: content_type.unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// SIGTERM.
+pub fn terminate(child: &Child) {
+    let killed = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+    assert!(killed.expect("kill runs").success());
 }
 
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {

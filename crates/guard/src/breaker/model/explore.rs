@@ -137,6 +137,14 @@ const BY_SLOWNESS: BreakerPolicy = BreakerPolicy {
     ..BY_COUNT
 };
 
+/// Trips by 2 failures in a row, between which slow calls are given up.
+const BY_RUN: BreakerPolicy = BreakerPolicy {
+    failure_ratio: 1.0,
+    slow_calls: Some(SlowCalls { longer_than: ticks(4), ratio: 1.0 }),
+    consecutive_failures: Some(2),
+    ..BY_SLOWNESS
+};
+
 #[allow(clippy::print_stdout, reason = "how much was explored is the result")]
 fn report(line: &str) {
     println!("{line}");
@@ -165,6 +173,11 @@ fn every_interleaving_of_a_window_of_time() {
 #[test]
 fn every_interleaving_of_slow_calls() {
     check("by slowness", BY_SLOWNESS, Bound { under_way: 3, in_window: 3, steps: 40 });
+}
+
+#[test]
+fn every_interleaving_of_a_run_of_failures_and_slow_calls() {
+    check("by run", BY_RUN, Bound { under_way: 2, in_window: 3, steps: 40 });
 }
 
 #[test]

@@ -57,8 +57,7 @@ proptest! {
             calls_min,
             failure_ratio,
             slow_calls: slow.map(|(ms, ratio)| SlowCalls { longer_than: ms * MS, ratio }),
-            // A window of time may forget those in a row before there are enough, which the specification does not model.
-            consecutive_failures: consecutive_failures.filter(|_| matches!(window, Window::Calls(_))),
+            consecutive_failures,
             open_for: 1000 * MS,
             probes,
             probing_for: 2000 * MS,

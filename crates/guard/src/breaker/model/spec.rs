@@ -16,7 +16,7 @@ pub(super) struct Spec {
 
 #[derive(Debug, Clone)]
 enum State {
-    Closed { outcomes: Vec<Ended> },
+    Closed { outcomes: Vec<Ended>, failures_in_a_row: u32 },
     Open { until: Option<Nanos> },
     HalfOpen { until: Nanos, under_way: u32, succeeded: u32 },
 }
@@ -40,7 +40,7 @@ impl Spec {
     pub(super) fn new(policy: BreakerPolicy) -> Self {
         let mut spec = Self {
             policy: policy.cut(),
-            state: State::Closed { outcomes: Vec::new() },
+            state: State::Closed { outcomes: Vec::new(), failures_in_a_row: 0 },
             epoch: 0,
             next_review: 0,
         };
@@ -69,8 +69,13 @@ impl Spec {
         let failed = outcome == Outcome::Failed;
         if call.epoch == self.epoch {
             match &mut self.state {
-                State::Closed { outcomes } if outcome != Outcome::Abandoned || is_slow => {
+                State::Closed { outcomes, failures_in_a_row } if outcome != Outcome::Abandoned || is_slow => {
                     outcomes.push(Ended { at: now, failed, slow: is_slow });
+                    match outcome {
+                        Outcome::Succeeded => *failures_in_a_row = 0,
+                        Outcome::Failed => *failures_in_a_row += 1,
+                        Outcome::Abandoned => {}
+                    }
                     self.forget(now);
                     if failed && self.fails_too_often() || is_slow && self.is_slow_too_often(now, others) {
                         self.trip(now);
@@ -101,7 +106,7 @@ impl Spec {
 
     pub(super) fn close(&mut self, now: Nanos) {
         self.epoch += 1;
-        self.state = State::Closed { outcomes: Vec::new() };
+        self.state = State::Closed { outcomes: Vec::new(), failures_in_a_row: 0 };
         self.next_review = self.part(now) + 1;
     }
 
@@ -123,7 +128,7 @@ impl Spec {
 
     /// Returns how many calls lie in the window.
     pub(super) fn calls_in_window(&self) -> usize {
-        if let State::Closed { outcomes } = &self.state { outcomes.len() } else { 0 }
+        if let State::Closed { outcomes, .. } = &self.state { outcomes.len() } else { 0 }
     }
 
     /// Returns all that the future depends on, with times as differences to `now`, for calls that are not older than
@@ -132,7 +137,8 @@ impl Spec {
         self.forget(now);
         let mut key = Vec::new();
         match &self.state {
-            State::Closed { outcomes } => {
+            State::Closed { outcomes, failures_in_a_row } => {
+                key.push(u64::from(*failures_in_a_row));
                 key.extend([0, self.next_review.saturating_sub(self.part(now))]);
                 // Only what the window can still tell apart.
                 let slice = |at: Nanos| self.slice(now) - self.slice(at);
@@ -187,17 +193,15 @@ impl Spec {
     }
 
     fn fails_too_often(&self) -> bool {
-        let State::Closed { outcomes } = &self.state else { return false };
+        let State::Closed { outcomes, failures_in_a_row } = &self.state else { return false };
         let failures = outcomes.iter().filter(|ended| ended.failed).count();
-        let in_a_row = outcomes.iter().rev().take_while(|ended| ended.failed).count();
-        // Those that have left the window are not seen here, so it must be as large as the most in a row.
-        self.policy.consecutive_failures.is_some_and(|most| in_a_row >= most as usize)
+        self.policy.consecutive_failures.is_some_and(|most| *failures_in_a_row >= most)
             || outcomes.len() >= self.policy.calls_min as usize
                 && failures as f64 >= self.policy.failure_ratio * outcomes.len() as f64
     }
 
     fn is_slow_too_often(&self, now: Nanos, under_way: &[Under]) -> bool {
-        let (State::Closed { outcomes }, Some(policy)) = (&self.state, self.policy.slow_calls) else {
+        let (State::Closed { outcomes, .. }, Some(policy)) = (&self.state, self.policy.slow_calls) else {
             return false;
         };
         let hangs = |call: &&Under| {
@@ -213,7 +217,7 @@ impl Spec {
     fn forget(&mut self, now: Nanos) {
         let slice = self.slice(now);
         let policy = self.policy;
-        let State::Closed { outcomes } = &mut self.state else { return };
+        let State::Closed { outcomes, .. } = &mut self.state else { return };
         match policy.window {
             Window::Calls(calls) => drop(outcomes.drain(..outcomes.len().saturating_sub(calls as usize))),
             Window::Time(time) => {

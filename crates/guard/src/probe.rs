@@ -1,0 +1,54 @@
+//! How something that runs looks from outside.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Shows how a scope or a pool of workers looks, without owning it: what is shown can end although there is a probe.
+///
+/// # Examples
+/// ```
+/// use steadfast_guard::{Scope, ScopePolicy};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let scope = Scope::new("orders", ScopePolicy::default());
+/// let probe = scope.probe();
+/// assert_eq!((probe.name(), probe.snapshot().alive), ("orders", 0));
+/// # }
+/// ```
+pub struct Probe<S>(Arc<dyn Observed<S>>);
+
+/// What a probe shows.
+pub(crate) trait Observed<S>: Send + Sync {
+    fn name(&self) -> &str;
+
+    fn snapshot(&self) -> S;
+}
+
+impl<S> Probe<S> {
+    pub(crate) fn new(observed: Arc<dyn Observed<S>>) -> Self {
+        Self(observed)
+    }
+
+    /// Returns the name of what is shown.
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Returns how it looks now.
+    pub fn snapshot(&self) -> S {
+        self.0.snapshot()
+    }
+}
+
+impl<S> Clone for Probe<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> fmt::Debug for Probe<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Probe").field(&self.name()).finish()
+    }
+}
