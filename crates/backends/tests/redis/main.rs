@@ -12,6 +12,8 @@ mod with_redis {
     mod conformance;
     mod examples;
     mod kill;
+    #[cfg(feature = "redis-pool")]
+    mod pool_health;
     mod settings;
     pub(crate) mod store;
     pub(crate) mod support;
@@ -30,3 +32,7 @@ mod power;
 
 #[path = "../server_killed/mod.rs"]
 mod server_killed;
+
+#[cfg(feature = "redis-pool")]
+#[path = "../disturber/mod.rs"]
+mod disturber;
