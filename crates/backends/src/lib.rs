@@ -8,7 +8,8 @@
 //! - `postgres`: `postgres::store`, an event store; `postgres::changes`, changes of tables as events, by logical replication; `postgres::outbox`, a
 //!   table that an application writes events to. `postgres-pool`: `postgres::pool_health`, a supervised pool.
 //! - `redis`: `redis::store`, an event store; `redis::RedisSource`, `redis::RedisSink`, Redis Streams.
-//!   `redis-pool`: `redis::pool_health`, a supervised pool.
+//!   `redis-limit`: `redis::limiter`, a rate limit that processes share. `redis-pool`: `redis::pool_health`, a supervised
+//!   pool.
 //! - `sqlite`: `sqlite::store`, an event store; `sqlite::changes`, changes of tables as events.
 //! - `timer`: `timer::TimerSource`, ticks as events.
 

@@ -12,6 +12,8 @@ mod with_redis {
     mod conformance;
     mod examples;
     mod kill;
+    #[cfg(feature = "redis-limit")]
+    mod limiter;
     #[cfg(feature = "redis-pool")]
     mod pool_health;
     mod settings;
@@ -33,6 +35,6 @@ mod power;
 #[path = "../server_killed/mod.rs"]
 mod server_killed;
 
-#[cfg(feature = "redis-pool")]
+#[cfg(any(feature = "redis-limit", feature = "redis-pool"))]
 #[path = "../disturber/mod.rs"]
 mod disturber;
