@@ -27,7 +27,8 @@
 //! deadlines and timeouts, and only where there is a time to keep by retries and breakers. Timers are set when a call
 //! has to wait for the first time.
 //!
-//! Besides calls there is work of one's own: [`scope`] owns background tasks, [`workers`] run jobs under a memory quota.
+//! Besides calls there is work of one's own: [`scope`] owns background tasks, [`workers`] run jobs under a memory quota,
+//! [`pool_health`] finds dead connections before callers do.
 //!
 //! # Examples
 //! ```
@@ -64,6 +65,7 @@ mod error;
 pub mod fallback;
 mod gate;
 pub mod hedge;
+pub mod pool_health;
 mod probe;
 pub mod rate_limit;
 mod rejection;
@@ -95,6 +97,8 @@ pub use fallback::FallbackLayer;
 pub use hedge::Hedge;
 pub use hedge::HedgeLayer;
 pub use hedge::HedgePolicy;
+pub use pool_health::PoolHealth;
+pub use pool_health::PoolHealthPolicy;
 pub use probe::Probe;
 pub use rate_limit::HttpRateLimitLayer;
 pub use rate_limit::KeyedRateLimiter;

@@ -13,7 +13,8 @@
 //!
 //! `encryption` (off by default) brings ciphers for `core::encryption`.
 //! Each driver is a feature that is off by default: `http`, `timer`, `redis`, `nats`, `kafka`, `sqlite`, `postgres`, in
-//! `backends`; `full` is everything.
+//! `backends`. `grpc`, `postgres-pool`, `redis-pool` and `redis-limit` put `guard` to
+//! them. `full` is everything.
 //!
 //! # Examples
 //! A service with logs, metrics and an orderly end:
@@ -45,6 +46,7 @@ pub mod telemetry;
 
 #[cfg(any(
     feature = "file",
+    feature = "grpc",
     feature = "http",
     feature = "kafka",
     feature = "nats",

@@ -38,18 +38,24 @@ impl std::ops::DerefMut for Session {
     }
 }
 
-/// Connects, within the configured time.
-pub(super) async fn connect(config: &Config) -> Result<Session, Error> {
+/// Returns the driver's settings, in the clear.
+pub(super) fn settings(config: &Config) -> tokio_postgres::Config {
     let mut settings = tokio_postgres::Config::new();
     settings.host(&config.host).port(config.port).user(&config.user).dbname(&config.database);
     settings.password(config.password()).application_name(&config.application_name);
     // A server that has vanished is noticed, also while nothing is sent.
     settings.tcp_user_timeout(VANISHED_AFTER).keepalives_idle(VANISHED_AFTER / 2);
     settings.keepalives_interval(VANISHED_AFTER / 6).keepalives_retries(3);
+    settings.ssl_mode(tokio_postgres::config::SslMode::Disable);
+    settings
+}
+
+/// Connects, within the configured time.
+pub(super) async fn connect(config: &Config) -> Result<Session, Error> {
+    let mut settings = settings(config);
     let connecting = async {
         match &config.tls {
             None => {
-                settings.ssl_mode(tokio_postgres::config::SslMode::Disable);
                 let (client, connection) = settings.connect(NoTls).await.map_err(|error| of(&error))?;
                 Ok(session(client, connection))
             }

@@ -1,4 +1,6 @@
-//! Redis Streams, Redis 6.2 or later: a transport, of which this page tells, and an event [store].
+//! Redis Streams, Redis 6.2 or later: a transport, of which this page tells, and an event [store]. `pool_health` (feature
+//! `redis-pool`) is a pool of connections that are checked while they are idle, `limiter` (feature `redis-limit`) a rate
+//! limit that processes share.
 //!
 //! # How events lie there
 //! A stream has no partitions, so the keys are spread over [`Config::shards`] streams, `STREAM:0`, `STREAM:1` and so
@@ -31,12 +33,17 @@
 //! events (with [`Persistence::AppendFsyncAlways`] that is checked). A server without memory gives no leases either, so
 //! that receivers stop until it has some.
 
+mod client;
 mod config;
 mod connector;
 mod entry;
 mod error;
 mod group;
+#[cfg(feature = "redis-limit")]
+pub mod limiter;
 mod names;
+#[cfg(feature = "redis-pool")]
+pub mod pool_health;
 mod reader;
 mod receiver;
 mod script;

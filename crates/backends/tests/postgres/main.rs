@@ -6,6 +6,8 @@ mod with_postgres {
     mod kill;
     mod outbox;
     mod outbox_conformance;
+    #[cfg(feature = "postgres-pool")]
+    mod pool_health;
     mod proxy;
     mod refusals;
     mod silence;
@@ -33,3 +35,7 @@ mod power;
 
 #[path = "../server_killed/mod.rs"]
 mod server_killed;
+
+#[cfg(feature = "postgres-pool")]
+#[path = "../disturber/mod.rs"]
+mod disturber;

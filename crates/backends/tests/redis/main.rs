@@ -12,6 +12,10 @@ mod with_redis {
     mod conformance;
     mod examples;
     mod kill;
+    #[cfg(feature = "redis-limit")]
+    mod limiter;
+    #[cfg(feature = "redis-pool")]
+    mod pool_health;
     mod settings;
     pub(crate) mod store;
     pub(crate) mod support;
@@ -30,3 +34,7 @@ mod power;
 
 #[path = "../server_killed/mod.rs"]
 mod server_killed;
+
+#[cfg(any(feature = "redis-limit", feature = "redis-pool"))]
+#[path = "../disturber/mod.rs"]
+mod disturber;

@@ -1,0 +1,118 @@
+//! Connections to Redis that are cut and frozen are found before callers meet them.
+
+use std::time::Duration;
+
+use steadfast_backends::redis::Config;
+use steadfast_backends::redis::pool_health::{RedisPool, pool};
+use steadfast_base::Seed;
+use steadfast_guard::pool_health::{Health, PoolHealth, PoolHealthPolicy, Probe, Snapshot};
+use steadfast_servers::Redis;
+use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::support::{config, started};
+use crate::disturber::{Disturber, Mode};
+
+const SIZE: usize = 6;
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Three rounds, each with its checks and a new connection, and a second for a machine that has much to do.
+const FOUND_WITHIN: Duration = Duration::from_millis(3 * (120 + 200 + 200) + 1000);
+
+struct Bench {
+    disturber: Disturber,
+    pool: RedisPool,
+    _server: Redis,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let server = started(&[("appendonly", "no")]).await;
+        let disturber = Disturber::start(server.address()).await;
+        let config = Config { address: disturber.address().to_string(), ..config(&server) };
+        let pool = pool(&config, SIZE).expect("it is right");
+        let mut all = Vec::new();
+        for _ in 0..SIZE {
+            all.push(pool.get().await.expect("it connects"));
+        }
+        drop(all);
+        assert_eq!(disturber.accepted(), SIZE);
+        Self { disturber, pool, _server: server }
+    }
+
+    fn supervise(&self) -> (Probe, AbortOnDropHandle<()>) {
+        let policy = PoolHealthPolicy { interval: INTERVAL, ..PoolHealthPolicy::default() };
+        let health = PoolHealth::new("test", self.pool.clone(), policy, Seed::new(1));
+        let probe = health.probe();
+        (probe, AbortOnDropHandle::new(tokio::spawn(health.run())))
+    }
+
+    /// Asks often as a caller; says how often no answer came in good time.
+    async fn failures(&self, calls: usize) -> usize {
+        let mut failures = 0;
+        for _ in 0..calls {
+            let asking = async {
+                let mut connection = self.pool.get().await.ok()?;
+                redis::cmd("DBSIZE").query_async::<u64>(&mut *connection).await.ok()
+            };
+            let answer = timeout(Duration::from_millis(500), asking).await;
+            failures += usize::from(!answer.is_ok_and(|answer| answer.is_some()));
+        }
+        failures
+    }
+}
+
+async fn found(probe: &Probe, is: impl Fn(&Snapshot) -> bool) -> Duration {
+    let start = Instant::now();
+    let looking = async {
+        while !is(&probe.snapshot()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("{:?}", probe.snapshot()));
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn frozen_connections_are_evicted_before_callers_meet_them() {
+    let bench = Bench::new().await;
+    let (probe, _running) = bench.supervise();
+    bench.disturber.change(3, Mode::Frozen);
+    let took = found(&probe, |snapshot| snapshot.evicted == 3).await;
+    assert!(took <= FOUND_WITHIN, "{took:?}");
+    assert_eq!(bench.failures(30).await, 0);
+    assert_eq!(probe.snapshot().evicted, 3, "the others were left alone");
+}
+
+#[tokio::test]
+async fn connections_that_were_cut_are_gone_after_a_few_rounds() {
+    let bench = Bench::new().await;
+    let (probe, _running) = bench.supervise();
+    bench.disturber.cut();
+    let took = found(&probe, |snapshot| snapshot.size == 0).await;
+    assert!(took <= FOUND_WITHIN, "{took:?}");
+    assert_eq!(probe.snapshot().broken, SIZE as u64);
+    assert_eq!(bench.failures(30).await, 0);
+    found(&probe, |snapshot| snapshot.health == Health::Healthy).await;
+}
+
+#[tokio::test]
+async fn without_a_supervisor_callers_meet_each_of_them_once() {
+    let bench = Bench::new().await;
+    bench.disturber.change(3, Mode::Frozen);
+    assert_eq!(bench.failures(SIZE).await, 3);
+    let bench = Bench::new().await;
+    bench.disturber.cut();
+    assert_eq!(bench.failures(2 * SIZE).await, SIZE, "what is known to be lost is not handed out again");
+}
+
+#[tokio::test]
+async fn a_slow_server_is_unhealthy_and_keeps_its_connections() {
+    let bench = Bench::new().await;
+    let (probe, _running) = bench.supervise();
+    bench.disturber.change_all(Mode::Slow(Duration::from_millis(150)));
+    found(&probe, |snapshot| snapshot.rounds >= 3 && snapshot.health == Health::Unhealthy).await;
+    let snapshot = probe.snapshot();
+    assert!(snapshot.evicted <= snapshot.rounds && snapshot.kept > 0, "{snapshot:?}");
+    bench.disturber.change_all(Mode::Pass);
+    found(&probe, |snapshot| snapshot.health == Health::Healthy).await;
+}

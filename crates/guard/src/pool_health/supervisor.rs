@@ -1,0 +1,213 @@
+//! The supervisor that callers start.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use steadfast_base::{Rng, Seed};
+use tokio::time::sleep;
+
+use super::health::Machine;
+use super::{Health, Pool, PoolHealthPolicy, Round, Snapshot, round};
+
+/// Supervises the connections of a pool.
+///
+/// # Examples
+/// ```
+/// use steadfast_base::Seed;
+/// use steadfast_guard::pool_health::{Pool, PoolHealth, PoolHealthPolicy, Probe};
+/// use steadfast_guard::scope::{Refused, Scope};
+///
+/// /// Supervises `pool` for as long as `scope` lives.
+/// fn supervise<P: Pool + 'static>(pool: P, scope: &Scope) -> Result<Probe, Refused> {
+///     let health = PoolHealth::new("orders", pool, PoolHealthPolicy::default(), Seed::random());
+///     let probe = health.probe();
+///     drop(scope.spawn_until_closed("pool health", health.run())?);
+///     Ok(probe)
+/// }
+/// ```
+#[must_use = "nothing is checked unless it runs"]
+pub struct PoolHealth<P> {
+    shared: Arc<Shared<P>>,
+    policy: PoolHealthPolicy,
+    rng: Rng,
+}
+
+struct Shared<P> {
+    name: Box<str>,
+    pool: P,
+    found: Mutex<Found>,
+}
+
+/// What rounds have found so far.
+#[derive(Default)]
+struct Found {
+    machine: Machine,
+    counts: Snapshot,
+}
+
+impl<P: Pool> PoolHealth<P> {
+    /// Creates a supervisor of `pool`, which logs and metrics call `name`; fields of `policy` beyond their range are
+    /// cut to it. The times of rounds are drawn from `seed`.
+    pub fn new(name: impl Into<Box<str>>, pool: P, policy: PoolHealthPolicy, seed: Seed) -> Self {
+        Self {
+            shared: Arc::new(Shared { name: name.into(), pool, found: Mutex::default() }),
+            policy: policy.cut(),
+            rng: seed.stream("pool health"),
+        }
+    }
+
+    /// Checks connections until the pool is closed; the first round comes after an interval.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends supervision. What is being checked goes back into the pool.
+    pub async fn run(mut self) {
+        loop {
+            sleep(self.policy.pause(&mut self.rng)).await;
+            if self.shared.pool.status().is_closed {
+                return;
+            }
+            self.round().await;
+        }
+    }
+
+    /// Makes one round now, for those who have a timer of their own. It takes at most twice
+    /// [`check_within`](PoolHealthPolicy::check_within) for each check, and
+    /// [`connect_within`](PoolHealthPolicy::connect_within).
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives back what is being checked. The round counts for nothing then.
+    pub async fn round(&mut self) -> Round {
+        let shared = &*self.shared;
+        let health = shared.found.lock().machine.health();
+        let (round, problem) = round::make(&shared.pool, &self.policy, health).await;
+        shared.note(&round, problem, &self.policy);
+        round
+    }
+}
+
+impl<P> PoolHealth<P> {
+    /// Returns the pool.
+    pub fn pool(&self) -> &P {
+        &self.shared.pool
+    }
+}
+
+impl<P: Pool + 'static> PoolHealth<P> {
+    /// Returns what shows the pool to metrics. It does not supervise, but it keeps the pool.
+    pub fn probe(&self) -> Probe {
+        Probe { shared: Arc::clone(&self.shared) as Arc<dyn Show> }
+    }
+}
+
+/// Shows how a supervised pool is, without supervising it.
+#[derive(Clone)]
+pub struct Probe {
+    shared: Arc<dyn Show>,
+}
+
+impl Probe {
+    /// Returns how the pool is.
+    pub fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    /// Returns what the pool has now, and what was found in it.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+}
+
+trait Show: Send + Sync {
+    fn name(&self) -> &str;
+    fn health(&self) -> Health;
+    fn snapshot(&self) -> Snapshot;
+}
+
+impl<P: Pool> Show for Shared<P> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn health(&self) -> Health {
+        self.found.lock().machine.health()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let (status, wait_times) = (self.pool.status(), self.pool.wait_times());
+        let found = self.found.lock();
+        Snapshot {
+            name: (*self.name).to_owned(),
+            health: found.machine.health(),
+            size: status.size as u64,
+            idle: status.idle as u64,
+            in_use: status.in_use as u64,
+            waiting: status.waiting as u64,
+            wait_times,
+            ..found.counts.clone()
+        }
+    }
+}
+
+impl<P: Pool> Shared<P> {
+    fn note(&self, round: &Round, problem: Option<Box<str>>, policy: &PoolHealthPolicy) {
+        let mut found = self.found.lock();
+        let before = found.machine.health();
+        found.machine = found.machine.after(round, policy);
+        let health = found.machine.health();
+        let counts = &mut found.counts;
+        counts.rounds += 1;
+        counts.yielded += u64::from(round.yielded);
+        counts.fast += round.fast as u64;
+        counts.slow += round.slow as u64;
+        counts.broken += round.broken as u64;
+        counts.stale += round.stale() as u64;
+        counts.evicted += round.evicted as u64;
+        counts.kept += round.kept as u64;
+        counts.opened += u64::from(round.opened.is_some());
+        counts.opened_failed += u64::from(round.opened == Some(false));
+        counts.changes += u64::from(health != before);
+        if round.fast > 0 {
+            counts.slowest_us = u64::try_from(round.slowest.as_micros()).unwrap_or(u64::MAX);
+        }
+        if let Some(problem) = problem {
+            counts.last_error = Some(problem.into());
+        }
+        let error = counts.last_error.clone().unwrap_or_default();
+        drop(found);
+        let (pool, evicted, kept) = (&*self.name, round.evicted, round.kept);
+        if health == before {
+            if evicted + kept > 0 {
+                tracing::debug!(pool, evicted, kept, error, "connections of the pool are stale");
+            }
+        } else if health == Health::Unhealthy {
+            tracing::warn!(
+                pool,
+                evicted,
+                kept,
+                error,
+                "the pool is unhealthy: not even a new connection answers"
+            );
+        } else {
+            tracing::info!(pool, %before, %health, evicted, "the health of the pool has changed");
+        }
+    }
+}
+
+impl<P> fmt::Debug for PoolHealth<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolHealth")
+            .field("pool", &self.shared.name)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe")
+            .field("pool", &self.shared.name())
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}
