@@ -11,7 +11,8 @@
 //! | `file` | `backends::file` | an event store in a folder |
 //! | `fault` | `fault` | the injector that an experiment reaches a service through |
 //!
-//! `encryption` (off by default) brings ciphers for `core::encryption`.
+//! `diagnostics` (off by default) brings the module of that name: what a running program is doing, for who has the
+//! token. `encryption` (off by default) brings ciphers for `core::encryption`.
 //! Each driver is a feature that is off by default: `http`, `timer`, `redis`, `nats`, `kafka`, `sqlite`, `postgres`, in
 //! `backends`. `grpc`, `postgres-pool`, `redis-pool` and `redis-limit` put `guard` to
 //! them. `full` is everything.
@@ -39,6 +40,8 @@
 mod guide;
 
 pub mod config;
+#[cfg(feature = "diagnostics")]
+pub mod diagnostics;
 pub mod problem;
 pub mod runtime;
 pub mod shutdown;

@@ -201,8 +201,7 @@ impl Scope {
 
     /// Returns the tasks that are alive, the oldest first.
     pub fn tasks(&self) -> Vec<TaskInfo> {
-        let now = Instant::now();
-        self.owner.shared.table.list().iter().map(|about| about.info(now)).collect()
+        self.owner.shared.tasks()
     }
 
     /// Returns what the last inspection found.
@@ -217,6 +216,12 @@ impl Scope {
 
     /// Returns what shows the scope to metrics. It owns no task: the scope can be dropped although there is a probe.
     pub fn probe(&self) -> Probe<Snapshot> {
+        Probe::new(Arc::clone(&self.owner.shared) as _)
+    }
+
+    /// Returns what shows the tasks of the scope that are alive, the oldest first. It owns none, as
+    /// [`probe`](Self::probe).
+    pub fn probe_tasks(&self) -> Probe<Vec<TaskInfo>> {
         Probe::new(Arc::clone(&self.owner.shared) as _)
     }
 
@@ -280,7 +285,22 @@ impl Observed<Snapshot> for Shared {
     }
 }
 
+impl Observed<Vec<TaskInfo>> for Shared {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn snapshot(&self) -> Vec<TaskInfo> {
+        self.tasks()
+    }
+}
+
 impl Shared {
+    fn tasks(&self) -> Vec<TaskInfo> {
+        let now = Instant::now();
+        self.table.list().iter().map(|about| about.info(now)).collect()
+    }
+
     pub(super) fn count(&self, end: End) {
         self.ends[end as usize].fetch_add(1, Ordering::Relaxed);
     }

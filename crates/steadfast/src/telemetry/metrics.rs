@@ -28,6 +28,8 @@ use prometheus_client::registry::Registry;
 pub struct Metrics {
     registry: Arc<RwLock<Registry>>,
     #[cfg(feature = "guard")]
+    guards: super::guards::Guards,
+    #[cfg(feature = "guard")]
     scopes: super::scopes::Scopes,
     #[cfg(feature = "guard")]
     pools: super::workers::Pools,
@@ -53,6 +55,41 @@ impl Metrics {
     pub fn register_breakers(&self, breakers: steadfast_guard::Registry) {
         let collector = super::breakers::Collector::new(breakers);
         self.registry.write().register_collector(Box::new(collector));
+    }
+
+    /// Registers what a bulkhead has seen: `bulkhead_limit`, `bulkhead_in_flight`, `bulkhead_queued` and
+    /// `bulkhead_calls_total` by outcome.
+    #[cfg(feature = "guard")]
+    pub fn register_bulkhead(&self, bulkhead: &steadfast_guard::Bulkhead) {
+        self.register_guard(|guards| guards.bulkheads.push(bulkhead.clone()));
+    }
+
+    /// Registers what load shedding has seen: `shed_limit`, `shed_baseline_seconds`, `shed_in_flight`, `shed_queued`,
+    /// `shed_calls_total` by outcome, and `shed_refused_calls_total` by priority.
+    #[cfg(feature = "guard")]
+    pub fn register_shed(&self, shed: &steadfast_guard::Shed) {
+        self.register_guard(|guards| guards.sheds.push(shed.clone()));
+    }
+
+    /// Registers what hedging has done: `hedge_delay_seconds`, `hedge_calls_total`, and `hedge_attempts_total` by
+    /// outcome.
+    #[cfg(feature = "guard")]
+    pub fn register_hedge(&self, hedge: &steadfast_guard::Hedge) {
+        self.register_guard(|guards| guards.hedges.push(hedge.clone()));
+    }
+
+    /// Registers what is left of a rate limiter's quota: `rate_limit_available`, beside `rate_limit_burst` and
+    /// `rate_limit_permits_per_second`.
+    #[cfg(feature = "guard")]
+    pub fn register_rate_limiter(&self, name: impl Into<Box<str>>, limiter: &steadfast_guard::RateLimiter) {
+        self.register_guard(|guards| guards.limiters.push((name.into(), limiter.clone())));
+    }
+
+    #[cfg(feature = "guard")]
+    fn register_guard(&self, add: impl FnOnce(&mut super::guards::Listed)) {
+        if self.guards.add(add) {
+            self.registry.write().register_collector(Box::new(self.guards.clone()));
+        }
     }
 
     /// Registers what a scope has done: `tasks_alive`, `tasks_total` by outcome, `task_panics_total` by task, and what

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "guard")]
 mod breakers;
+#[cfg(feature = "guard")]
+mod guards;
 mod logs;
 mod metrics;
 #[cfg(feature = "guard")]
