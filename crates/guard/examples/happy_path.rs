@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 
 use steadfast_base::{Budget, Class, Classify, ContextMut, Deadline, Seed, TraceContext};
 use steadfast_guard::breaker::{SlowCalls, Window};
+use steadfast_guard::stack::{
+    BudgetPolicy, DeadlineSettings, OutgoingSettings, RateLimitSettings, RetrySettings, Stack,
+};
 use steadfast_guard::{
-    Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Error, RefuseExpiredLayer, RetryLayer, RetryPolicy,
-    TimeoutLayer,
+    Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Error, Quota, RateLimitLayer, RateLimitPolicy,
+    RateLimiter, RefuseExpiredLayer, RetryLayer, RetryPolicy, TimeoutLayer,
 };
 use tokio::runtime::Runtime;
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceBuilder};
 
 /// How many calls one sample is, and of how many samples the best counts.
 const CALLS: u32 = 300_000;
@@ -180,6 +183,7 @@ fn main() {
         (0..2000).for_each(|_| budget.deposit());
         RetryLayer::new(RetryPolicy::default(), budget, Seed::new(1))
     };
+    let (plenty, second) = (Quota::new(u32::MAX, Duration::from_secs(1)), Duration::from_secs(1));
     for yields in [false, true] {
         let bench = Bench::new(yields);
         let when = if yields { "when it is polled again" } else { "at once" };
@@ -193,5 +197,34 @@ fn main() {
         bench.show("timeout", &TimeoutLayer::new(Duration::from_secs(1)), far);
         bench.show("retry", &retry(), None);
         bench.show("retry, with a deadline", &retry(), far);
+        let limiter = || RateLimitLayer::new(RateLimiter::new(plenty));
+        bench.show("rate limit", &limiter(), far);
+        let five = ServiceBuilder::new()
+            .layer(DeadlineLayer::default())
+            .layer(retry())
+            .layer(limiter())
+            .layer(breaker(BreakerPolicy::default()))
+            .layer(TimeoutLayer::new(second));
+        bench.show("five by hand", &five, far);
+        let five = Stack::outgoing("payment")
+            .deadline(DeadlineSettings::default())
+            .retry(RetryPolicy::default(), BudgetPolicy::default())
+            .rate_limit(plenty, RateLimitPolicy::default())
+            .breaker(BreakerPolicy::default())
+            .timeout(second)
+            .build();
+        bench.show("a stack of the five", &five.expect("it can be"), far);
+        let settings = OutgoingSettings {
+            deadline: Some(DeadlineSettings::default()),
+            retry: Some(RetrySettings::default()),
+            rate_limit: Some(RateLimitSettings { quota: plenty, policy: RateLimitPolicy::default() }),
+            breaker: Some(BreakerPolicy::default()),
+            timeout: Some(second),
+            ..OutgoingSettings::default()
+        };
+        let all = Stack::outgoing("payment").configured(&settings).expect("it can be");
+        bench.show("a stack of all, the five on", &all, far);
+        all.apply(&OutgoingSettings::default()).expect("it can be");
+        bench.show("a stack of all, none on", &all, far);
     }
 }

@@ -16,7 +16,8 @@ pin_project! {
     pub(crate) struct Bounded<F> {
         #[pin]
         call: F,
-        end: Instant,
+        // None: it may take as long as it takes.
+        end: Option<Instant>,
         #[pin]
         timer: Option<Timer>,
     }
@@ -29,7 +30,12 @@ pub(crate) struct Elapsed;
 impl<F> Bounded<F> {
     #[inline]
     pub(crate) fn new(call: F, end: Instant) -> Self {
-        Self { call, end, timer: None }
+        Self { call, end: Some(end), timer: None }
+    }
+
+    #[inline]
+    pub(crate) fn unbounded(call: F) -> Self {
+        Self { call, end: None, timer: None }
     }
 }
 
@@ -43,8 +49,9 @@ impl<F: Future> Future for Bounded<F> {
         if let Poll::Ready(answer) = this.call.poll(cx) {
             return Poll::Ready(Ok(answer));
         }
+        let Some(end) = *this.end else { return Poll::Pending };
         if this.timer.is_none() {
-            this.timer.set(Some(Timer::until(*this.end)));
+            this.timer.set(Some(Timer::until(end)));
         }
         if let Some(timer) = this.timer.as_pin_mut() {
             ready!(timer.poll(cx));

@@ -72,6 +72,7 @@ mod rejection;
 pub mod retry;
 pub mod scope;
 pub mod shed;
+pub mod stack;
 mod status;
 mod stripes;
 #[cfg(any(test, feature = "testing"))]
@@ -114,6 +115,7 @@ pub use scope::ScopePolicy;
 pub use shed::Shed;
 pub use shed::ShedLayer;
 pub use shed::ShedPolicy;
+pub use stack::Stack;
 pub use timeout::TimeoutLayer;
 pub use workers::Workers;
 pub use workers::WorkersPolicy;

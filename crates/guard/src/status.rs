@@ -5,6 +5,26 @@ use http::StatusCode;
 use crate::Rejection;
 
 impl Rejection {
+    /// Returns the name of the guard that ended the call, as a [configuration](crate::stack::OutgoingSettings) has it.
+    ///
+    /// # Examples
+    /// ```
+    /// use steadfast_guard::Rejection;
+    ///
+    /// assert_eq!(Rejection::DeadlineExceeded.guard(), "deadline");
+    /// ```
+    pub fn guard(&self) -> &'static str {
+        match self {
+            Self::DeadlineExceeded => "deadline",
+            Self::AttemptTimedOut { .. } => "retry",
+            Self::TimedOut { .. } => "timeout",
+            Self::BreakerOpen { .. } => "breaker",
+            Self::RateLimited(_) => "rateLimit",
+            Self::Bulkhead(_) => "bulkhead",
+            Self::Shed(_) => "shed",
+        }
+    }
+
     /// Returns the HTTP status that tells a caller of this rejection: 504 when time ran out, 429 when it calls too
     /// often, 503 otherwise.
     ///

@@ -28,6 +28,12 @@ impl<T, L> Striped<T, L> {
         Self(locals.map(|local| Arc::new(Stripe { local, value: Arc::clone(&value) })).collect())
     }
 
+    /// Creates the same with other locals, of which there must be [`count`]; the value is shared.
+    pub(crate) fn with_locals(&self, locals: impl Iterator<Item = L>) -> Self {
+        let value = &self.0[0].value;
+        Self(locals.map(|local| Arc::new(Stripe { local, value: Arc::clone(value) })).collect())
+    }
+
     /// Returns the stripe of this thread.
     #[inline]
     pub(crate) fn local(&self) -> &Arc<Stripe<T, L>> {
@@ -39,6 +45,11 @@ impl<T, L> Striped<T, L> {
     #[cfg(test)]
     pub(crate) fn stripe(&self, index: usize) -> &Arc<Stripe<T, L>> {
         &self.0[index]
+    }
+
+    /// Returns what belongs to each stripe alone.
+    pub(crate) fn locals(&self) -> impl Iterator<Item = &L> {
+        self.0.iter().map(|stripe| &stripe.local)
     }
 
     /// Returns how many clones of stripes there are.

@@ -9,6 +9,9 @@ pub struct State;
 #[doc = include_str!("../../../docs/guide/guards.md")]
 pub struct Guards;
 
+#[doc = include_str!("../../../docs/guide/guards-stack.md")]
+pub struct GuardsStack;
+
 #[doc = include_str!("../../../docs/guide/guards-load.md")]
 pub struct GuardsLoad;
 

@@ -1,7 +1,8 @@
 //! Build event-driven backends that are proven under fault.
 //!
 //! This crate is the one that a service names. It re-exports the libraries by feature, and holds what a process
-//! needs around them: [`runtime`], [`shutdown`], [`config`], [`telemetry`] and [`problem`] documents.
+//! needs around them: [`runtime`], [`shutdown`], [`config`], [`telemetry`], [`problem`]
+//! documents, and with `guard` the answers to what guards refuse (`answer`).
 //!
 //! | feature (on by default) | module | what it is |
 //! |---|---|---|
@@ -39,6 +40,8 @@
 #[cfg(all(doctest, feature = "full"))]
 mod guide;
 
+#[cfg(feature = "guard")]
+pub mod answer;
 pub mod config;
 #[cfg(feature = "diagnostics")]
 pub mod diagnostics;

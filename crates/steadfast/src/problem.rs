@@ -130,18 +130,17 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A guard's refusal: 504 when there was no time, 503 with `Retry-After` when the callee is being left alone.
+/// A guard's refusal: its status, `Retry-After` when it is known when to come back, and the guard as the member `guard`.
 #[cfg(feature = "guard")]
 impl From<steadfast_guard::Rejection> for Problem {
     fn from(rejection: steadfast_guard::Rejection) -> Self {
-        use steadfast_guard::Rejection;
-        let problem = match rejection {
-            Rejection::BreakerOpen { retry_after } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(retry_after)
-            }
-            _ => Self::new(rejection.http_status()),
-        };
-        problem.with_detail(rejection.to_string())
+        use steadfast_base::Classify;
+        let problem = Self::new(rejection.http_status()).with_detail(rejection.to_string());
+        let problem = problem.with("guard", rejection.guard());
+        match rejection.retry_after() {
+            Some(wait) => problem.with_retry_after(wait),
+            None => problem,
+        }
     }
 }
 

@@ -56,6 +56,48 @@ impl Rate {
         self.milli as f64 / 1000.0 / self.per.seconds()
     }
 
+    /// Creates a rate of `count` per second, minute or hour, whichever `window` is a whole number of; none if `window`
+    /// is no whole number of seconds or the rate has more than three decimal places.
+    pub fn per_window(count: u32, window: Duration) -> Option<Self> {
+        let seconds = window.as_secs();
+        if seconds == 0 || window.subsec_nanos() > 0 {
+            return None;
+        }
+        let count = u64::from(count) * 1000;
+        [(1, Per::Second), (60, Per::Minute), (3600, Per::Hour)].into_iter().find_map(|(per, unit)| {
+            let total = count * per;
+            total.is_multiple_of(seconds).then_some(Self { milli: total / seconds, per: unit })
+        })
+    }
+
+    /// Returns the rate as so many whole occurrences in a time, which is as short as the unit allows; none for a rate of
+    /// zero and for one that does not fit.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast_base::units::Rate;
+    ///
+    /// let window = |text: &str| text.parse::<Rate>().ok()?.window();
+    /// assert_eq!(window("30/m"), Some((30, Duration::from_secs(60))));
+    /// assert_eq!(window("0.5/s"), Some((1, Duration::from_secs(2))));
+    /// ```
+    pub fn window(self) -> Option<(u32, Duration)> {
+        let seconds = match self.per {
+            Per::Second => 1,
+            Per::Minute => 60,
+            Per::Hour => 3600,
+        };
+        let (mut count, mut thousandths) = (self.milli, 1000_u64);
+        for divisor in [2, 2, 2, 5, 5, 5] {
+            if count.is_multiple_of(divisor) && thousandths.is_multiple_of(divisor) {
+                (count, thousandths) = (count / divisor, thousandths / divisor);
+            }
+        }
+        let count = u32::try_from(count).ok().filter(|count| *count > 0)?;
+        Some((count, Duration::from_secs(seconds * thousandths)))
+    }
+
     /// Returns the time between two occurrences; none for a rate of zero.
     pub fn interval(self) -> Option<Duration> {
         (self.milli > 0).then(|| Duration::from_secs_f64(1.0 / self.per_second()))
@@ -115,6 +157,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_window_says_the_same_as_the_rate(milli in 1_u64..100_000_000) {
+            for per in [Per::Second, Per::Minute, Per::Hour] {
+                let rate = Rate { milli, per };
+                let (count, window) = rate.window().expect("it fits");
+                let per_second = f64::from(count) / window.as_secs_f64();
+                prop_assert!((per_second / rate.per_second() - 1.0).abs() < 1e-9);
+                let again = Rate::per_window(count, window).expect("it is one");
+                prop_assert!((again.per_second() / rate.per_second() - 1.0).abs() < 1e-9);
+            }
+        }
+
         #[test]
         fn what_is_written_is_read_back(milli in 0_u64..1_000_000_000) {
             let rate = Rate { milli, per: Per::Minute };

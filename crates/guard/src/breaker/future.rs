@@ -35,6 +35,12 @@ impl<F> BreakerFuture<F> {
         Self { state: State::Calling { call, permit: Some(permit) } }
     }
 
+    /// A call that the guard has nothing to do with.
+    #[inline]
+    pub(crate) fn passing(call: F) -> Self {
+        Self { state: State::Calling { call, permit: None } }
+    }
+
     pub(super) fn refused(rejection: Rejection) -> Self {
         Self { state: State::Refused { rejection } }
     }

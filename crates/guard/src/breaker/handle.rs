@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use steadfast_base::Deadline;
@@ -58,11 +58,21 @@ struct State {
 /// Where the calls of a stripe of threads come in: all that those need which succeed.
 pub(super) struct Entrance {
     gate: Arc<Gate>,
-    clock: Clock,
-    /// From which time on calls are slow.
-    longer_than: Nanos,
+    /// When calls read the clock; a [`Clock`].
+    clock: AtomicU8,
     /// The parts of time that tell how old calls are, as a power of two of nanoseconds.
-    part_log2: u32,
+    part_log2: AtomicU8,
+    /// From which time on calls are slow.
+    longer_than: AtomicU64,
+}
+
+/// What a call keeps until it ends, where calls are timed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Begun {
+    /// When it began; 0 if nobody asked.
+    at: Nanos,
+    /// The parts of time by which its age is told.
+    part_log2: u8,
 }
 
 /// A value on cache lines of its own.
@@ -71,6 +81,7 @@ struct Apart<T>(T);
 
 /// When calls read the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 enum Clock {
     Never,
     AtTheEnd,
@@ -137,6 +148,30 @@ impl Breaker {
         self.shared.changes.subscribe()
     }
 
+    /// Changes the policy; fields beyond their range are cut to it. The phase stays, and so do the outcomes in the window
+    /// where it is of the same kind: of calls, the last of them; of a time, where that is the same. Calls that are under
+    /// way end as they would have, and count only where what is slow has not changed.
+    ///
+    /// # Examples
+    /// ```
+    /// use steadfast_guard::breaker::{Breaker, BreakerPolicy, Phase};
+    ///
+    /// let breaker = Breaker::new("payment", BreakerPolicy::default());
+    /// (0..5).for_each(|_| breaker.acquire(None).expect("it is closed").fail());
+    /// breaker.set_policy(BreakerPolicy { calls_min: 6, ..BreakerPolicy::default() });
+    /// breaker.acquire(None).expect("it is closed").fail();
+    /// assert_eq!(breaker.phase(), Phase::Open, "six of six failed");
+    /// ```
+    pub fn set_policy(&self, policy: BreakerPolicy) {
+        let policy = policy.cut();
+        self.shared.ask(|machine, now, gates| {
+            // IMPORTANT: Under the machine's lock, so that of two changes all stripes have the later.
+            let is_timed_anew =
+                self.shared.locals().fold(false, |any, entrance| entrance.set(&policy) || any);
+            ((), machine.set_policy(policy, is_timed_anew, now, gates))
+        });
+    }
+
     /// Opens the breaker by hand; it stays open until [`close`](Self::close).
     pub fn open(&self) {
         self.shared.ask(|machine, now, gates| ((), machine.hold_open(now, gates)));
@@ -181,42 +216,69 @@ impl Breaker {
 
 impl Entrance {
     fn new(gate: Arc<Gate>, policy: &BreakerPolicy) -> Self {
+        let (clock, part_log2, longer_than) = Self::timing(policy);
+        Self {
+            gate,
+            clock: AtomicU8::new(clock as u8),
+            part_log2: AtomicU8::new(part_log2),
+            longer_than: AtomicU64::new(longer_than),
+        }
+    }
+
+    fn timing(policy: &BreakerPolicy) -> (Clock, u8, Nanos) {
         let clock = match (policy.slow_calls, policy.window) {
             (Some(_), _) => Clock::AtBothEnds,
             (None, Window::Time(_)) => Clock::AtTheEnd,
             (None, Window::Calls(_)) => Clock::Never,
         };
-        let longer_than = policy.slow_calls.map_or(Nanos::MAX, |slow| nanos(slow.longer_than));
-        let part_log2 = policy.slow_calls.map_or(0, |slow| slow.part_log2());
-        Self { gate, clock, longer_than, part_log2 }
+        // At most 60, for there are 64 bits of nanoseconds.
+        let part_log2 = policy.slow_calls.map_or(0, |slow| slow.part_log2() as u8);
+        (clock, part_log2, policy.slow_calls.map_or(Nanos::MAX, |slow| nanos(slow.longer_than)))
+    }
+
+    /// Changes how calls are timed; says whether that is another way, so that those under way cannot be compared.
+    fn set(&self, policy: &BreakerPolicy) -> bool {
+        let (clock, part_log2, longer_than) = Self::timing(policy);
+        let was_clock = self.clock.swap(clock as u8, Ordering::Relaxed);
+        let was_part = self.part_log2.swap(part_log2, Ordering::Relaxed);
+        self.longer_than.store(longer_than, Ordering::Relaxed);
+        was_clock != clock as u8 || was_part != part_log2
+    }
+
+    fn clock_is(&self, clock: Clock) -> bool {
+        self.clock.load(Ordering::Relaxed) == clock as u8
     }
 
     /// Begins a call: returns its generation, and when it began if anybody asks.
     #[inline]
-    fn begin(&self, shared: &Shared) -> Result<(u64, Nanos), BreakerOpen> {
-        if self.clock == Clock::AtBothEnds {
+    fn begin(&self, shared: &Shared) -> Result<(u64, Begun), BreakerOpen> {
+        if self.clock_is(Clock::AtBothEnds) {
             return self.begin_timed(shared);
         }
         match self.gate.pass() {
-            Some(generation) => Ok((generation, 0)),
-            None => Ok((shared.admit()?, 0)),
+            Some(generation) => Ok((generation, Begun::default())),
+            None => Ok((shared.admit()?, Begun::default())),
         }
     }
 
-    fn begin_timed(&self, shared: &Shared) -> Result<(u64, Nanos), BreakerOpen> {
-        let now = shared.now();
+    fn begin_timed(&self, shared: &Shared) -> Result<(u64, Begun), BreakerOpen> {
+        let part_log2 = self.part_log2.load(Ordering::Relaxed);
+        // Zero says that nobody asked.
+        let now = shared.now().max(1);
         let generation = match self.gate.pass() {
             Some(generation) if now < shared.due.load(Ordering::Relaxed) => generation,
             _ => shared.admit()?,
         };
-        self.gate.young.begin(generation, now >> self.part_log2);
-        Ok((generation, now))
+        let begun = Begun { at: now, part_log2 };
+        self.gate.young.begin(generation, begun.part());
+        Ok((generation, begun))
     }
 
     /// Ends a call.
     #[inline]
-    pub(super) fn end(&self, shared: &Shared, generation: u64, begun: Nanos, outcome: Outcome) {
-        if self.clock != Clock::Never {
+    pub(super) fn end(&self, shared: &Shared, generation: u64, begun: Begun, outcome: Outcome) {
+        // A call that was timed must say that it has ended, whatever the policy is by now.
+        if begun.at > 0 || !self.clock_is(Clock::Never) {
             return self.end_timed(shared, generation, begun, outcome);
         }
         if outcome != Outcome::Succeeded || !self.gate.succeed(generation) {
@@ -224,17 +286,23 @@ impl Entrance {
         }
     }
 
-    fn end_timed(&self, shared: &Shared, generation: u64, begun: Nanos, outcome: Outcome) {
+    fn end_timed(&self, shared: &Shared, generation: u64, begun: Begun, outcome: Outcome) {
         let now = shared.now();
         let is_due = now >= shared.due.load(Ordering::Relaxed);
         let mut is_slow = false;
-        if self.clock == Clock::AtBothEnds {
-            is_slow = now.saturating_sub(begun) > self.longer_than;
-            self.gate.young.end(generation, begun >> self.part_log2);
+        if begun.at > 0 {
+            is_slow = now.saturating_sub(begun.at) > self.longer_than.load(Ordering::Relaxed);
+            self.gate.young.end(generation, begun.part());
         }
         if outcome != Outcome::Succeeded || is_slow || is_due || !self.gate.succeed(generation) {
             shared.record(generation, outcome, is_slow);
         }
+    }
+}
+
+impl Begun {
+    fn part(self) -> u64 {
+        self.at >> self.part_log2
     }
 }
 

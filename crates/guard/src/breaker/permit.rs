@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use steadfast_base::{Class, Deadline};
 
-use super::handle::{Entrance, Shared};
+use super::handle::{Begun, Entrance, Shared};
 use super::state::Outcome;
-use super::window::Nanos;
 use crate::stripes::Stripe;
 
 /// The right to make one call, and the duty to say how it ended.
@@ -18,8 +17,8 @@ use crate::stripes::Stripe;
 pub struct Permit {
     pub(super) breaker: Arc<Stripe<Shared, Entrance>>,
     pub(super) generation: u64,
-    /// When it was given; 0 if nobody asks.
-    pub(super) begun: Nanos,
+    /// When it was given, if anybody asked.
+    pub(super) begun: Begun,
     pub(super) deadline: Option<Deadline>,
     pub(super) outcome: Option<Outcome>,
 }

@@ -78,7 +78,7 @@ impl Default for BreakerPolicy {
 
 impl Window {
     /// The most calls that a window can have.
-    pub(super) const CALLS_MAX: u32 = 1 << 16;
+    pub(crate) const CALLS_MAX: u32 = 1 << 16;
     /// Into how many slices a window of time is cut.
     pub(super) const SLICES: usize = 10;
 }

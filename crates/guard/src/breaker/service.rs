@@ -11,8 +11,8 @@ use crate::Rejection;
 /// Calls the service within as long as the breaker is closed; made by [`BreakerLayer`](super::BreakerLayer).
 #[derive(Debug, Clone)]
 pub struct BreakerService<S> {
-    inner: S,
-    breaker: Breaker,
+    pub(crate) inner: S,
+    pub(crate) breaker: Breaker,
 }
 
 impl<S> BreakerService<S> {

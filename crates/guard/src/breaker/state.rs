@@ -173,6 +173,42 @@ impl Machine {
         }
     }
 
+    /// Changes the policy. `is_timed_anew` says that calls under way were timed in another way: they do not count then.
+    pub(super) fn set_policy(
+        &mut self,
+        policy: BreakerPolicy,
+        is_timed_anew: bool,
+        now: Nanos,
+        gates: &Gates,
+    ) -> Option<Transition> {
+        self.settle(now, gates);
+        let old = std::mem::replace(&mut self.policy, policy);
+        match &mut self.state {
+            State::Closed { outcomes, .. } if old.window != policy.window => {
+                *outcomes = outcomes.resized(policy.window, now);
+            }
+            // Probes that would not count any more make room for others.
+            State::HalfOpen { admitted, succeeded, .. } if is_timed_anew => *admitted = *succeeded,
+            // It has waited long enough by the new policy, or will have.
+            State::Open { until: Some(until) } => *until = (*until).min(later(now, policy.open_for)),
+            State::Closed { .. } | State::Open { .. } | State::HalfOpen { .. } => {}
+        }
+        if is_timed_anew {
+            self.generation += 1;
+            self.counts.succeeded += gates.shut();
+            if self.phase() == Phase::Closed {
+                gates.open(self.generation);
+            }
+        }
+        self.review_at = policy.next_review(now);
+        match self.state {
+            State::HalfOpen { succeeded, .. } if succeeded >= policy.probes => {
+                self.change(closed(&policy, now), Cause::ProbesSucceeded, now, gates)
+            }
+            _ => None,
+        }
+    }
+
     /// Opens and stays open until [`close`](Self::close).
     pub(super) fn hold_open(&mut self, now: Nanos, gates: &Gates) -> Option<Transition> {
         if !matches!(self.state, State::Open { .. }) {

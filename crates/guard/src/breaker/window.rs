@@ -32,6 +32,18 @@ impl Outcomes {
         }
     }
 
+    /// Returns a window of another size with the last outcomes of this one, or an empty one if it is of another kind or
+    /// of another time.
+    pub(super) fn resized(&self, window: Window, now: Nanos) -> Self {
+        let mut resized = Self::new(window, now);
+        if let (Self::Calls(old), Self::Calls(_)) = (self, &mut resized) {
+            for (failed, slow) in old.outcomes() {
+                resized.add(failed, slow);
+            }
+        }
+        resized
+    }
+
     /// Moves on to `now`.
     pub(super) fn advance(&mut self, now: Nanos) {
         match self {
@@ -91,6 +103,17 @@ impl Ring {
     fn new(capacity: u32) -> Self {
         let words = || vec![0; capacity.div_ceil(u64::BITS) as usize].into_boxed_slice();
         Self { failed: words(), slow: words(), capacity, next: 0, tally: Tally::default() }
+    }
+
+    /// Returns the outcomes, the oldest first.
+    fn outcomes(&self) -> impl Iterator<Item = (bool, bool)> {
+        let calls = self.tally.calls as u32;
+        let first = if calls < self.capacity { 0 } else { self.next };
+        (0..calls).map(move |call| {
+            let at = (first + call) % self.capacity;
+            let (word, mask) = ((at / u64::BITS) as usize, 1 << (at % u64::BITS));
+            (self.failed[word] & mask != 0, self.slow[word] & mask != 0)
+        })
     }
 
     /// Adds successes, whole words at a time.
@@ -204,6 +227,21 @@ mod tests {
                 }
                 prop_assert_eq!(window.tally(), tally(model.iter()));
             }
+        }
+
+        #[test]
+        fn keeps_the_last_calls_when_it_is_resized(
+            capacities in (1..100_u32, 1..100_u32),
+            outcomes in prop::collection::vec((any::<bool>(), any::<bool>()), 0..200),
+        ) {
+            let mut window = Outcomes::new(Window::Calls(capacities.0), 0);
+            for (failed, slow) in &outcomes {
+                window.add(*failed, *slow);
+            }
+            let resized = window.resized(Window::Calls(capacities.1), 0);
+            let kept = outcomes.len().min(capacities.0 as usize).min(capacities.1 as usize);
+            prop_assert_eq!(resized.tally(), tally(outcomes[outcomes.len() - kept..].iter()));
+            prop_assert_eq!(window.resized(Window::Time(Duration::from_secs(1)), 0).tally(), Tally::default());
         }
 
         #[test]

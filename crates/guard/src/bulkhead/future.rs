@@ -25,7 +25,7 @@ pin_project! {
 }
 
 impl<S: Service<Req>, Req> BulkheadFuture<S, Req> {
-    pub(super) fn new(passage: Passage<S, Req, Bulkhead>) -> Self {
+    pub(crate) fn new(passage: Passage<S, Req, Bulkhead>) -> Self {
         Self { passage }
     }
 }

@@ -1,10 +1,8 @@
 //! The bulkhead that callers hold.
 
+use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-
-use serde::Serialize;
 use steadfast_base::Deadline;
 
 use super::{BulkheadPolicy, Error};
@@ -28,7 +26,6 @@ pub struct Bulkhead {
 
 struct Shared {
     name: Box<str>,
-    wait_max: Duration,
     gate: Arc<Gate>,
 }
 
@@ -54,7 +51,7 @@ impl Bulkhead {
     /// Creates a bulkhead with all its room free.
     pub fn new(name: impl Into<Box<str>>, policy: BulkheadPolicy) -> Self {
         let gate = Gate::new(policy.concurrency_max.max(1), policy.rule());
-        Self { shared: Arc::new(Shared { name: name.into(), wait_max: policy.wait_max, gate }) }
+        Self { shared: Arc::new(Shared { name: name.into(), gate }) }
     }
 
     /// Returns the name, which logs and metrics show.
@@ -65,6 +62,12 @@ impl Bulkhead {
     /// Changes how many calls are made at a time (1 or more; 0 counts as 1). Calls that are under way stay.
     pub fn set_concurrency(&self, concurrency_max: u32) {
         self.shared.gate.set_limit(concurrency_max.max(1)).wake();
+    }
+
+    /// Changes everything. Calls that are under way stay, also where they are more than are allowed now: nobody is let
+    /// in until there is room again. Those that wait keep their places, and wait no longer than the old and the new policy allow.
+    pub fn set_policy(&self, policy: BulkheadPolicy) {
+        self.shared.gate.set_rule(policy.rule(), policy.concurrency_max.max(1));
     }
 
     /// Returns what the bulkhead looks like now.
@@ -97,7 +100,7 @@ impl Admit for Bulkhead {
     fn refused(&self, refusal: Refusal) -> Rejection {
         Rejection::Bulkhead(match refusal {
             Refusal::Full => Error::Full,
-            Refusal::Waited => Error::Waited { after: self.shared.wait_max },
+            Refusal::Waited => Error::Waited { after: self.shared.gate.rule().wait_max },
         })
     }
 }

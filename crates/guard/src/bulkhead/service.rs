@@ -11,8 +11,8 @@ use crate::gate::Passage;
 /// Calls the service within while there is room; made by [`BulkheadLayer`](super::BulkheadLayer).
 #[derive(Debug, Clone)]
 pub struct BulkheadService<S> {
-    inner: S,
-    bulkhead: Bulkhead,
+    pub(crate) inner: S,
+    pub(crate) bulkhead: Bulkhead,
 }
 
 impl<S> BulkheadService<S> {

@@ -36,6 +36,15 @@ impl<F, M> DeadlineFuture<F, M> {
         Self { state: State::Calling { call: Bounded::new(call, end), meter } }
     }
 
+    /// A call that the guard has nothing to do with.
+    #[inline]
+    pub(crate) fn passing(call: F) -> Self
+    where
+        M: Default,
+    {
+        Self { state: State::Calling { call: Bounded::unbounded(call), meter: M::default() } }
+    }
+
     pub(super) fn refused() -> Self {
         Self { state: State::Ended }
     }

@@ -38,6 +38,7 @@ pub use header::remaining_time;
 pub use inbound::ServerDeadlineLayer;
 pub use inbound::ServerDeadlineService;
 pub use layer::DeadlineLayer;
+pub use overhead::Chosen;
 pub use overhead::Fixed;
 pub use overhead::Measured;
 pub use overhead::Meter;

@@ -125,6 +125,33 @@ impl<R: Classify> Overhead<R> for Measured {
     }
 }
 
+/// An overhead that is given or measured, as somebody decides while the program runs.
+#[derive(Debug, Clone)]
+pub enum Chosen {
+    /// Somebody knows it.
+    Fixed(Fixed),
+    /// It is measured.
+    Measured(Measured),
+}
+
+impl<R: Classify> Overhead<R> for Chosen {
+    type Meter = Option<Stopwatch>;
+
+    fn kept_back(&self) -> Duration {
+        match self {
+            Self::Fixed(Fixed(time)) => *time,
+            Self::Measured(measured) => measured.current(),
+        }
+    }
+
+    fn start(&mut self, now: Instant) -> Option<Stopwatch> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Measured(measured) => Overhead::<R>::start(measured, now),
+        }
+    }
+}
+
 /// Measures one round trip.
 #[derive(Debug)]
 pub struct Stopwatch {

@@ -12,8 +12,8 @@ use crate::Rejection;
 /// Bounds each call of the service within; made by [`DeadlineLayer`](super::DeadlineLayer).
 #[derive(Debug, Clone)]
 pub struct DeadlineService<S, O = Fixed> {
-    inner: S,
-    policy: DeadlinePolicy<O>,
+    pub(crate) inner: S,
+    pub(crate) policy: DeadlinePolicy<O>,
 }
 
 impl<S, O> DeadlineService<S, O> {

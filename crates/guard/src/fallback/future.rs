@@ -46,6 +46,12 @@ where
     pub(super) fn new(call: S::Future, kept: F::Kept, shared: Arc<Shared<F>>) -> Self {
         Self { shared, kept: Some(kept), stage: Stage::Calling { call } }
     }
+
+    /// A call that the guard has nothing to do with: nothing was kept of it.
+    #[inline]
+    pub(crate) fn passing(call: S::Future, shared: Arc<Shared<F>>) -> Self {
+        Self { shared, kept: None, stage: Stage::Calling { call } }
+    }
 }
 
 impl<S, F, Req> Future for FallbackFuture<S, F, Req>
@@ -64,7 +70,7 @@ where
                 StageProjection::Substituting { substitute } => return substitute.poll(cx),
                 StageProjection::Calling { call } => ready!(call.poll(cx)),
             };
-            let kept = this.kept.take().expect("polled after it was ready");
+            let Some(kept) = this.kept.take() else { return Poll::Ready(result) };
             let is_failure = result.classify().is_failure();
             let substitute = &this.shared.substitute;
             match result {

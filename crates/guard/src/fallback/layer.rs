@@ -31,11 +31,11 @@ use super::{Degraded, FallbackService, LastGood, LastGoodPolicy, Value};
 /// # }
 /// ```
 pub struct FallbackLayer<F> {
-    shared: Arc<Shared<F>>,
+    pub(crate) shared: Arc<Shared<F>>,
 }
 
 /// What all services of one layer, and their clones, share.
-pub(super) struct Shared<F> {
+pub(crate) struct Shared<F> {
     pub(super) substitute: F,
     pub(super) substituted: AtomicU64,
 }

@@ -11,8 +11,8 @@ use super::{FallbackFuture, Substitute};
 
 /// Calls the service within and substitutes for its failures; made by [`FallbackLayer`](super::FallbackLayer).
 pub struct FallbackService<S, F> {
-    inner: S,
-    shared: Arc<Shared<F>>,
+    pub(crate) inner: S,
+    pub(crate) shared: Arc<Shared<F>>,
 }
 
 impl<S, F> FallbackService<S, F> {

@@ -78,6 +78,14 @@ where
     }
 }
 
+impl<S: Service<Req>, Req, G: Admit> Passage<S, Req, G> {
+    /// A call that the guard has nothing to do with.
+    #[inline]
+    pub(crate) fn passing(call: S::Future) -> Self {
+        Self::Calling { call, permit: None }
+    }
+}
+
 impl<S, Req, G> Future for Passage<S, Req, G>
 where
     S: Service<Req>,

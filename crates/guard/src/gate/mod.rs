@@ -59,12 +59,11 @@ pub(crate) struct Figures {
 #[derive(Debug)]
 pub(crate) struct Gate {
     room: Mutex<Room>,
-    rule: Rule,
 }
 
 impl Gate {
     pub(crate) fn new(limit: u32, rule: Rule) -> Arc<Self> {
-        Arc::new(Self { room: Mutex::new(Room::new(limit, rule)), rule })
+        Arc::new(Self { room: Mutex::new(Room::new(limit, rule)) })
     }
 
     /// Lets a call in if there is room, or queues it, or turns it away.
@@ -85,6 +84,17 @@ impl Gate {
         let mut wakers = Wakers::default();
         self.room.lock().set_limit(limit, Instant::now, &mut wakers.0);
         wakers
+    }
+
+    /// Changes the rule and the limit. Who is in stays, and who waits is judged by the new rule from now on.
+    pub(crate) fn set_rule(&self, rule: Rule, limit: u32) {
+        let mut wakers = Vec::new();
+        self.room.lock().set_rule(rule, limit, Instant::now, &mut wakers);
+        wake(wakers);
+    }
+
+    pub(crate) fn rule(&self) -> Rule {
+        self.room.lock().rule()
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -129,7 +139,7 @@ pub(crate) struct Waiter {
 impl Waiter {
     /// Returns the longest that the call may wait.
     pub(crate) fn wait_max(&self) -> Duration {
-        self.gate.rule.wait_max
+        self.gate.rule().wait_max
     }
 
     /// Waits for room.

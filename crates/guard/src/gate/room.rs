@@ -106,6 +106,22 @@ impl Room {
         self.fill(now, wakers);
     }
 
+    pub(super) fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// Changes rule and limit. Who has a place in the queue keeps it, also where the queue is too long now.
+    pub(super) fn set_rule(
+        &mut self,
+        rule: Rule,
+        limit: u32,
+        now: impl FnOnce() -> Instant,
+        wakers: &mut Vec<Waker>,
+    ) {
+        self.rule = rule;
+        self.set_limit(limit, now, wakers);
+    }
+
     pub(super) fn take_peak(&mut self) -> (u32, u32) {
         (self.in_flight, std::mem::replace(&mut self.peak, self.in_flight))
     }

@@ -80,12 +80,7 @@ where
     /// Makes the first attempt. `ready` was polled ready.
     pub(super) fn new(ready: &mut S, request: Req, hedge: &Hedge) -> Self {
         if !request.is_idempotent() {
-            return Self {
-                measured: None,
-                first: Some(ready.call(request)),
-                failed: None,
-                second: Second::None,
-            };
+            return Self::passing(ready.call(request));
         }
         hedge.begin();
         let (started, delay, deadline) = (Instant::now(), hedge.delay(), request.deadline());
@@ -105,6 +100,14 @@ where
             failed: None,
             second,
         }
+    }
+}
+
+impl<S: Service<Req>, Req> HedgeFuture<S, Req> {
+    /// A call that the guard has nothing to do with.
+    #[inline]
+    pub(crate) fn passing(call: S::Future) -> Self {
+        Self { measured: None, first: Some(call), failed: None, second: Second::None }
     }
 }
 

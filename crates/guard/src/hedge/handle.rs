@@ -37,14 +37,19 @@ const REFRESH: u64 = 32;
 
 struct Shared {
     name: Box<str>,
-    policy: HedgePolicy,
     budget: Arc<Budget>,
-    latencies: Mutex<Latencies>,
+    measured: Mutex<Measured>,
     /// The delay in nanoseconds, so that calls need no lock to read it.
     delay: AtomicU64,
     calls: AtomicU64,
     hedged: AtomicU64,
     won: AtomicU64,
+}
+
+/// What is known of the callee, and what follows from it.
+struct Measured {
+    policy: HedgePolicy,
+    latencies: Latencies,
 }
 
 /// What hedging looks like at one moment.
@@ -71,9 +76,11 @@ impl Hedge {
         Self {
             shared: Arc::new(Shared {
                 name: name.into(),
-                policy,
                 budget,
-                latencies: Mutex::new(Latencies::new(policy.window, Instant::now())),
+                measured: Mutex::new(Measured {
+                    policy,
+                    latencies: Latencies::new(policy.window, Instant::now()),
+                }),
                 delay: AtomicU64::new(NEVER),
                 calls: AtomicU64::new(0),
                 hedged: AtomicU64::new(0),
@@ -85,6 +92,16 @@ impl Hedge {
     /// Returns the name, which logs and metrics show.
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// Changes the policy; fields beyond their range are cut to it. The latencies that are known stay.
+    pub fn set_policy(&self, policy: HedgePolicy) {
+        let policy = policy.cut();
+        let mut measured = self.shared.measured.lock();
+        measured.policy = policy;
+        measured.latencies.set_window(policy.window);
+        // Stored under the lock, so that of two changes the later stays.
+        self.shared.delay.store(measured.delay(), Ordering::Relaxed);
     }
 
     /// Returns what it looks like now.
@@ -125,19 +142,27 @@ impl Hedge {
     pub(super) fn record(&self, latency: Duration) {
         let shared = &*self.shared;
         let calls = shared.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut latencies = shared.latencies.lock();
-        latencies.record(latency, Instant::now());
+        let mut measured = shared.measured.lock();
+        measured.latencies.record(latency, Instant::now());
         let is_known = shared.delay.load(Ordering::Relaxed) != NEVER;
-        let has_enough = latencies.total() >= shared.policy.samples_min;
-        if is_known == has_enough && !calls.is_multiple_of(REFRESH) {
+        if is_known == measured.has_enough() && !calls.is_multiple_of(REFRESH) {
             return;
         }
-        let delay =
-            latencies.percentile(shared.policy.percentile).filter(|_| has_enough).map_or(NEVER, |delay| {
-                let delay = delay.max(shared.policy.delay_min).min(shared.policy.delay_max);
-                u64::try_from(delay.as_nanos()).unwrap_or(NEVER)
-            });
-        shared.delay.store(delay, Ordering::Relaxed);
+        shared.delay.store(measured.delay(), Ordering::Relaxed);
+    }
+}
+
+impl Measured {
+    fn has_enough(&self) -> bool {
+        self.latencies.total() >= self.policy.samples_min
+    }
+
+    /// Returns the delay in nanoseconds that the latencies of late ask for.
+    fn delay(&self) -> u64 {
+        let HedgePolicy { percentile, delay_min, delay_max, .. } = self.policy;
+        self.latencies.percentile(percentile).filter(|_| self.has_enough()).map_or(NEVER, |delay| {
+            u64::try_from(delay.max(delay_min).min(delay_max).as_nanos()).unwrap_or(NEVER)
+        })
     }
 }
 

@@ -29,6 +29,10 @@ impl Latencies {
         Self { window, began: now, present: Generation::new(), past: Generation::new() }
     }
 
+    pub(super) fn set_window(&mut self, window: Duration) {
+        self.window = window;
+    }
+
     pub(super) fn record(&mut self, latency: Duration, now: Instant) {
         self.turn(now);
         self.present.counts[bucket(latency)] += 1;

@@ -10,8 +10,8 @@ use super::{Hedge, HedgeFuture};
 /// Calls the service within, a second time where that is late; made by [`HedgeLayer`](super::HedgeLayer).
 #[derive(Debug, Clone)]
 pub struct HedgeService<S> {
-    inner: S,
-    hedge: Hedge,
+    pub(crate) inner: S,
+    pub(crate) hedge: Hedge,
 }
 
 impl<S> HedgeService<S> {

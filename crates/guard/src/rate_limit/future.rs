@@ -30,6 +30,13 @@ impl<S: Service<Req>, Req> RateLimitFuture<S, Req> {
     pub(super) fn new(admission: Admission<S, Req>) -> Self {
         Self { admission }
     }
+
+    /// A call that the guard has nothing to do with.
+    #[inline]
+    pub(crate) fn passing(call: S::Future) -> Self {
+        let decision = Decision::from_parts(0, Duration::ZERO);
+        Self { admission: Admission::Calling { call, decision } }
+    }
 }
 
 impl<S, Req> Future for RateLimitFuture<S, Req>

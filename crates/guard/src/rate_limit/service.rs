@@ -11,9 +11,9 @@ use crate::Rejection;
 /// Calls the service within at a limited rate; made by [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Debug, Clone)]
 pub struct RateLimitService<S, L> {
-    inner: S,
-    limit: L,
-    policy: RateLimitPolicy,
+    pub(crate) inner: S,
+    pub(crate) limit: L,
+    pub(crate) policy: RateLimitPolicy,
 }
 
 impl<S, L> RateLimitService<S, L> {

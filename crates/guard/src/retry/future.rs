@@ -86,6 +86,26 @@ where
     }
 }
 
+impl<S: Service<Req>, Req> RetryFuture<S, Req> {
+    /// A call that the guard has nothing to do with: no attempt is begun, so that none can be repeated.
+    #[inline]
+    pub(crate) fn passing(mut ready: S, request: Req, shared: Hold) -> Self {
+        let call = ready.call(request);
+        Self {
+            service: ready,
+            shared,
+            deadline: None,
+            request: None,
+            attempt_end: None,
+            is_attempt_bounded: false,
+            attempts: 0,
+            backed_off: Duration::ZERO,
+            stage: Stage::Calling { call },
+            timer: None,
+        }
+    }
+}
+
 impl<S, Req> Future for RetryFuture<S, Req>
 where
     S: Service<Req>,
@@ -209,7 +229,11 @@ where
     /// Decides on `result`: returns how long to wait before the next attempt, or `None` when there is none.
     #[inline]
     fn decide<R: Classify>(&self, result: &R) -> Option<Wait> {
-        if result.classify().is_retryable() { self.repeat(result.retry_after()) } else { None }
+        if self.attempts > 0 && result.classify().is_retryable() {
+            self.repeat(result.retry_after())
+        } else {
+            None
+        }
     }
 
     /// Decides on a transient failure after which the callee `asked` to be left alone.

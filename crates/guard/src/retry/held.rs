@@ -17,11 +17,11 @@ thread_local! {
 
 /// A reference to what all calls of a layer share.
 #[derive(Debug)]
-pub(super) struct Hold(Option<Held>);
+pub(crate) struct Hold(Option<Held>);
 
 impl Hold {
     #[inline]
-    pub(super) fn new(shared: &Striped<Shared, Happy>) -> Self {
+    pub(crate) fn new(shared: &Striped<Shared, Happy>) -> Self {
         let local = shared.local();
         let spare = SPARE.try_with(Cell::take).ok().flatten();
         Self(Some(spare.filter(|spare| Arc::ptr_eq(spare, local)).unwrap_or_else(|| Arc::clone(local))))

@@ -14,7 +14,7 @@ use crate::stripes::{Striped, count};
 /// Repeats calls that failed in a way that may pass; see the [module](crate::retry).
 #[derive(Debug, Clone)]
 pub struct RetryLayer {
-    pub(super) shared: Striped<Shared, Happy>,
+    pub(crate) shared: Striped<Shared, Happy>,
 }
 
 impl RetryLayer {
@@ -24,6 +24,13 @@ impl RetryLayer {
         let shared = Shared { rng, counters: Counters::default() };
         let happy = std::iter::repeat_n(Happy { policy, budget }, count());
         Self { shared: Striped::with(shared, happy) }
+    }
+
+    /// Returns a layer of another policy that shares this one's budget, jitter and counts.
+    #[must_use]
+    pub fn with_policy(&self, policy: RetryPolicy) -> Self {
+        let budget = Arc::clone(&self.shared.local().local.budget);
+        Self { shared: self.shared.with_locals(std::iter::repeat_n(Happy { policy, budget }, count())) }
     }
 
     /// Returns how often calls were repeated, and why not.
@@ -62,14 +69,14 @@ impl<S> Layer<S> for RetryLayer {
 
 /// What a call needs that succeeds, beside the reference count of its stripe.
 #[derive(Debug, Clone)]
-pub(super) struct Happy {
+pub(crate) struct Happy {
     pub(super) policy: RetryPolicy,
     pub(super) budget: Arc<Budget>,
 }
 
 /// What all services of one layer, and their clones, share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     rng: Mutex<Rng>,
     pub(super) counters: Counters,
 }

@@ -8,7 +8,7 @@
 
 mod error;
 mod future;
-mod held;
+pub(crate) mod held;
 mod layer;
 mod policy;
 mod service;

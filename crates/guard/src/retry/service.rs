@@ -14,8 +14,8 @@ use crate::stripes::Striped;
 /// Repeats calls of the service within; made by [`RetryLayer`](super::RetryLayer).
 #[derive(Debug, Clone)]
 pub struct RetryService<S> {
-    inner: S,
-    shared: Striped<Shared, Happy>,
+    pub(crate) inner: S,
+    pub(crate) shared: Striped<Shared, Happy>,
 }
 
 impl<S> RetryService<S> {

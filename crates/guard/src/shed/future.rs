@@ -26,7 +26,7 @@ pin_project! {
 }
 
 impl<S: Service<Req>, Req> ShedFuture<S, Req> {
-    pub(super) fn new(passage: Passage<S, Req, Shed>) -> Self {
+    pub(crate) fn new(passage: Passage<S, Req, Shed>) -> Self {
         Self { passage }
     }
 }

@@ -89,6 +89,11 @@ impl Gradient {
         (limit.round() as u32).clamp(self.policy.limit_min, self.policy.limit_max)
     }
 
+    pub(super) fn set_policy(&mut self, policy: ShedPolicy) {
+        self.policy = policy;
+        self.limit = self.limit.clamp(f64::from(policy.limit_min), f64::from(policy.limit_max));
+    }
+
     pub(super) fn baseline(&self) -> Option<Duration> {
         self.baseline.map(Duration::from_secs_f64)
     }

@@ -71,6 +71,16 @@ impl Shed {
         &self.shared.name
     }
 
+    /// Changes the policy; fields beyond their range are cut to it. What was learned of the callee stays, the limit is
+    /// cut to the new bounds, calls that are under way or wait stay.
+    pub fn set_policy(&self, policy: ShedPolicy) {
+        let policy = policy.cut();
+        let mut gradient = self.shared.gradient.lock();
+        gradient.set_policy(policy);
+        // Set under the lock, as in `record`.
+        self.shared.gate.set_rule(policy.rule(), gradient.limit());
+    }
+
     /// Returns what it looks like now.
     pub fn snapshot(&self) -> Snapshot {
         let figures = self.shared.gate.figures();

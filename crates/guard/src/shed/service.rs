@@ -12,8 +12,8 @@ use crate::gate::Passage;
 /// Calls the service within as it can bear it; made by [`ShedLayer`](super::ShedLayer).
 #[derive(Debug, Clone)]
 pub struct ShedService<S> {
-    inner: S,
-    shed: Shed,
+    pub(crate) inner: S,
+    pub(crate) shed: Shed,
 }
 
 impl<S> ShedService<S> {

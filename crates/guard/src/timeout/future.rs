@@ -26,6 +26,12 @@ impl<F> TimeoutFuture<F> {
         Self { call: Some(Bounded::new(call, end.instant())), rejection }
     }
 
+    /// A call that the guard has nothing to do with.
+    #[inline]
+    pub(crate) fn passing(call: F) -> Self {
+        Self { call: Some(Bounded::unbounded(call)), rejection: Rejection::DeadlineExceeded }
+    }
+
     pub(super) fn refused() -> Self {
         Self { call: None, rejection: Rejection::DeadlineExceeded }
     }

@@ -12,8 +12,8 @@ use crate::Rejection;
 /// Bounds the time of each call; made by [`TimeoutLayer`](super::TimeoutLayer).
 #[derive(Debug, Clone)]
 pub struct TimeoutService<S> {
-    inner: S,
-    policy: TimeoutPolicy,
+    pub(crate) inner: S,
+    pub(crate) policy: TimeoutPolicy,
 }
 
 impl<S> TimeoutService<S> {

@@ -145,13 +145,16 @@ where
     let Field { path, origin, .. } = field;
     let mut candidate = document.clone();
     set(&mut candidate, path, reading.clone());
-    let unknown = || Error::Unknown { origin: origin.clone(), known: known(document, path) };
+    let unknown =
+        |expected: &[&str]| Error::Unknown { origin: origin.clone(), known: known(document, path, expected) };
     match T::deserialize(&candidate) {
         // A field that is not written back was ignored.
-        Ok(config) if get(&self::document(&config), path).is_none() => Err(unknown()),
+        Ok(config) if get(&self::document(&config), path).is_none() => Err(unknown(&[])),
         Ok(_) => Ok(candidate),
         // A map takes names that it does not have yet, so that the document does not have it is not enough.
-        Err(error) if get(document, path).is_none() && is_unknown_field(&error) => Err(unknown()),
+        Err(error) if get(document, path).is_none() && is_unknown_field(&error) => {
+            Err(unknown(&expected_fields(&error.to_string())))
+        }
         Err(error) => Err(Error::Value { origin: origin.clone(), message: error.to_string() }),
     }
 }
@@ -163,6 +166,12 @@ fn document(config: &impl Serialize) -> Value {
 /// The message of `serde::de::Error::unknown_field`, which `deny_unknown_fields` raises.
 fn is_unknown_field(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("unknown field")
+}
+
+/// Reads the names from "unknown field `a`, expected one of `b`, `c`".
+fn expected_fields(message: &str) -> Vec<&str> {
+    let expected = message.split_once(", expected ").map_or("", |(_, expected)| expected);
+    expected.split('`').skip(1).step_by(2).collect()
 }
 
 fn without_position(error: &serde_json::Error) -> String {

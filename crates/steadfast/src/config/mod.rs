@@ -4,6 +4,8 @@
 //! `ORDERS__RUNTIME__DRAIN=5s` sets `runtime.drain`, upper and lower case and underscores within a name being the
 //! same (`ORDERS__MAX_ORDERS` sets `maxOrders`). What is not a field is an error, never ignored.
 //!
+//! [`watch`] reads the file again when it changes, so that what can be changed at run time is.
+//!
 //! # Examples
 //! ```
 //! use steadfast::config;
@@ -24,7 +26,7 @@
 //! let error = config::load_from::<Config>(None, "ORDERS", typo).unwrap_err();
 //! assert_eq!(
 //!     error.to_string(),
-//!     "ORDERS__RUNTIME__WORKER in the environment: no such field, `runtime` has drain, name, workers"
+//!     "ORDERS__RUNTIME__WORKER in the environment: no such field, `runtime` has drain, name, workers; did you mean `workers`?"
 //! );
 //! # Ok::<(), config::Error>(())
 //! ```
@@ -32,6 +34,7 @@
 mod error;
 mod load;
 mod path;
+mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -39,3 +42,4 @@ pub use error::Error;
 pub use error::Origin;
 pub use load::load;
 pub use load::load_from;
+pub use reload::watch;

@@ -40,7 +40,8 @@ pub(super) fn set(value: &mut Value, path: &[String], leaf: Value) {
 }
 
 /// Returns the path that `names` mean in `value`: each name as the document writes it, whatever its case and its
-/// underscores; what the document does not have stays as it is, in lower case.
+/// underscores; what the document does not have stays as it is, in lower case. Of a part that is absent nothing is known:
+/// its names are taken to be in camel case, as in `attemptsMax`.
 pub(super) fn resolve(value: &Value, names: &[&str]) -> Vec<String> {
     let mut place = Some(value);
     let mut path = Vec::with_capacity(names.len());
@@ -48,25 +49,52 @@ pub(super) fn resolve(value: &Value, names: &[&str]) -> Vec<String> {
         let fields = place.and_then(Value::as_object);
         let known = fields.and_then(|fields| fields.keys().find(|key| plain(key) == plain(name)));
         place = known.and_then(|key| place?.get(key));
-        path.push(known.cloned().unwrap_or_else(|| name.to_lowercase()));
+        path.push(known.cloned().unwrap_or_else(|| match fields {
+            Some(_) => name.to_lowercase(),
+            None => camel_case(name),
+        }));
     }
     path
 }
 
-/// Says which fields there are where `path` does not lead on.
-pub(super) fn known(value: &Value, path: &[String]) -> String {
+/// Says which fields there are where `path` does not lead on, and which of them is nearly what was written. `expected`
+/// are the names that are taken there, where more is known than the document shows: a part that is absent shows none.
+pub(super) fn known(value: &Value, path: &[String], expected: &[&str]) -> String {
     let depth = (0..path.len()).find(|&depth| get(value, &path[..=depth]).is_none()).unwrap_or(path.len());
     let parent = &path[..depth];
     let place = if parent.is_empty() { "the document".to_owned() } else { format!("`{}`", parent.join(".")) };
-    match get(value, parent).and_then(Value::as_object) {
-        Some(fields) if !fields.is_empty() => {
-            // In order of the alphabet, whatever the order that the document keeps.
-            let mut names: Vec<&str> = fields.keys().map(String::as_str).collect();
-            names.sort_unstable();
-            format!("{place} has {}", names.join(", "))
-        }
-        _ => format!("{place} has none"),
+    let fields = get(value, parent).and_then(Value::as_object).filter(|fields| !fields.is_empty());
+    let mut names: Vec<&str> = match fields {
+        Some(fields) => fields.keys().map(String::as_str).collect(),
+        None => expected.to_vec(),
+    };
+    // In order of the alphabet, whatever the order that the document keeps.
+    names.sort_unstable();
+    let hint = path.get(depth).and_then(|name| nearest(name, &names));
+    let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+    if names.is_empty() {
+        format!("{place} has none")
+    } else {
+        format!("{place} has {}{hint}", names.join(", "))
     }
+}
+
+/// Returns the name that `written` is most likely meant to be, if one is near.
+fn nearest<'n>(written: &str, names: &[&'n str]) -> Option<&'n str> {
+    let distance = |name: &str| strsim::damerau_levenshtein(&plain(written), &plain(name));
+    let (distance, name) = names.iter().map(|name| (distance(name), *name)).min()?;
+    (distance <= 1 + written.len() / 4).then_some(name)
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_').map(str::to_lowercase);
+    let first = words.next().unwrap_or_default();
+    words.fold(first, |mut name, word| {
+        let mut letters = word.chars();
+        name.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        name.push_str(letters.as_str());
+        name
+    })
 }
 
 fn plain(name: &str) -> String {

@@ -17,7 +17,16 @@ struct Config {
     title: Option<String>,
     limits: Vec<u32>,
     labels: BTreeMap<String, String>,
+    limit: Option<Limit>,
     runtime: RuntimeConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Limit {
+    rate: u32,
+    burst: u32,
+    burst_max: u32,
 }
 
 impl Default for Config {
@@ -27,6 +36,7 @@ impl Default for Config {
             version: "1".to_owned(),
             max_orders: 10,
             title: None,
+            limit: None,
             limits: vec![1],
             labels: BTreeMap::new(),
             runtime: RuntimeConfig::default(),
@@ -71,22 +81,24 @@ fn a_variable_takes_the_type_of_its_field() {
         ("ORDERS__LIMITS", "[1, 2]"),
         ("ORDERS__LABELS__zone", "eu"),
         ("ORDERS__RUNTIME__WORKERS", "3"),
+        ("ORDERS__LIMIT__BURST_MAX", "7"),
     ];
     let config = with(None, &environment).expect("it is valid");
     assert_eq!((config.max_orders, config.version.as_str(), config.title.as_deref()), (5, "2", Some("2026")));
     assert_eq!(config.listen, "\"quoted\"", "what is text is taken as it stands");
     assert_eq!((config.limits, config.labels["zone"].as_str()), (vec![1, 2], "eu"));
     assert_eq!(config.runtime.workers.map(|workers| workers.get()), Some(3));
+    assert_eq!(config.limit, Some(Limit { rate: 0, burst: 0, burst_max: 7 }), "absent until now");
 }
 
 #[test]
 fn errors_name_the_place() {
-    let fields = "the document has labels, limits, listen, maxOrders, runtime, title, version";
+    let fields = "the document has labels, limit, limits, listen, maxOrders, runtime, title, version";
     for (file, environment, expected) in [
         ("{", vec![], "orders.json:1:1: EOF while parsing an object".to_owned()),
         ("[]", vec![], "orders.json:1:0: invalid type: sequence, expected a map".to_owned()),
         ("{\n \"listen\": }", vec![], "orders.json:2:12: expected value".to_owned()),
-        (r#"{"listn": 1}"#, vec![], format!("`listn` in orders.json: no such field, {fields}")),
+        (r#"{"listn": 1}"#, vec![], format!("`listn` in orders.json: no such field, {fields}; did you mean `listen`?")),
         (
             r#"{"runtime": {"drain": "5"}}"#,
             vec![],
@@ -95,7 +107,13 @@ fn errors_name_the_place() {
         (
             r#"{"runtime": {"workrs": 5}}"#,
             vec![],
-            "`runtime.workrs` in orders.json: no such field, `runtime` has drain, name, workers".to_owned(),
+            "`runtime.workrs` in orders.json: no such field, `runtime` has drain, name, workers; did you mean `workers`?"
+                .to_owned(),
+        ),
+        (
+            r#"{"limit": {"burts": 5}}"#,
+            vec![],
+            "`limit.burts` in orders.json: no such field, `limit` has burst, burstMax, rate; did you mean `burst`?".to_owned(),
         ),
         (
             "{}",

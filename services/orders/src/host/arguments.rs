@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::guards::GuardArguments;
 use super::place::{Place, PlaceParser};
 use super::store::Level;
 
@@ -26,4 +27,7 @@ pub struct Common {
     /// How safe an event must be before anybody is told of it. A store that cannot do it is refused.
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "durable")]
     pub durability: Level,
+    /// The guards of calls.
+    #[command(flatten)]
+    pub guarding: GuardArguments,
 }

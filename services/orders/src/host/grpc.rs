@@ -4,14 +4,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use steadfast::fault::FaultLayer;
-use steadfast::guard::ServerDeadlineLayer;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower::{Service, ServiceBuilder};
 
-/// Makes the route of the gRPC service `service`, with faults innermost, so that all else stays under test.
-pub fn route<S>(service: S, faults: FaultLayer) -> Router
+use super::guards::Incoming;
+
+/// Makes the route of the gRPC service `service` behind `guards`, with faults innermost, so that all else stays under
+/// test.
+pub fn route<S>(service: S, faults: FaultLayer, guards: &Incoming) -> Router
 where
     S: Service<Request<Body>, Response = Response<tonic::body::Body>, Error = Infallible>
         + NamedService
@@ -21,7 +23,11 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
-    let service = ServiceBuilder::new().layer(ServerDeadlineLayer::default()).layer(faults).service(service);
+    let service = ServiceBuilder::new()
+        .map_response(|response: Response<tonic::body::Body>| response.map(Body::new))
+        .layer(faults)
+        .service(service);
+    let service = guards.service(service);
     Router::new().route_service(&format!("/{}/{{method}}", S::NAME), service)
 }
 

@@ -12,7 +12,8 @@ use super::grpc::Service;
 use super::log::{levels, reservations};
 use super::store::Store;
 use crate::host::{
-    Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, ending, grpc_route, not_ready, probes,
+    Common, Gate, Health, HttpMetrics, Incoming, Opened, Program, Ready, ServerGuards, Work, ending,
+    grpc_route, not_ready, probes,
 };
 use crate::proto::inventory::inventory_server::InventoryServer;
 
@@ -38,6 +39,8 @@ pub struct Arguments {
 /// # Errors
 /// The port or the log cannot be opened, or the log cannot be closed.
 pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::Result<()> {
+    let guarding = arguments.common.guarding.clone();
+    let guards = Incoming::new("inventory", &guarding.load::<ServerGuards>("inventory")?.incoming)?;
     let program = Program::bind(&arguments.common, stopping.clone()).await?;
     let gate = Gate::<Store>::default();
     let server = InventoryServer::new(Service(gate.clone())).max_decoding_message_size(MESSAGE_MAX);
@@ -47,18 +50,21 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
     let totals = async |Ready(store): Ready<Store>| {
         store.reserved().await.map(|reserved| Json(json!({"reserved": reserved}))).map_err(|_| not_ready())
     };
-    let business = grpc_route(server, program.faults());
+    let business = grpc_route(server, program.faults(), &guards);
     let router = measured
         .measure(business.merge(Router::new().route("/totals", get(totals)).with_state(gate.clone())))
         .merge(health_route)
         .merge(probes(gate.clone()))
         .merge(metrics.router());
+    let guards_stopping = stopping.clone();
     let start = async move {
         let Opened { store, durability } = arguments.common.open_store("inventory").await?;
         let levels = Arc::new(levels(Arc::clone(&store), arguments.stock).await?);
         let work = Work::new(COMMANDS_MAX);
         work.spawn("keep-up", Arc::clone(&levels).keep_up(stopping));
         let reservations = reservations(Arc::clone(&store), durability);
+        let apply = move |settings: ServerGuards| guards.stack().apply(&settings.incoming);
+        work.spawn("guards", guarding.follow("inventory", guards_stopping, apply));
         gate.open(Arc::new(Store::new(reservations, levels, work.clone())));
         health.ready().await;
         let mut ending = ending();

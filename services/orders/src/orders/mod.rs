@@ -9,6 +9,7 @@ pub mod command;
 mod defects;
 pub mod domain;
 pub mod edge;
+mod guards;
 pub mod log;
 mod metrics;
 pub mod notices;
@@ -17,5 +18,6 @@ mod run;
 pub mod view;
 
 pub use defects::Defects;
+pub use guards::Guards;
 pub use run::Arguments;
 pub use run::run;

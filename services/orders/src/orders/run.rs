@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::api::{Api, router};
 use super::command::{Book, Orders, Settings};
 use super::defects::{Defects, WriteBehind};
+use super::guards::Guards;
 use super::metrics::OrderMetrics;
 use super::notices::{Notices, Transport};
 use super::process::{Dependencies, Dependency, Manager, Services};
 use super::view::Totals;
-use crate::host::{Common, Gate, HttpMetrics, Opened, Program, Work, ending, probes};
+use crate::host::{Common, Gate, HttpMetrics, Incoming, Opened, Program, Work, ending, probes};
 
 /// How many commands may run at once.
 const COMMANDS_MAX: usize = 2048;
@@ -41,9 +42,10 @@ pub struct Arguments {
     /// Where inventory is.
     #[arg(long, value_name = "URL")]
     pub inventory: String,
-    /// The time of a request that states none by X-Envoy-Expected-Rq-Timeout-Ms or grpc-timeout.
-    #[arg(long, value_name = "DURATION", default_value = "3s")]
-    pub default_deadline: HumanDuration,
+    /// The time of a request that states none by X-Envoy-Expected-Rq-Timeout-Ms or grpc-timeout; 3s, unless the guards'
+    /// file says otherwise.
+    #[arg(long, value_name = "DURATION")]
+    pub default_deadline: Option<HumanDuration>,
     /// What carries shipments to where notices are made: `log`, the tail of the log within this process, or a broker,
     /// such as redis://127.0.0.1:6379, nats://127.0.0.1:4222, kafka://127.0.0.1:9092.
     #[arg(long, value_name = "URL", default_value = "log")]
@@ -58,6 +60,17 @@ pub struct Arguments {
 /// # Errors
 /// The port or the log cannot be opened, or the log cannot be closed.
 pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::Result<()> {
+    let guarding = arguments.common.guarding.clone();
+    let (defects, default_deadline) = (arguments.defects, arguments.default_deadline);
+    let adjusted = move |mut guards: Guards| {
+        if let (Some(time), Some(deadline)) = (default_deadline, &mut guards.incoming.deadline) {
+            deadline.default = time.into();
+        }
+        defects.switch_off(&mut guards);
+        guards
+    };
+    let guards = adjusted(guarding.load("orders")?);
+    let incoming = Incoming::new("orders", &guards.incoming)?;
     let program = Program::bind(&arguments.common, stopping.clone()).await?;
     let gate = Gate::<Api>::default();
     let metrics = Metrics::new("orders");
@@ -65,10 +78,9 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
     let events = metrics.register(|registry| OrderMetrics::register(registry, gate.clone()));
     let breakers = Registry::default();
     metrics.register_breakers(breakers.clone());
-    let routes = router(gate.clone(), program.faults(), arguments.default_deadline.into());
+    let routes = router(gate.clone(), program.faults(), &incoming);
     let router = measured.measure(routes).merge(probes(gate.clone())).merge(metrics.router());
     let start = async move {
-        let defects = arguments.defects;
         let Opened { mut store, durability } = arguments.common.open_store("orders").await?;
         if defects.acknowledge_before_append {
             store = Arc::new(WriteBehind::new(store)) as Arc<dyn EventStore>;
@@ -91,16 +103,25 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
 
         let settings = Settings { durability, idempotent: !defects.no_idempotency };
         let orders = Arc::new(Orders::new(Arc::clone(&store), book, topic, settings));
-        let (seed, guards) = (Seed::random(), defects.guards());
+        let seed = Seed::random();
         let dependencies = Dependencies {
-            inventory: Dependency::new("inventory", &arguments.inventory, &breakers, guards, seed)?,
-            payment: Dependency::new("payment", &arguments.payment, &breakers, guards, seed)?,
+            inventory: Dependency::new(
+                "inventory",
+                &arguments.inventory,
+                &breakers,
+                &guards.inventory,
+                seed,
+            )?,
+            payment: Dependency::new("payment", &arguments.payment, &breakers, &guards.payment, seed)?,
         };
         for dependency in [&dependencies.inventory, &dependencies.payment] {
             while !dependency.is_well().await {
                 tokio::time::sleep(PROBE_EVERY).await;
             }
         }
+        let guarded = dependencies.clone();
+        let apply = move |guards: Guards| adjusted(guards).apply(&incoming, &guarded);
+        work.spawn("guards", guarding.follow("orders", stopping.clone(), apply));
         let persistent = !defects.no_retry;
         let services = Services::new(Arc::clone(&orders), dependencies, stopping.clone(), persistent);
         let manager = Manager::new(Arc::clone(&orders), services, work.clone());

@@ -11,7 +11,8 @@ use tonic::server::NamedService;
 use super::grpc::{Ledger, Service};
 use super::log::{Charged, charges};
 use crate::host::{
-    Common, Gate, Health, HttpMetrics, Opened, Program, Ready, Work, ending, grpc_route, not_ready, probes,
+    Common, Gate, Health, HttpMetrics, Incoming, Opened, Program, Ready, ServerGuards, Work, ending,
+    grpc_route, not_ready, probes,
 };
 use crate::proto::payment::payment_server::PaymentServer;
 
@@ -34,6 +35,8 @@ pub struct Arguments {
 /// # Errors
 /// The port or the log cannot be opened, or the log cannot be closed.
 pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::Result<()> {
+    let guarding = arguments.common.guarding.clone();
+    let guards = Incoming::new("payment", &guarding.load::<ServerGuards>("payment")?.incoming)?;
     let program = Program::bind(&arguments.common, stopping.clone()).await?;
     let gate = Gate::<Ledger>::default();
     let server = PaymentServer::new(Service(gate.clone())).max_decoding_message_size(MESSAGE_MAX);
@@ -43,17 +46,20 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
     let totals = async |Ready(ledger): Ready<Ledger>| {
         ledger.charged().await.map(|charged| Json(json!({"charged": charged}))).map_err(|_| not_ready())
     };
-    let business = grpc_route(server, program.faults());
+    let business = grpc_route(server, program.faults(), &guards);
     let router = measured
         .measure(business.merge(Router::new().route("/totals", get(totals)).with_state(gate.clone())))
         .merge(health_route)
         .merge(probes(gate.clone()))
         .merge(metrics.router());
+    let guards_stopping = stopping.clone();
     let start = async move {
         let Opened { store, durability } = arguments.common.open_store("payment").await?;
         let charged = Arc::new(Charged::load(Arc::clone(&store)).await?);
         let work = Work::new(COMMANDS_MAX);
         work.spawn("keep-up", Arc::clone(&charged).keep_up(stopping));
+        let apply = move |settings: ServerGuards| guards.stack().apply(&settings.incoming);
+        work.spawn("guards", guarding.follow("payment", guards_stopping, apply));
         gate.open(Arc::new(Ledger::new(charges(Arc::clone(&store), durability), charged, work.clone())));
         health.ready().await;
         let mut ending = ending();

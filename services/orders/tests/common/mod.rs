@@ -66,6 +66,11 @@ impl Program {
         format!("http://{}", address.expect("an address").trim())
     }
 
+    /// What the program has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join(format!("{}.log", self.name))).unwrap_or_default()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

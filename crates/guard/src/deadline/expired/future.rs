@@ -19,7 +19,7 @@ pin_project! {
 }
 
 impl<F> RefuseExpiredFuture<F> {
-    pub(super) fn calling(call: F) -> Self {
+    pub(crate) fn calling(call: F) -> Self {
         Self { call: Some(call) }
     }
 

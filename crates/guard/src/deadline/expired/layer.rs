@@ -31,11 +31,11 @@ use super::{RefuseExpiredPolicy, RefuseExpiredService};
 /// ```
 #[derive(Debug, Clone)]
 pub struct RefuseExpiredLayer {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub(super) budget: Budget,
     pub(super) refused: AtomicU64,
     pub(super) let_through: AtomicU64,
@@ -56,6 +56,11 @@ impl RefuseExpiredLayer {
         let budget = Budget::new(policy.share_max.clamp(0.0, 1.0), 0);
         let shared = Shared { budget, refused: AtomicU64::new(0), let_through: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Changes the cap; what was earned under the old one stays, up to the new.
+    pub fn set_policy(&self, policy: RefuseExpiredPolicy) {
+        self.shared.budget.set(policy.share_max.clamp(0.0, 1.0), 0);
     }
 
     /// Returns what became of calls that came late.

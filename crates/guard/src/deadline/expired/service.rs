@@ -14,8 +14,8 @@ use crate::Rejection;
 /// Refuses expired calls; made by [`RefuseExpiredLayer`](super::RefuseExpiredLayer).
 #[derive(Debug, Clone)]
 pub struct RefuseExpiredService<S> {
-    inner: S,
-    shared: Arc<Shared>,
+    pub(crate) inner: S,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl<S> RefuseExpiredService<S> {

@@ -11,8 +11,8 @@ use crate::deadline::remaining_time;
 /// Sets the deadline of each request and passes it on; made by [`ServerDeadlineLayer`].
 #[derive(Debug, Clone)]
 pub struct ServerDeadlineService<S> {
-    inner: S,
-    policy: ServerDeadlineLayer,
+    pub(crate) inner: S,
+    pub(crate) policy: ServerDeadlineLayer,
 }
 
 impl<S> ServerDeadlineService<S> {

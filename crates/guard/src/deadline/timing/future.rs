@@ -18,13 +18,20 @@ pin_project! {
     pub struct ServerTimingFuture<F> {
         #[pin]
         call: F,
-        started: Instant,
+        // None: it is not said.
+        started: Option<Instant>,
     }
 }
 
 impl<F> ServerTimingFuture<F> {
     pub(super) fn new(call: F, started: Instant) -> Self {
-        Self { call, started }
+        Self { call, started: Some(started) }
+    }
+
+    /// A call that the guard has nothing to do with.
+    #[inline]
+    pub(crate) fn passing(call: F) -> Self {
+        Self { call, started: None }
     }
 }
 
@@ -37,8 +44,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut result = ready!(this.call.poll(cx));
-        if let Ok(response) = &mut result {
-            let micros = this.started.elapsed().as_micros();
+        if let (Ok(response), Some(started)) = (&mut result, this.started) {
+            let micros = started.elapsed().as_micros();
             let text = format!("total;dur={}.{:03}", micros / 1000, micros % 1000);
             let value = HeaderValue::try_from(text).expect("digits and a name are a valid header value");
             response.headers_mut().entry(SERVER_TIMING).or_insert(value);

@@ -10,7 +10,7 @@ use super::ServerTimingFuture;
 /// Measures how long answers take; made by [`ServerTimingLayer`](super::ServerTimingLayer).
 #[derive(Debug, Clone)]
 pub struct ServerTimingService<S> {
-    inner: S,
+    pub(crate) inner: S,
 }
 
 impl<S> ServerTimingService<S> {

@@ -1,15 +1,13 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use steadfast::fault::FaultLayer;
-use steadfast::guard::ServerDeadlineLayer;
 
 use super::{command, read};
-use crate::host::{Gate, Work, problem};
+use crate::host::{Gate, Incoming, Work, problem};
 use crate::orders::command::Orders;
 use crate::orders::domain::Command;
 use crate::orders::process::Manager;
@@ -32,10 +30,9 @@ pub struct Api {
     pub deadline: bool,
 }
 
-/// Makes the routes. Requests that state no time get `default_time`.
-pub fn router(gate: Gate<Api>, faults: FaultLayer, default_time: Duration) -> Router {
-    let deadline = ServerDeadlineLayer { default: default_time, ..ServerDeadlineLayer::default() };
-    Router::new()
+/// Makes the routes, behind `guards`.
+pub fn router(gate: Gate<Api>, faults: FaultLayer, guards: &Incoming) -> Router {
+    let routes = Router::new()
         .route("/orders", post(command::create))
         .route("/orders/{id}", get(read::order))
         .route("/orders/{id}/confirm", post(command::confirm))
@@ -53,6 +50,6 @@ pub fn router(gate: Gate<Api>, faults: FaultLayer, default_time: Duration) -> Ro
         .with_state(gate)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         // Innermost but for the limit, so that the deadline runs while a fault delays.
-        .layer(faults)
-        .layer(deadline)
+        .layer(faults);
+    guards.routes(routes)
 }

@@ -3,7 +3,7 @@
 mod send_and_forget;
 mod write_behind;
 
-use super::process::Guards;
+use super::guards::Guards;
 
 pub(super) use send_and_forget::send_and_forget;
 pub(super) use write_behind::WriteBehind;
@@ -30,8 +30,15 @@ pub struct Defects {
 }
 
 impl Defects {
-    /// Returns the guards that are left.
-    pub fn guards(self) -> Guards {
-        Guards { retry: !self.no_retry, deadline_and_breaker: !self.no_breaker_no_deadline }
+    /// Switches off the guards that are missing.
+    pub fn switch_off(self, guards: &mut Guards) {
+        for outgoing in [&mut guards.payment, &mut guards.inventory] {
+            if self.no_retry {
+                outgoing.retry = None;
+            }
+            if self.no_breaker_no_deadline {
+                (outgoing.deadline, outgoing.breaker) = (None, None);
+            }
+        }
     }
 }

@@ -76,11 +76,18 @@ impl ContextMut for Call {
 
 /// The dependency did what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Done;
+pub struct Done {
+    /// How long it says that it took.
+    pub service_time: Option<Duration>,
+}
 
 impl Classify for Done {
     fn classify(&self) -> Class {
         Class::Success
+    }
+
+    fn service_time(&self) -> Option<Duration> {
+        self.service_time
     }
 }
 

@@ -232,8 +232,9 @@ mod tests {
     use crate::host::Key;
     use crate::orders::command::{Book, Settings};
     use crate::orders::edge;
+    use crate::orders::guards::Guards;
     use crate::orders::log::Fingerprint;
-    use crate::orders::process::{Dependencies, Dependency, Guards};
+    use crate::orders::process::{Dependencies, Dependency};
 
     fn cause(key: &str) -> Cause {
         let key = Key::try_from(key.to_owned()).expect("a key");
@@ -252,8 +253,8 @@ mod tests {
         let details = Arc::new(details.expect("the fixture is an order"));
         let id = orders.create(details, &cause("k")).await.expect("it is created").id;
         let nowhere = |name| {
-            let guards = Guards { retry: true, deadline_and_breaker: true };
-            Dependency::new(name, "http://127.0.0.1:1", &Registry::default(), guards, Seed::new(1))
+            let guards = Guards::default();
+            Dependency::new(name, "http://127.0.0.1:1", &Registry::default(), &guards.payment, Seed::new(1))
                 .expect("a URL")
         };
         let dependencies = Dependencies { inventory: nowhere("inventory"), payment: nowhere("payment") };

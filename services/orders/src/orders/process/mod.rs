@@ -26,7 +26,6 @@ pub use confirmation::Reason;
 pub use confirmation::Refused;
 pub use dependency::Dependencies;
 pub use dependency::Dependency;
-pub use dependency::Guards;
 pub use manager::Manager;
 pub use manager::Waited;
 pub use port::Services;

@@ -1,0 +1,224 @@
+//! Whatever is called, dropped and changed in whichever order, no permit and no call is lost.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use steadfast_base::{Backoff, Priority, Seed};
+use steadfast_guard::breaker::{BreakerPolicy, SlowCalls, Window};
+use steadfast_guard::rate_limit::{Quota, RateLimitPolicy};
+use steadfast_guard::stack::{
+    BudgetPolicy, DeadlineSettings, HedgeSettings, OutgoingSettings, OutgoingStack, RateLimitSettings,
+    RetrySettings, Stack,
+};
+use steadfast_guard::testing::{Failure, PERMANENT, TRANSIENT};
+use steadfast_guard::{BulkheadPolicy, Error, HedgePolicy, RetryPolicy, ShedPolicy};
+use tokio::sync::oneshot;
+use tower::{Layer, Service, service_fn};
+
+type Answer = Result<http::Response<()>, Error<Failure>>;
+type Call = Pin<Box<dyn Future<Output = Answer>>>;
+
+const MS: Duration = Duration::from_millis(1);
+
+#[derive(Debug, Clone)]
+enum Step {
+    Call(Priority),
+    Answer(prop::sample::Index, u8),
+    Drop(prop::sample::Index),
+    Advance(u64),
+    Apply(Box<OutgoingSettings>),
+}
+
+fn settings() -> impl Strategy<Value = OutgoingSettings> {
+    let on = prop::array::uniform8(prop::bool::weighted(0.8));
+    (on, 1..6_u32, 0..6_usize, 1..4_u32, 1..40_u32, 1..30_u32).prop_map(
+        |(on, concurrency_max, queue_max, attempts_max, ms, calls)| {
+            let [deadline, hedge, retry, rate_limit, bulkhead, shed, breaker, timeout] = on;
+            let window = if calls % 2 == 0 {
+                Window::Calls(calls)
+            } else {
+                Window::Time(Duration::from_millis(u64::from(calls)))
+            };
+            let slow_calls = (calls % 3 == 0).then_some(SlowCalls { longer_than: ms * MS, ratio: 0.5 });
+            let wait_max = ms * MS;
+            OutgoingSettings {
+                fallback: false,
+                deadline: deadline
+                    .then_some(DeadlineSettings { default: 100 * MS, overhead: (ms > 20).then_some(MS) }),
+                hedge: (deadline && hedge).then_some(HedgeSettings {
+                    policy: HedgePolicy { samples_min: 1, ..HedgePolicy::default() },
+                    budget: BudgetPolicy { share: 1.0, per_second: 0 },
+                }),
+                retry: (deadline && retry).then_some(RetrySettings {
+                    policy: RetryPolicy {
+                        attempts_max,
+                        attempt_timeout: Some(80 * MS),
+                        backoff: Backoff { initial: MS, max: ms * MS, ..Backoff::default() },
+                        ..RetryPolicy::default()
+                    },
+                    budget: BudgetPolicy::default(),
+                }),
+                rate_limit: rate_limit.then_some(RateLimitSettings {
+                    quota: Quota::per_second(100 * attempts_max).with_burst(concurrency_max),
+                    policy: RateLimitPolicy { wait_max },
+                }),
+                bulkhead: bulkhead.then_some(BulkheadPolicy {
+                    concurrency_max,
+                    queue_max,
+                    wait_max,
+                    newest_first_after: MS,
+                }),
+                shed: shed.then_some(ShedPolicy {
+                    limit_initial: 1,
+                    limit_min: 1,
+                    limit_max: concurrency_max,
+                    queue_max,
+                    wait_max,
+                    ..ShedPolicy::default()
+                }),
+                breaker: breaker.then_some(BreakerPolicy {
+                    window,
+                    calls_min: 1,
+                    slow_calls,
+                    open_for: ms * MS,
+                    probes: attempts_max,
+                    ..BreakerPolicy::default()
+                }),
+                timeout: timeout.then_some(90 * MS),
+            }
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::sample::select(Priority::ALL.to_vec()).prop_map(Step::Call),
+        4 => (any::<prop::sample::Index>(), 0..4_u8).prop_map(|(which, answer)| Step::Answer(which, answer)),
+        2 => any::<prop::sample::Index>().prop_map(Step::Drop),
+        2 => (0..50_u64).prop_map(Step::Advance),
+        2 => settings().prop_map(|settings| Step::Apply(Box::new(settings))),
+    ]
+}
+
+/// What reached the callee and waits for an answer.
+#[derive(Clone, Default)]
+struct Callee(Arc<Mutex<(u64, BTreeMap<u64, oneshot::Sender<Answer>>)>>);
+
+impl Callee {
+    fn call(&self) -> impl Future<Output = Answer> + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.0.lock();
+        state.0 += 1;
+        let number = state.0;
+        state.1.insert(number, sender);
+        async move { receiver.await.expect("it is answered") }
+    }
+
+    fn answer(&self, which: Option<prop::sample::Index>, answer: u8) {
+        let mut state = self.0.lock();
+        // Those that were dropped are gone.
+        state.1.retain(|_, sender| !sender.is_closed());
+        let numbers: Vec<u64> = state.1.keys().copied().collect();
+        let chosen = match which {
+            Some(_) if numbers.is_empty() => vec![],
+            Some(which) => vec![*which.get(&numbers)],
+            None => numbers,
+        };
+        for number in chosen {
+            let answer = match answer {
+                0 => Err(TRANSIENT),
+                1 => Err(PERMANENT),
+                _ => Ok(http::Response::new(())),
+            };
+            let _ = state.1.remove(&number).map(|sender| sender.send(answer));
+        }
+    }
+}
+
+fn poll_all(calls: &mut Vec<Call>) {
+    let mut cx = Context::from_waker(Waker::noop());
+    calls.retain_mut(|call| call.as_mut().poll(&mut cx).is_pending());
+}
+
+/// The calls that hold something of the guards.
+fn held(stack: &OutgoingStack) -> (u32, u32, usize, usize) {
+    let bulkhead = stack.bulkhead().expect("it has a place").snapshot();
+    let shed = stack.shed().expect("it has a place").snapshot();
+    let breaker = stack.breaker().expect("it has a place").in_flight();
+    (bulkhead.in_flight, shed.in_flight, bulkhead.queued + shed.queued, breaker)
+}
+
+async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let callee = Callee::default();
+    let stack = Stack::outgoing("test").seed(Seed::new(7)).configured(&OutgoingSettings::default());
+    let stack = stack.expect("nothing is set");
+    let inner = callee.clone();
+    let mut service = stack.layer(service_fn(move |_: http::Request<()>| inner.call()));
+    let mut calls: Vec<Call> = Vec::new();
+    let mut applied = OutgoingSettings::default();
+    for step in steps {
+        let before = held(&stack);
+        match step {
+            Step::Call(priority) => {
+                let mut request = http::Request::new(());
+                request.extensions_mut().insert(priority);
+                let mut cx = Context::from_waker(Waker::noop());
+                prop_assert!(matches!(
+                    Service::<http::Request<()>>::poll_ready(&mut service, &mut cx),
+                    Poll::Ready(Ok(()))
+                ));
+                calls.push(Box::pin(service.call(request)));
+            }
+            Step::Answer(which, answer) => callee.answer(Some(which), answer),
+            Step::Drop(_) if calls.is_empty() => {}
+            Step::Drop(which) => drop(calls.swap_remove(which.index(calls.len()))),
+            Step::Advance(ms) => tokio::time::advance(Duration::from_millis(ms)).await,
+            Step::Apply(settings) => {
+                let changed = stack.apply(&settings);
+                match changed {
+                    Ok(()) => applied = *settings,
+                    // Whole or not at all.
+                    Err(_) => prop_assert!(stack.apply(&applied).is_ok()),
+                }
+            }
+        }
+        poll_all(&mut calls);
+        let after = held(&stack);
+        if let Some(policy) = applied.bulkhead {
+            prop_assert!(after.0 <= before.0.max(policy.concurrency_max), "{before:?} {after:?}");
+        }
+    }
+    // Whoever was not dropped gets an answer.
+    for _ in 0..200 {
+        callee.answer(None, 2);
+        poll_all(&mut calls);
+        tokio::time::advance(20 * MS).await;
+    }
+    prop_assert!(calls.is_empty(), "{} calls are lost: {stack}", calls.len());
+    prop_assert_eq!(held(&stack), (0, 0, 0, 0), "{}", stack);
+    // All the room is there.
+    stack.breaker().expect("it has a place").close();
+    let bulkhead = BulkheadPolicy { concurrency_max: 3, queue_max: 0, ..BulkheadPolicy::default() };
+    let settings = OutgoingSettings { bulkhead: Some(bulkhead), ..OutgoingSettings::default() };
+    prop_assert!(stack.apply(&settings).is_ok());
+    calls.extend((0..4).map(|_| -> Call { Box::pin(service.call(http::Request::new(()))) }));
+    poll_all(&mut calls);
+    prop_assert_eq!(calls.len(), 3);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_permit_and_no_call_is_lost(steps in prop::collection::vec(step(), 1..120)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(run(steps))?;
+    }
+}
