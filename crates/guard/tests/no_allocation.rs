@@ -9,36 +9,12 @@ use std::time::Duration;
 use counting::ALLOCATIONS;
 use steadfast_base::{Budget, Seed};
 use steadfast_guard::breaker::{SlowCalls, Window};
+use steadfast_guard::testing::bare::Call;
 use steadfast_guard::{
     Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Error, RefuseExpiredLayer, RetryLayer, RetryPolicy,
     TimeoutLayer,
 };
 use tower::{Service, ServiceBuilder, service_fn};
-
-/// A request without a map of extensions, which would allocate by itself.
-#[derive(Clone)]
-struct Call(Option<steadfast_base::Deadline>);
-
-impl steadfast_base::Context for Call {
-    fn deadline(&self) -> Option<steadfast_base::Deadline> {
-        self.0
-    }
-    fn trace(&self) -> Option<steadfast_base::TraceContext> {
-        None
-    }
-    fn key(&self) -> Option<&str> {
-        None
-    }
-    fn operation(&self) -> &str {
-        "test"
-    }
-}
-
-impl steadfast_base::ContextMut for Call {
-    fn set_deadline(&mut self, deadline: steadfast_base::Deadline) {
-        self.0 = Some(deadline);
-    }
-}
 
 /// Counts the allocations of a call through all guards, after the first few.
 async fn allocations(breaker: BreakerPolicy, is_there_at_once: bool) -> u64 {

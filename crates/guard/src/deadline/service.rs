@@ -37,6 +37,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Req) -> Self::Future {
         let DeadlinePolicy { overhead, default } = &mut self.policy;
         // The clock is read once.

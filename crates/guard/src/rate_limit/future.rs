@@ -27,6 +27,7 @@ pin_project! {
 }
 
 impl<S: Service<Req>, Req> RateLimitFuture<S, Req> {
+    #[inline]
     pub(super) fn new(admission: Admission<S, Req>) -> Self {
         Self { admission }
     }
@@ -46,8 +47,14 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match ready!(self.project().admission.poll(cx)) {
+        let mut admission = self.project().admission;
+        // Most are admitted at once, and nobody here asks what is left of the quota.
+        if let AdmissionProjection::Calling { call, .. } = admission.as_mut().project() {
+            return call.poll(cx);
+        }
+        Poll::Ready(match ready!(admission.poll(cx)) {
             Ok((_, result)) => result,
             Err(error) => Err(Rejection::RateLimited(error).into()),
         })
@@ -62,18 +69,22 @@ pin_project! {
         S: Service<Req>,
     {
         Calling { #[pin] call: S::Future, decision: Decision },
-        Waiting { #[pin] turn: Sleep, waiting: Option<Waiting<S, Req>> },
-        Readying { waiting: Option<Waiting<S, Req>> },
+        // Apart, for it is several times as large as what a call needs that does not wait.
+        Waiting { waiting: Option<Pin<Box<Waiting<S, Req>>>> },
         Refused { error: Error },
     }
 }
 
-/// A call that was not made yet.
-pub(super) struct Waiting<S, Req> {
-    /// A clone, so that waiting does not keep what the service reserved when it was polled ready.
-    service: S,
-    request: Req,
-    reservation: Reservation,
+pin_project! {
+    /// A call that was not made yet.
+    pub(super) struct Waiting<S, Req> {
+        #[pin]
+        turn: Sleep,
+        // A clone, so that waiting does not keep what the service reserved when it was polled ready.
+        service: S,
+        // What is taken when the call is made.
+        call: Option<(Req, Reservation)>,
+    }
 }
 
 impl<S: Service<Req>, Req> Admission<S, Req> {
@@ -84,24 +95,41 @@ impl<S: Service<Req>, Req> Admission<S, Req> {
         S: Clone,
         Req: steadfast_base::Context,
     {
-        let wait_max = if policy.wait_max.is_zero() {
-            Duration::ZERO
-        } else {
-            request
-                .deadline()
-                .map_or(policy.wait_max, |deadline: Deadline| policy.wait_max.min(deadline.remaining()))
-        };
         let now = Instant::now();
+        if policy.wait_max.is_zero() {
+            return match limit.take(&request, now) {
+                Ok(decision) => Self::Calling { call: ready.call(request), decision },
+                Err(error) => Self::Refused { error },
+            };
+        }
+        Self::or_wait(ready, request, limit, policy.wait_max, now)
+    }
+
+    #[inline(never)]
+    fn or_wait<L: Limit<Req>>(
+        ready: &mut S,
+        request: Req,
+        limit: &L,
+        wait_max: Duration,
+        now: Instant,
+    ) -> Self
+    where
+        S: Clone,
+        Req: steadfast_base::Context,
+    {
+        let remaining = request.deadline().map(Deadline::remaining);
+        let wait_max = remaining.map_or(wait_max, |remaining| wait_max.min(remaining));
         match limit.reserve(&request, wait_max, now) {
             Ok(reservation) if reservation.ready_at() <= now => {
                 let decision = reservation.decision();
                 reservation.spend();
                 Self::Calling { call: ready.call(request), decision }
             }
-            Ok(reservation) => Self::Waiting {
-                turn: sleep_until(reservation.ready_at()),
-                waiting: Some(Waiting { service: ready.clone(), request, reservation }),
-            },
+            Ok(reservation) => {
+                let turn = sleep_until(reservation.ready_at());
+                let waiting = Waiting { turn, service: ready.clone(), call: Some((request, reservation)) };
+                Self::Waiting { waiting: Some(Box::pin(waiting)) }
+            }
             Err(error) => Self::Refused { error },
         }
     }
@@ -110,6 +138,7 @@ impl<S: Service<Req>, Req> Admission<S, Req> {
 impl<S: Service<Req>, Req> Future for Admission<S, Req> {
     type Output = Result<(Decision, Result<S::Response, S::Error>), Error>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let next = match self.as_mut().project() {
@@ -117,28 +146,44 @@ impl<S: Service<Req>, Req> Future for Admission<S, Req> {
                     let result = ready!(call.poll(cx));
                     return Poll::Ready(Ok((*decision, result)));
                 }
-                AdmissionProjection::Waiting { turn, waiting } => {
-                    ready!(turn.poll(cx));
-                    Self::Readying { waiting: waiting.take() }
-                }
-                AdmissionProjection::Readying { waiting } => {
-                    let Some(Waiting { service, reservation, .. }) = waiting else {
-                        panic!("polled after it was ready");
+                AdmissionProjection::Waiting { waiting } => {
+                    let Some(mut at) = waiting.take() else { panic!("polled after it was ready") };
+                    let Poll::Ready(made) = at.as_mut().poll_made(cx) else {
+                        *waiting = Some(at);
+                        return Poll::Pending;
                     };
-                    let is_ready = ready!(service.poll_ready(cx));
-                    let decision = reservation.decision();
-                    let Some(Waiting { mut service, request, reservation }) = waiting.take() else {
-                        unreachable!("it was there a moment ago");
-                    };
-                    if let Err(error) = is_ready {
-                        return Poll::Ready(Ok((decision, Err(error))));
+                    match made {
+                        (decision, Ok(call)) => Self::Calling { call, decision },
+                        (decision, Err(error)) => return Poll::Ready(Ok((decision, Err(error)))),
                     }
-                    reservation.spend();
-                    Self::Calling { call: service.call(request), decision }
                 }
                 AdmissionProjection::Refused { error } => return Poll::Ready(Err(*error)),
             };
             self.set(next);
         }
+    }
+}
+
+impl<S: Service<Req>, Req> Waiting<S, Req> {
+    /// Makes the call when its turn has come and the service is ready.
+    fn poll_made(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Decision, Result<S::Future, S::Error>)> {
+        let this = self.project();
+        // IMPORTANT: a timer that has gone off is not waited for again while the service is not ready.
+        if !this.turn.is_elapsed() {
+            ready!(this.turn.poll(cx));
+        }
+        let is_ready = ready!(this.service.poll_ready(cx));
+        let (request, reservation) = this.call.take().expect("the call is made once");
+        let decision = reservation.decision();
+        Poll::Ready((
+            decision,
+            is_ready.map(|()| {
+                reservation.spend();
+                this.service.call(request)
+            }),
+        ))
     }
 }

@@ -20,6 +20,17 @@ pub trait Limit<Req> {
     /// [`Error`] when it would conform only later; nothing is taken then.
     fn reserve(&self, request: &Req, wait_max: Duration, now: Instant) -> Result<Reservation, Error>;
 
+    /// Takes what `request` costs at `now`, which is what calls do that do not wait.
+    ///
+    /// # Errors
+    /// [`Error`] when it does not conform now; nothing is taken then.
+    fn take(&self, request: &Req, now: Instant) -> Result<Decision, Error> {
+        let reservation = self.reserve(request, Duration::ZERO, now)?;
+        let decision = reservation.decision();
+        reservation.spend();
+        Ok(decision)
+    }
+
     /// Returns the quota, which answers show.
     fn quota(&self) -> Quota;
 }
@@ -28,6 +39,11 @@ impl<Req> Limit<Req> for RateLimiter {
     #[inline]
     fn reserve(&self, _: &Req, wait_max: Duration, now: Instant) -> Result<Reservation, Error> {
         take_one(self, 1, wait_max, now)
+    }
+
+    #[inline]
+    fn take(&self, _: &Req, now: Instant) -> Result<Decision, Error> {
+        self.shared.take(1, 0, now).map(|(_, decision)| decision)
     }
 
     fn quota(&self) -> Quota {

@@ -174,6 +174,7 @@ where
     Req: Clone + ContextMut,
 {
     /// Begins an attempt: says how long it may take. False if no time is left.
+    #[inline]
     fn begin(self: Pin<&mut Self>) -> bool {
         let this = self.project();
         *this.attempts += 1;
@@ -196,6 +197,7 @@ where
     }
 
     /// Sends the attempt to the service, which is ready; the callee sees the attempt's deadline.
+    #[inline]
     fn send(self: Pin<&mut Self>) {
         let mut this = self.project();
         let is_last = *this.attempts >= this.shared.local.policy.attempts_max;

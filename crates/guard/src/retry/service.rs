@@ -39,6 +39,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         // IMPORTANT: The future takes the service that was polled ready and leaves the clone, which was not.
         let clone = self.inner.clone();

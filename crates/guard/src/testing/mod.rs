@@ -47,10 +47,13 @@
 //! | `a_failure_to_become_ready_passes_through` | the same of `poll_ready` |
 //!
 //! # Callees
-//! [`Callee`] answers by a script; [`contract::Inner`] answers when the test says so.
+//! [`Callee`] answers by a script; [`contract::Inner`] answers when the test says so; [`bare::Bare`] answers as cheaply
+//! as can be, for measuring. [`overload`] is a model of a server and its callers.
 
+pub mod bare;
 mod callee;
 pub mod contract;
+pub mod overload;
 #[cfg(test)]
 mod tests;
 

@@ -22,6 +22,7 @@ pin_project! {
 }
 
 impl<F> TimeoutFuture<F> {
+    #[inline]
     pub(super) fn calling(call: F, end: Deadline, rejection: Rejection) -> Self {
         Self { call: Some(Bounded::new(call, end.instant())), rejection }
     }
@@ -44,6 +45,7 @@ where
 {
     type Output = F::Output;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(call) = this.call.as_mut().as_pin_mut() {

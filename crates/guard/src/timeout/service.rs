@@ -36,6 +36,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Req) -> Self::Future {
         let (now, after) = (Instant::now(), self.policy.after);
         let own = Deadline::after(now, after);

@@ -3,7 +3,7 @@
 mod html;
 mod junit;
 mod model;
-mod plot;
+pub mod plot;
 #[cfg(test)]
 mod sample;
 mod write;

@@ -4,29 +4,34 @@ use std::fmt::Write;
 
 /// A plot over time.
 #[derive(Debug, Clone)]
-pub(crate) struct Plot {
-    pub(crate) title: String,
-    pub(crate) unit: &'static str,
+pub struct Plot {
+    /// What it shows, in words.
+    pub title: String,
+    /// The unit of its values.
+    pub unit: &'static str,
     /// A logarithmic axis, for latencies; needs values above zero.
-    pub(crate) logarithmic: bool,
+    pub logarithmic: bool,
     /// Begin and end of the time axis, in seconds.
-    pub(crate) span: (f64, f64),
-    pub(crate) lines: Vec<Line>,
+    pub span: (f64, f64),
+    /// What is drawn, the last on top.
+    pub lines: Vec<Line>,
     /// Windows in which a fault was active, in seconds.
-    pub(crate) shaded: Vec<(f64, f64)>,
+    pub shaded: Vec<(f64, f64)>,
     /// Where phases begin, in seconds, with their names.
-    pub(crate) marks: Vec<(f64, String)>,
+    pub marks: Vec<(f64, String)>,
     /// A bound that an objective declares, drawn over its window: begin, end, value.
-    pub(crate) bounds: Vec<(f64, f64, f64)>,
+    pub bounds: Vec<(f64, f64, f64)>,
 }
 
 /// One line of a plot; a missing value is a gap.
 #[derive(Debug, Clone)]
-pub(crate) struct Line {
-    pub(crate) name: String,
+pub struct Line {
+    /// What it is called in a legend.
+    pub name: String,
     /// The class that gives the colour.
-    pub(crate) class: &'static str,
-    pub(crate) points: Vec<(f64, Option<f64>)>,
+    pub class: &'static str,
+    /// Seconds and values.
+    pub points: Vec<(f64, Option<f64>)>,
 }
 
 const LEFT: f64 = 52.0;
@@ -40,12 +45,12 @@ const LETTER: f64 = 7.5;
 
 impl Plot {
     /// Says whether there is anything to draw.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.lines.iter().all(|line| line.points.iter().all(|(_, value)| value.is_none()))
     }
 
     /// Draws the plot `width` × `height` units large.
-    pub(crate) fn svg(&self, width: f64, height: f64) -> String {
+    pub fn svg(&self, width: f64, height: f64) -> String {
         let area = Area { plot: self, width, height, y: self.axis() };
         let mut svg = String::new();
         let _ = write!(
