@@ -67,7 +67,7 @@ impl Bulkhead {
     /// Changes everything. Calls that are under way stay, also where they are more than are allowed now: nobody is let
     /// in until there is room again. Those that wait keep their places, and wait no longer than the old and the new policy allow.
     pub fn set_policy(&self, policy: BulkheadPolicy) {
-        self.shared.gate.set_rule(policy.rule(), policy.concurrency_max.max(1));
+        self.shared.gate.set_rule(policy.rule(), policy.concurrency_max.max(1)).wake();
     }
 
     /// Returns what the bulkhead looks like now.

@@ -86,11 +86,12 @@ impl Gate {
         wakers
     }
 
-    /// Changes the rule and the limit. Who is in stays, and who waits is judged by the new rule from now on.
-    pub(crate) fn set_rule(&self, rule: Rule, limit: u32) {
-        let mut wakers = Vec::new();
-        self.room.lock().set_rule(rule, limit, Instant::now, &mut wakers);
-        wake(wakers);
+    /// Changes the rule and the limit. Who is in stays, and who waits is judged by the new rule from now on. Whoever is
+    /// let in by that is for the caller to wake.
+    pub(crate) fn set_rule(&self, rule: Rule, limit: u32) -> Wakers {
+        let mut wakers = Wakers::default();
+        self.room.lock().set_rule(rule, limit, Instant::now, &mut wakers.0);
+        wakers
     }
 
     pub(crate) fn rule(&self) -> Rule {

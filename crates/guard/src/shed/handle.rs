@@ -78,7 +78,9 @@ impl Shed {
         let mut gradient = self.shared.gradient.lock();
         gradient.set_policy(policy);
         // Set under the lock, as in `record`.
-        self.shared.gate.set_rule(policy.rule(), gradient.limit());
+        let let_in = self.shared.gate.set_rule(policy.rule(), gradient.limit());
+        drop(gradient);
+        let_in.wake();
     }
 
     /// Returns what it looks like now.
