@@ -97,11 +97,21 @@ impl Thread {
 
 /// Opens the segment if it has been prepared, or makes it.
 pub(super) fn make(shared: &Shared, header: Header) -> Prepared {
-    let _making = shared.making.lock();
-    match shared.segments.writer(header.number)? {
-        Some(file) => Ok(file),
-        None => shared.segments.prepare(&header),
+    let (number, segments) = (header.number, &shared.segments);
+    let mut unsure = shared.making.lock();
+    if *unsure == Some(number) {
+        // It may have its name in the cache alone, and a folder whose sync has failed once counts as synced.
+        match segments.remove(number) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    } else if let Some(file) = segments.writer(number)? {
+        return Ok(file);
     }
+    *unsure = Some(number);
+    let file = segments.prepare(&header)?;
+    *unsure = None;
+    Ok(file)
 }
 
 impl FileLog {

@@ -356,6 +356,23 @@ async fn erasing_on_a_full_disk_fails_alone() {
     log.close().await.expect("closed");
 }
 
+/// A segment that has its name, but not durably, is not gone on in.
+#[tokio::test]
+async fn erasing_that_could_not_make_a_segment_durable_leaves_none_to_be_lost() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    tell_secret(&log, "gone").await;
+    delete(&log, "gone").await;
+    disk.fail(DiskFault::FolderSyncError { skip: 0 });
+    assert!(matches!(log.erase().await, Err(Error::Io { .. })));
+    for id in 0..60 {
+        append(&log, "kept", [id]).await;
+    }
+    disk.crash(Crash::Dropped);
+    drop(log);
+    assert_eq!(ids(&open(&disk).expect("opened")).await, Vec::from_iter(0..60));
+}
+
 #[tokio::test]
 async fn deleting_on_a_full_disk_fails_alone() {
     let disk = sim(1);
