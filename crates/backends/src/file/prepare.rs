@@ -119,21 +119,18 @@ impl FileLog {
     /// then, and not whatever is written with it.
     pub(super) async fn make_ahead(&self, number: u32) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        let making = tokio::task::spawn_blocking(move || make_ahead(&shared, number));
+        let making = tokio::task::spawn_blocking(move || {
+            // Held so that the log is not given back before.
+            let _rewriting = shared.rewriting.lock();
+            shared.check_open()?;
+            let (identity, size) = {
+                let state = shared.state();
+                (state.identity, state.new_segment_bytes)
+            };
+            make(&shared, Header { version: VERSION, number, size, identity }).map(drop).map_err(preparing)
+        });
         making.await.unwrap_or_else(|error| Err(read_error(error.into())))
     }
-}
-
-/// Does what [`FileLog::make_ahead`] does. It blocks.
-pub(super) fn make_ahead(shared: &Shared, number: u32) -> Result<(), Error> {
-    // Held so that the log is not given back before.
-    let _rewriting = shared.rewriting.lock();
-    shared.check_open()?;
-    let (identity, size) = {
-        let state = shared.state();
-        (state.identity, state.new_segment_bytes)
-    };
-    make(shared, Header { version: VERSION, number, size, identity }).map(drop).map_err(preparing)
 }
 
 /// The error for a segment that could not be made.
