@@ -4,22 +4,23 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
-use steadfast_base::disk::{Disk, RealDisk};
+use steadfast_base::disk::{Disk, DiskLock, RealDisk};
 use steadfast_core::store::{
     Appended, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected, Filter,
-    Outcome, Position, Query, Revision, StoredEvent,
+    Position, Query, Revision, StoredEvent,
 };
 
 use super::archive::Archiver;
 use super::config::Config;
 use super::delete::Deleting;
+use super::delete_again::DeleteAgain;
 use super::format::VERSION;
 use super::format::segment::Header;
 use super::group::Group;
 use super::index::{ANOTHER, Held};
-use super::prepare::{Preparer, make, make_ahead};
+use super::prepare::{Preparer, make};
 use super::reader::Reader;
-use super::recovery::{Recovered, newest_header, recover};
+use super::recovery::{Recovered, newest_header, opening, recover};
 use super::sealed::Sealer;
 use super::segments::Segments;
 use super::shared::{Shared, read_error};
@@ -95,16 +96,20 @@ impl FileLog {
     #[allow(clippy::needless_pass_by_value, reason = "what a log was opened with belongs to it")]
     pub fn open_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>, config: Config) -> Result<Self, Error> {
         let folder = folder.as_ref();
-        let opening = |error| Error::io("opening the log", error, Outcome::NotAppended);
         disk.create_dir_all(folder).map_err(opening)?;
-        let lock_path = folder.join("lock");
-        let lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => Error::Locked { path: lock_path.display().to_string() },
-            _ => opening(error),
-        })?;
-        let segments = Segments::new(disk, folder.to_owned());
+        let lock = lock(&*disk, folder)?;
+        Self::open_locked(Segments::new(disk, folder.to_owned()), lock, &config).map(|(log, _)| log)
+    }
+
+    /// Opens the log in the folder of `segments`, which `lock` is of, and returns how many streams were deleted again
+    /// that a repair had brought back.
+    pub(super) fn open_locked(
+        segments: Segments,
+        lock: Box<dyn DiskLock>,
+        config: &Config,
+    ) -> Result<(Self, u64), Error> {
         let Recovered { index, mut file, mut header, tail, next, clean, sealed, told } =
-            recover(&segments, &config)?;
+            recover(&segments, config)?;
         let state = State {
             index,
             group: Group::default(),
@@ -143,7 +148,8 @@ impl FileLog {
         let sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead)
             .map_err(opening)?;
         let archiver = Archiver::new(&shared, config.archive_behind, config.prepare_ahead);
-        let writer = Writer {
+        let again = DeleteAgain::load(&shared.segments, header.identity)?;
+        let mut writer = Writer {
             shared: Arc::clone(&shared),
             identity: header.identity,
             file,
@@ -158,38 +164,31 @@ impl FileLog {
             archiver: archiver.map_err(opening)?,
             lock,
         };
+        let deleted_again = match again.is_empty() {
+            true => 0,
+            false => match writer.delete_again(&again) {
+                Ok(deleted) => deleted,
+                Err(error) => return Err(writer.abandon(error)),
+            },
+        };
         let thread = std::thread::Builder::new()
             .name("log-write".to_owned())
             .spawn(move || writer.run())
             .map_err(opening)?;
-        Ok(Self {
+        let log = Self {
             shared,
             capabilities: Capabilities::new(Durability::Durable, true, config.deduplicated_events.into())
                 .deletes(),
             writer: Mutex::new(Some(thread)),
-        })
+        };
+        Ok((log, deleted_again))
     }
 
-    /// Deletes streams, closes the log, and returns how many of the streams had events. It blocks.
-    pub(super) fn delete_and_close(self, streams: &[&str]) -> Result<u64, Error> {
-        let mut deleted = 0;
-        for stream in streams {
-            let mut made = 0;
-            let events = loop {
-                let deleting = self.shared.state().delete(stream, None, Durability::Accepted, made)?;
-                match deleting {
-                    Deleting::Queued(events, _) => break events,
-                    Deleting::Lacks(number) => {
-                        make_ahead(&self.shared, number)?;
-                        made = number;
-                    }
-                }
-            };
-            deleted += u64::from(events > 0);
-        }
+    /// Closes the log. It blocks.
+    pub(super) fn close_now(self) -> Result<(), Error> {
         self.shared.begin_close();
         self.join();
-        self.shared.state().failure.clone().map_or(Ok(deleted), Err)
+        self.shared.state().failure.clone().map_or(Ok(()), Err)
     }
 
     async fn append_now(
@@ -277,6 +276,15 @@ impl FileLog {
             let _ = thread.join();
         }
     }
+}
+
+/// Takes the lock of the log in `folder`.
+pub(super) fn lock(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn DiskLock>, Error> {
+    let path = folder.join("lock");
+    disk.lock(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => Error::Locked { path: path.display().to_string() },
+        _ => opening(error),
+    })
 }
 
 impl EventStore for FileLog {

@@ -23,6 +23,7 @@ mod clearing;
 mod compress;
 mod config;
 mod delete;
+mod delete_again;
 mod erase;
 mod erased;
 mod follower;

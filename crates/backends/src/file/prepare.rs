@@ -97,11 +97,21 @@ impl Thread {
 
 /// Opens the segment if it has been prepared, or makes it.
 pub(super) fn make(shared: &Shared, header: Header) -> Prepared {
-    let _making = shared.making.lock();
-    match shared.segments.writer(header.number)? {
-        Some(file) => Ok(file),
-        None => shared.segments.prepare(&header),
+    let (number, segments) = (header.number, &shared.segments);
+    let mut unsure = shared.making.lock();
+    if *unsure == Some(number) {
+        // It may have its name in the cache alone, and a folder whose sync has failed once counts as synced.
+        match segments.remove(number) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    } else if let Some(file) = segments.writer(number)? {
+        return Ok(file);
     }
+    *unsure = Some(number);
+    let file = segments.prepare(&header)?;
+    *unsure = None;
+    Ok(file)
 }
 
 impl FileLog {
@@ -109,21 +119,18 @@ impl FileLog {
     /// then, and not whatever is written with it.
     pub(super) async fn make_ahead(&self, number: u32) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        let making = tokio::task::spawn_blocking(move || make_ahead(&shared, number));
+        let making = tokio::task::spawn_blocking(move || {
+            // Held so that the log is not given back before.
+            let _rewriting = shared.rewriting.lock();
+            shared.check_open()?;
+            let (identity, size) = {
+                let state = shared.state();
+                (state.identity, state.new_segment_bytes)
+            };
+            make(&shared, Header { version: VERSION, number, size, identity }).map(drop).map_err(preparing)
+        });
         making.await.unwrap_or_else(|error| Err(read_error(error.into())))
     }
-}
-
-/// Does what [`FileLog::make_ahead`] does. It blocks.
-pub(super) fn make_ahead(shared: &Shared, number: u32) -> Result<(), Error> {
-    // Held so that the log is not given back before.
-    let _rewriting = shared.rewriting.lock();
-    shared.check_open()?;
-    let (identity, size) = {
-        let state = shared.state();
-        (state.identity, state.new_segment_bytes)
-    };
-    make(shared, Header { version: VERSION, number, size, identity }).map(drop).map_err(preparing)
 }
 
 /// The error for a segment that could not be made.

@@ -13,6 +13,7 @@ use steadfast_core::store::{
     Revision, StoredEvent,
 };
 
+use super::delete_again::DeleteAgain;
 use super::follower::{Follower, index};
 use super::format::Offset;
 use super::format::segment;
@@ -71,8 +72,8 @@ impl FileLogReader {
     /// are read.
     ///
     /// # Errors
-    /// [`Error::Io`] with [`std::io::ErrorKind::NotFound`] when no log is there; [`Error::Damaged`];
-    /// [`Error::Unsupported`] for a later format.
+    /// [`Error::Io`] with [`std::io::ErrorKind::NotFound`] when no log is there; [`Error::Damaged`], also where a repair
+    /// was not finished that has brought back deleted streams; [`Error::Unsupported`] for a later format.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_on(Arc::new(RealDisk), folder)
     }
@@ -85,6 +86,11 @@ impl FileLogReader {
         let segments = Segments::new(disk, folder.as_ref().to_owned());
         check_gaps(&segments)?;
         let first = read_header(&segments, 1, None)?;
+        if !DeleteAgain::load(&segments, first.identity)?.is_empty() {
+            let problem =
+                "it has brought back streams that were deleted: repair the log again, or open it for writing";
+            return Err(damaged("a repair that was not finished".to_owned(), problem.to_owned()));
+        }
         let state = State {
             index: index(),
             group: Group::default(),

@@ -9,10 +9,11 @@ use steadfast_base::units::Size;
 use steadfast_core::store::{Error, Outcome};
 
 use super::config::Config;
+use super::delete_again::DeleteAgain;
 use super::erased::Erased;
 use super::format::segment::{self, Header};
 use super::format::{Offset, frame};
-use super::log::FileLog;
+use super::log::{FileLog, lock};
 use super::recovery::read_header;
 use super::segments::Segments;
 use super::survey::{Damage, Survey, survey_on};
@@ -37,8 +38,8 @@ pub struct Repaired {
 ///
 /// Before anything is changed, every segment from the damaged one on is copied into a new folder `cut-N` of the log's
 /// own, and synced. **Positions behind the cut are given again** to what is appended next: whoever has read beyond it
-/// must start over. Streams that were deleted behind the cut are deleted again; a repair that dies between the two has
-/// cut and not deleted. The copies hold whatever the segments held, also what was deleted and not erased.
+/// must start over. Streams that were deleted behind the cut are deleted again; where a repair dies between the two, or
+/// has no room for it, whoever opens the log next does it. The copies hold whatever the segments held, also what was deleted and not erased.
 ///
 /// # Errors
 /// [`Error::Locked`] when the log is open for writing; [`Error::Io`] and [`Error::Full`], after which the log may have
@@ -56,18 +57,30 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
     let folder = folder.as_ref();
     // Before the lock, which would be made where there is no log.
     survey_on(Arc::clone(&disk), folder)?;
-    let lock_path = folder.join("lock");
-    let lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Error::Locked { path: lock_path.display().to_string() },
-        _ => repairing(error),
-    })?;
+    let lock = lock(&*disk, folder)?;
     let survey = survey_on(Arc::clone(&disk), folder)?;
-    let Some(damage) = survey.damages.first().cloned() else { return Ok(None) };
     let segments = Segments::new(Arc::clone(&disk), folder.to_owned());
+    let (identity, size) = identity(&segments, &survey);
+    let config = Config { segment_size: Size::from_bytes(size), ..Config::default() };
+    let mut again = DeleteAgain::load(&segments, identity)?;
+    let Some(damage) = survey.damages.first().cloned() else {
+        if !again.is_empty() {
+            // An earlier repair has come no further.
+            FileLog::open_locked(segments, lock, &config)?.0.close_now()?;
+        }
+        return Ok(None);
+    };
+    let Some(number) = segment::number(&damage.segment) else { return Ok(None) };
+    let cut_at = Offset::new(number, damage.byte as u32);
+    for (stream, (_, below)) in survey.deletions.iter().filter(|(_, (at, _))| *at >= cut_at) {
+        again.add(stream, *below);
+    }
+    if cut_at <= Offset::start_of(1) {
+        // Nothing is left.
+        again.streams.clear();
+    }
     // Positions are given again, and it is by position that the note tells what is erased.
     Erased::remove(&segments).map_err(repairing)?;
-    let (identity, size) = identity(&segments, &survey);
-    let Some(number) = segment::number(&damage.segment) else { return Ok(None) };
     let affected: Vec<u32> = survey
         .segments
         .iter()
@@ -75,35 +88,26 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
         .filter(|affected| *affected >= number)
         .collect();
     let copy = copy(&*disk, folder, &affected).map_err(repairing)?;
+    match again.is_empty() {
+        true => DeleteAgain::remove(&segments),
+        false => again.store(&segments),
+    }
+    .map_err(repairing)?;
     // Newest first: segments must never have a gap.
     for later in affected.iter().rev().filter(|affected| **affected > number || damage.byte == 0) {
         segments.remove(*later).map_err(repairing)?;
     }
     if damage.byte > 0 {
-        cut(&segments, Offset::new(number, damage.byte as u32), identity, damage.position)
-            .map_err(repairing)?;
+        cut(&segments, cut_at, identity, damage.position).map_err(repairing)?;
     }
-    drop(lock);
     let events_cut = (survey.events + survey.deleted + 1).saturating_sub(damage.position);
-    let streams_deleted = delete_again(disk, folder, &survey, Offset::new(number, damage.byte as u32), size)?;
-    Ok(Some(Repaired { damage, events_cut, streams_deleted, copy }))
-}
-
-/// Deletes the streams that had been deleted behind `cut`, and returns how many of them had events before it.
-fn delete_again(
-    disk: Arc<dyn Disk>,
-    folder: &Path,
-    survey: &Survey,
-    cut: Offset,
-    size: u64,
-) -> Result<u64, Error> {
-    let gone = survey.deletions.iter().filter(|(_, at)| **at >= cut).map(|(stream, _)| stream.as_str());
-    let gone: Vec<&str> = gone.collect();
-    if gone.is_empty() || cut <= Offset::start_of(1) {
-        return Ok(0);
+    let mut streams_deleted = 0;
+    if !again.is_empty() {
+        let (log, deleted) = FileLog::open_locked(segments, lock, &config)?;
+        streams_deleted = deleted;
+        log.close_now()?;
     }
-    let config = Config { segment_size: Size::from_bytes(size), ..Config::default() };
-    FileLog::open_on(disk, folder, config)?.delete_and_close(&gone)
+    Ok(Some(Repaired { damage, events_cut, streams_deleted, copy }))
 }
 
 /// The number that all segments carry which are not damaged, and the length of one of them.

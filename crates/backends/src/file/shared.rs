@@ -30,8 +30,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Held while finished segments or their index files are made or replaced.
     pub(super) rewriting: Mutex<()>,
-    /// Held while the next segment is made.
-    pub(super) making: Mutex<()>,
+    /// Held while the next segment is made: the number of one that could not be, or not durably.
+    pub(super) making: Mutex<Option<u32>>,
     /// Signalled when the group is no longer empty, or the log is to close.
     work: Condvar,
 }
@@ -44,7 +44,7 @@ impl Shared {
             head: watch::Sender::new(head),
             state: Mutex::new(state),
             rewriting: Mutex::new(()),
-            making: Mutex::new(()),
+            making: Mutex::new(None),
             work: Condvar::new(),
         }
     }

@@ -51,9 +51,9 @@ pub struct Survey {
     pub damages: Vec<Damage>,
     /// What nobody was promised and the next opening cuts; also a batch that is being written right now.
     pub torn_tail: Option<TornTail>,
-    /// Where each stream was deleted last.
+    /// Where each stream was deleted last, and below which revision.
     #[serde(skip)]
-    pub(super) deletions: BTreeMap<String, Offset>,
+    pub(super) deletions: BTreeMap<String, (Offset, u64)>,
 }
 
 /// One segment.
@@ -148,7 +148,7 @@ struct Counts {
     head: u64,
     /// By name, how many and the revision that is due.
     streams: HashMap<Arc<str>, (u64, u64)>,
-    deletions: BTreeMap<String, Offset>,
+    deletions: BTreeMap<String, (Offset, u64)>,
     segments: BTreeMap<u32, SegmentSurvey>,
 }
 
@@ -309,7 +309,7 @@ impl<'a> Surveyor<'a> {
             let events = std::mem::take(count);
             self.counts.events -= events;
             self.counts.deleted += events;
-            self.counts.deletions.insert(stream.to_owned(), at);
+            self.counts.deletions.insert(stream.to_owned(), (at, below));
             if below != expected && !(self.lossy && below > expected) {
                 let problem = format!("a stream is deleted up to revision {below} where {expected} is due");
                 self.damage(at, problem, None);

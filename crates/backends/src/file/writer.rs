@@ -4,13 +4,16 @@ use std::io;
 use std::sync::Arc;
 
 use steadfast_base::disk::{DiskFile, DiskLock};
-use steadfast_core::store::{Error, Outcome};
+use steadfast_core::store::{Durability, Error, Outcome};
 
 use super::answer::{Meeting, Outcome as Fate};
 use super::archive::Archiver;
+use super::delete::Deleting;
+use super::delete_again::DeleteAgain;
 use super::format::{Offset, frame};
 use super::group::Group;
-use super::prepare::Preparer;
+use super::prepare::{Preparer, preparing};
+use super::recovery::opening;
 use super::sealed::Sealer;
 use super::shared::Shared;
 
@@ -55,6 +58,46 @@ impl Writer {
             group.clear();
         }
         self.finish();
+    }
+
+    /// Deletes again what a repair has brought back, durably, and returns how many of the streams had events.
+    pub(super) fn delete_again(&mut self, note: &DeleteAgain) -> Result<u64, Error> {
+        let (mut deleted, mut group) = (0, Group::default());
+        for (stream, below) in &note.streams {
+            let mut made = 0;
+            let events = loop {
+                let mut state = self.shared.state();
+                // Where there are more the repair has cut nothing, and the stream is as it was.
+                if state.index.streams.of(stream).next_revision > *below {
+                    break 0;
+                }
+                match state.delete(stream, None, Durability::Accepted, made)? {
+                    Deleting::Queued(events, _) => break events,
+                    Deleting::Lacks(number) => {
+                        drop(state);
+                        self.preparer.make(number).map_err(preparing)?;
+                        made = number;
+                    }
+                }
+            };
+            deleted += u64::from(events > 0);
+            self.shared.try_take_group(&mut group);
+            self.commit(&mut group)?;
+            group.clear();
+        }
+        self.sync()?;
+        DeleteAgain::remove(&self.shared.segments).map_err(opening)?;
+        if deleted > 0 {
+            tracing::warn!(streams = deleted, "deleted again what a repair had brought back");
+        }
+        Ok(deleted)
+    }
+
+    /// Gives the log back that could not be opened.
+    pub(super) fn abandon(self, error: Error) -> Error {
+        self.shared.poison(&error);
+        self.finish();
+        error
     }
 
     /// Tells those who wait in `meeting`, if anybody does, and leaves most of the waking to the first of them.

@@ -339,6 +339,81 @@ async fn a_repair_does_not_bring_back_what_was_deleted_behind_the_damage() {
     assert_eq!(ids(&log).await, [2]);
 }
 
+/// A log of which `gone` is deleted behind what is damaged.
+async fn damaged_before_a_deletion() -> SimDisk {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    append(&log, "gone", [1]).await;
+    append(&log, "kept", [2]).await;
+    let damage = survey_on(Arc::new(disk.process()), FOLDER).expect("a log").segments[0].used;
+    for id in 3..40 {
+        append(&log, "kept", [id]).await;
+    }
+    delete(&log, "gone").await;
+    for id in 40..80 {
+        append(&log, "kept", [id]).await;
+    }
+    log.close().await.expect("closed");
+    drop(log);
+    disk.flip_bit(&segment(1), damage + 40, 0);
+    disk
+}
+
+/// Checks a log after a repair that may not have come to its end, which is `repeated` or not.
+async fn check_repaired(disk: &SimDisk, repeated: bool, what: &str) {
+    let repair = || repair_on(Arc::new(disk.process()), FOLDER);
+    if repeated {
+        repair().unwrap_or_else(|error| panic!("{what}: it can be repeated, but {error}"));
+    }
+    match FileLogReader::open_on(Arc::new(disk.process()), FOLDER) {
+        Ok(reader) => assert!(!ids(&reader).await.contains(&1), "{what}"),
+        Err(Error::Damaged { .. }) => assert!(!repeated, "{what}"),
+        Err(error) => panic!("{what}: {error}"),
+    }
+    match verify(disk) {
+        Err(Error::Damaged { .. }) if !repeated => drop(repair().expect("repaired")),
+        opened => assert_eq!(ids(&opened.expect("opened")).await, [2], "{what}"),
+    }
+    // Once is enough: what comes later stays.
+    let log = open(disk).expect("opened");
+    append(&log, "gone", [1000]).await;
+    drop(log);
+    assert_eq!(ids(&open(disk).expect("opened")).await, [2, 1000], "{what}");
+}
+
+#[tokio::test]
+async fn a_repair_that_ends_at_any_moment_does_not_bring_back_what_was_deleted() {
+    let mut finished = false;
+    for moment in 0..400 {
+        let disk = damaged_before_a_deletion().await;
+        disk.power_off_after(moment);
+        finished = repair_on(Arc::new(disk.process()), FOLDER).is_ok() && !disk.is_off();
+        disk.crash([Crash::Dropped, Crash::Torn, Crash::ProcessOnly][moment as usize % 3]);
+        disk.calm();
+        check_repaired(&disk, moment % 2 == 0, &format!("moment {moment}")).await;
+        if finished {
+            break;
+        }
+    }
+    assert!(finished, "there are more moments");
+}
+
+#[tokio::test]
+async fn a_repair_that_has_no_room_does_not_bring_back_what_was_deleted() {
+    let mut finished = false;
+    for skip in 0..400 {
+        let disk = damaged_before_a_deletion().await;
+        disk.fail(DiskFault::WriteFull { skip });
+        finished = repair_on(Arc::new(disk.process()), FOLDER).is_ok();
+        disk.calm();
+        check_repaired(&disk, skip % 2 == 0, &format!("write {skip}")).await;
+        if finished {
+            break;
+        }
+    }
+    assert!(finished, "there are more writes");
+}
+
 /// Where there is no room for the next segment, erasing is refused, and the log goes on.
 #[tokio::test]
 async fn erasing_on_a_full_disk_fails_alone() {
@@ -354,6 +429,23 @@ async fn erasing_on_a_full_disk_fails_alone() {
     assert_eq!(log.erase().await.expect("erased").events, 1);
     assert_eq!((ids(&log).await, told(&disk)), (vec![1], Vec::new()));
     log.close().await.expect("closed");
+}
+
+/// A segment that has its name, but not durably, is not gone on in.
+#[tokio::test]
+async fn erasing_that_could_not_make_a_segment_durable_leaves_none_to_be_lost() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    tell_secret(&log, "gone").await;
+    delete(&log, "gone").await;
+    disk.fail(DiskFault::FolderSyncError { skip: 0 });
+    assert!(matches!(log.erase().await, Err(Error::Io { .. })));
+    for id in 0..60 {
+        append(&log, "kept", [id]).await;
+    }
+    disk.crash(Crash::Dropped);
+    drop(log);
+    assert_eq!(ids(&open(&disk).expect("opened")).await, Vec::from_iter(0..60));
 }
 
 #[tokio::test]

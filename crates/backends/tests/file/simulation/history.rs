@@ -154,6 +154,12 @@ impl History {
                 assert_eq!(actual.map(|revision| revision.0), self.now.revision(stream));
                 return;
             }
+            // It needed another segment, which could not be made: nothing was queued, and the log goes on.
+            Err(Error::Full | Error::Io { doing: "preparing the next segment of the log", .. })
+                if !self.refuses =>
+            {
+                return;
+            }
             Err(error) => {
                 self.failed = true;
                 if self.refuses || error.outcome() != Outcome::Unknown || self.now.revision(stream).is_none()

@@ -1,0 +1,146 @@
+//! A note on the disk of streams that are deleted and that a repair is about to bring back: what says so stands behind
+//! the damage, and is cut off with it.
+//!
+//! It is durable before anything is cut. Whoever opens the log next, the repair itself if it lives, deletes them again
+//! before anybody reads or appends, and removes it then.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..8 | `STEADDEL` |
+//! | 8 | version, 1; then zero up to 12 |
+//! | 12..16 | CRC32C of all the others, with zeros in its place |
+//! | 16..24 | identity of the log |
+//! | 24.. | for each stream what a frame of deletions says of it |
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use steadfast_base::disk::OpenMode;
+use steadfast_core::store::Error;
+
+use super::format::deletion::Deletion;
+use super::recovery::{damaged, opening};
+use super::segments::Segments;
+
+const NAME: &str = "delete-again";
+const MAGIC: &[u8; 8] = b"STEADDEL";
+const HEAD: usize = 24;
+const VERSION: u8 = 1;
+
+/// Streams, and below which revision each of them is deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DeleteAgain {
+    pub(super) identity: u64,
+    pub(super) streams: BTreeMap<String, u64>,
+}
+
+impl DeleteAgain {
+    /// Reads the note, if there is one of the log called `identity`; one of no streams if not.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is not whole, [`Error::Io`].
+    pub(super) fn load(segments: &Segments, identity: u64) -> Result<Self, Error> {
+        let none = Self { identity, streams: BTreeMap::new() };
+        let file = match segments.disk().open(&path(segments), OpenMode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none),
+            file => file.map_err(opening)?,
+        };
+        let mut bytes = vec![0; file.length().and_then(to_usize).map_err(opening)?];
+        let count = file.read_at(&mut bytes, 0).map_err(opening)?;
+        bytes.truncate(count);
+        let found = Self::decode(&bytes).ok_or_else(|| {
+            let problem = "it is not whole; it names deleted streams that a repair has to delete again: restore it, or \
+                           remove it and delete them yourself";
+            damaged(format!("note {NAME}"), problem.to_owned())
+        })?;
+        Ok(if found.identity == identity { found } else { none })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// Adds a stream that is deleted below a revision.
+    pub(super) fn add(&mut self, stream: &str, below: u64) {
+        let noted = self.streams.entry(stream.to_owned()).or_default();
+        *noted = below.max(*noted);
+    }
+
+    /// Puts the note in the place of the one before, durably.
+    pub(super) fn store(&self, segments: &Segments) -> io::Result<()> {
+        let (disk, path) = (segments.disk(), path(segments));
+        let unfinished = path.with_extension("new");
+        match disk.remove(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = disk.open(&unfinished, OpenMode::CreateNew)?;
+        file.write_all_at(&self.encode(), 0)?;
+        file.sync_data()?;
+        disk.rename(&unfinished, &path)?;
+        disk.sync_dir(segments.folder())
+    }
+
+    /// Removes the note, durably, if there is one.
+    pub(super) fn remove(segments: &Segments) -> io::Result<()> {
+        match segments.disk().remove(&path(segments)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+        segments.disk().sync_dir(segments.folder())
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![0; HEAD];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8] = VERSION;
+        bytes[16..24].copy_from_slice(&self.identity.to_le_bytes());
+        for (stream, below) in &self.streams {
+            Deletion { stream, below: *below }.put(&mut bytes);
+        }
+        let sum = crc32c::crc32c(&bytes);
+        bytes[12..16].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (head, mut rest) = bytes.split_first_chunk::<HEAD>()?;
+        let identity = u64::from_le_bytes(*head.last_chunk()?);
+        let mut found = Self { identity, streams: BTreeMap::new() };
+        while !rest.is_empty() {
+            let deletion = Deletion::take(&mut rest).ok()?;
+            found.add(deletion.stream, deletion.below);
+        }
+        (found.encode() == bytes).then_some(found)
+    }
+}
+
+fn path(segments: &Segments) -> PathBuf {
+    segments.folder().join(NAME)
+}
+
+fn to_usize(length: u64) -> io::Result<usize> {
+    usize::try_from(length).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_round_trips_and_every_flipped_bit_is_caught() {
+        let mut note = DeleteAgain { identity: 7, streams: BTreeMap::new() };
+        note.add("customer-1", 3);
+        note.add("customer-2", 300);
+        note.add("customer-1", 2);
+        let bytes = note.encode();
+        assert_eq!(DeleteAgain::decode(&bytes), Some(note));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(DeleteAgain::decode(&damaged), None, "bit {bit}");
+        }
+        assert_eq!(DeleteAgain::decode(&bytes[..bytes.len() - 1]), None);
+    }
+}
