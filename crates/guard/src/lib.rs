@@ -25,7 +25,7 @@
 //! A call that succeeds allocates nothing. It passes deadlines, retries, timeouts and breakers without a lock, and two
 //! threads that use one of them do not contend for it: each writes to places of its own. The clock is read once by
 //! deadlines and timeouts, and only where there is a time to keep by retries and breakers. Timers are set when a call
-//! has to wait for the first time.
+//! has to wait for the first time; one that was not needed is kept for the next call that waits on the same thread.
 //!
 //! Besides calls there is work of one's own: [`scope`] owns background tasks, [`workers`] run jobs under a memory quota,
 //! [`pool_health`] finds dead connections before callers do.

@@ -153,3 +153,29 @@ async fn payment_away_or_unwell() {
     assert_eq!(shop.get("/ready").await.status, StatusCode::OK, "orders goes on");
     assert_eq!(shop.create("k7").await.status, StatusCode::CREATED);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn diagnostics_are_there_for_who_has_the_token_and_only_where_there_is_one() {
+    const TOKEN: &str = "2f0b6a1c9d4e8f73";
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("token");
+    std::fs::write(&file, format!("{TOKEN}\n")).expect("it can be written");
+    let file = file.to_str().expect("text");
+    let (with, without) = (["--diagnostics-token-file", file], []);
+    let (client, payment) = (common::Client::new(), common::Program::start("payment", dir.path(), &with));
+    let inventory = common::Program::start("inventory", dir.path(), &without);
+
+    let bearer = format!("Bearer {TOKEN}");
+    let ask = async |url: String, path: &str, token: &str| {
+        client.send(Method::GET, &format!("{url}/diagnostics{path}"), &[("authorization", token)], "").await
+    };
+    common::eventually("payment is ready", async || {
+        let scopes = ask(payment.url(), "/scopes", &bearer).await;
+        scopes.status == StatusCode::OK && scopes.body["shown"][0]["name"] == "work"
+    })
+    .await;
+    assert_eq!(ask(payment.url(), "", "Bearer another-token-here").await.status, StatusCode::UNAUTHORIZED);
+    let runtime = ask(payment.url(), "/runtime?seconds=0.1", &bearer).await;
+    assert_eq!((runtime.status, &runtime.body["workers"]), (StatusCode::OK, &serde_json::json!(2)));
+    assert_eq!(ask(inventory.url(), "/scopes", &bearer).await.status, StatusCode::NOT_FOUND);
+}

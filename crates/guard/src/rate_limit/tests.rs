@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -132,31 +132,41 @@ fn threads_and_changes_of_the_quota_never_let_more_through() {
     assert!((900..=1100).contains(&passed), "{passed}");
 }
 
-/// A charge that was worked out under the old quota and made under the new one would be worth hours of it.
+/// A charge that was worked out under the old quota and made under the new one would be worth an hour of it.
 #[test]
 fn a_charge_in_the_moment_in_which_the_quota_changes_is_worth_one_permit() {
     const PERMITS: u32 = 1_000_000;
+    const ROUNDS: usize = 5000;
     let (slow, fast) = (Quota::new(1, Duration::from_secs(3600)), Quota::per_second(PERMITS));
-    for round in 0..20_000 {
-        let limiter = RateLimiter::new(slow);
-        let (ready, started) = (AtomicU32::new(0), Instant::now());
-        let meet = || {
-            ready.fetch_add(1, Ordering::AcqRel);
-            while ready.load(Ordering::Acquire) < 2 {
-                std::hint::spin_loop();
+    let started = Instant::now();
+    let limiters: Vec<_> = (0..ROUNDS).map(|_| RateLimiter::new(slow)).collect();
+    let arrived = AtomicUsize::new(0);
+    // Both threads come to each limiter at the same time, and neither always does its first step first.
+    let meet = |round: usize, lead: usize| {
+        arrived.fetch_add(1, Ordering::AcqRel);
+        let mut waited = 0;
+        while arrived.load(Ordering::Acquire) < 2 * (round + 1) {
+            waited += 1;
+            if waited % 256 == 0 {
+                std::thread::yield_now();
             }
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                meet();
-                // Neither has the other's first step at the same time in each round.
-                (0..round % 64).for_each(|_| std::hint::spin_loop());
+            std::hint::spin_loop();
+        }
+        (0..lead).for_each(|_| std::hint::spin_loop());
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for (round, limiter) in limiters.iter().enumerate() {
+                meet(round, round % 64);
                 limiter.set_quota(fast);
-            });
-            meet();
-            (0..round / 64 % 64).for_each(|_| std::hint::spin_loop());
-            let _ = limiter.try_acquire_at(1, started);
+            }
         });
+        for (round, limiter) in limiters.iter().enumerate() {
+            meet(round, round / 64 % 64);
+            let _ = limiter.try_acquire_at(1, started);
+        }
+    });
+    for (round, limiter) in limiters.iter().enumerate() {
         assert!(limiter.available() >= PERMITS - 1, "round {round}: {}", limiter.available());
     }
 }

@@ -27,6 +27,10 @@ pub struct Common {
     /// How safe an event must be before anybody is told of it. A store that cannot do it is refused.
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "durable")]
     pub durability: Level,
+    /// A file with the token that shows `/diagnostics`, which is not there otherwise. STEADFAST_DIAGNOSTICS_TOKEN in the
+    /// environment holds the token itself.
+    #[arg(long, value_name = "FILE")]
+    pub diagnostics_token_file: Option<PathBuf>,
     /// The guards of calls.
     #[command(flatten)]
     pub guarding: GuardArguments,

@@ -2,6 +2,7 @@
 
 mod address;
 mod arguments;
+mod diagnostics;
 mod gate;
 mod grpc;
 mod guards;
@@ -16,6 +17,7 @@ mod store;
 mod work;
 
 pub use arguments::Common;
+pub use diagnostics::Shown;
 pub use gate::Gate;
 pub use gate::Ready;
 pub use gate::probes;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::address;
 use super::arguments::Common;
+use super::diagnostics::Shown;
 use super::serve::Listener;
 
 /// How long the phases of a shutdown may take: half a second less than a program has in all.
@@ -35,6 +36,7 @@ pub struct Program {
     listener: Listener,
     addr_file: Option<PathBuf>,
     injector: Option<Injector>,
+    shown: Shown,
     stopping: CancellationToken,
 }
 
@@ -42,12 +44,18 @@ impl Program {
     /// Takes the port, and starts the fault injector if the environment asks for it.
     ///
     /// # Errors
-    /// The address is in use, or the control socket cannot be made.
+    /// The address is in use, the control socket cannot be made, or the token for diagnostics cannot be used.
     pub async fn bind(common: &Common, stopping: CancellationToken) -> anyhow::Result<Self> {
         let injector = Injector::from_env().context("cannot start the fault injector")?;
         let listener = Listener::bind(common.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", common.listen))?;
-        Ok(Self { listener, addr_file: common.addr_file.clone(), injector, stopping })
+        let shown = Shown::of(common)?;
+        Ok(Self { listener, addr_file: common.addr_file.clone(), injector, shown, stopping })
+    }
+
+    /// Returns what the program shows of itself.
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
     }
 
     /// Returns the layer through which faults act on requests; it does nothing when there is no injector.
@@ -69,7 +77,7 @@ impl Program {
         router: Router,
         start: impl Future<Output = anyhow::Result<Sequence>>,
     ) -> anyhow::Result<()> {
-        let Self { listener, addr_file, injector, stopping } = self;
+        let Self { listener, addr_file, injector, stopping, .. } = self;
         let address = listener.address();
         // Nobody can connect before the socket listens, and it does since it was bound.
         if let Some(file) = &addr_file {

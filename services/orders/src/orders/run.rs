@@ -80,6 +80,9 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
     metrics.register_breakers(breakers.clone());
     let routes = router(gate.clone(), program.faults(), &incoming);
     let router = measured.measure(routes).merge(probes(gate.clone())).merge(metrics.router());
+    let shown = program.shown();
+    shown.breakers(&breakers);
+    let router = router.merge(shown.router());
     let start = async move {
         let Opened { mut store, durability } = arguments.common.open_store("orders").await?;
         if defects.acknowledge_before_append {
@@ -88,7 +91,9 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let totals = Arc::new(Totals::default());
         let book = Book::load(&*store, |id, entry, details| totals.apply(id, entry, details)).await?;
 
-        let (bus, work) = (Bus::new(), Work::new(COMMANDS_MAX));
+        let (bus, work) = (Arc::new(Bus::new()), Work::new(COMMANDS_MAX));
+        shown.scope(work.scope());
+        shown.bus("orders", &bus);
         metrics.register_scope(work.scope());
         let topic = bus.topic("orders")?;
         let mut heard = topic.subscribe("view", TOPIC_CAPACITY)?;

@@ -51,12 +51,15 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         .measure(business.merge(Router::new().route("/totals", get(totals)).with_state(gate.clone())))
         .merge(health_route)
         .merge(probes(gate.clone()))
-        .merge(metrics.router());
+        .merge(metrics.router())
+        .merge(program.shown().router());
+    let shown = program.shown();
     let guards_stopping = stopping.clone();
     let start = async move {
         let Opened { store, durability } = arguments.common.open_store("payment").await?;
         let charged = Arc::new(Charged::load(Arc::clone(&store)).await?);
         let work = Work::new(COMMANDS_MAX);
+        shown.scope(work.scope());
         work.spawn("keep-up", Arc::clone(&charged).keep_up(stopping));
         let apply = move |settings: ServerGuards| guards.stack().apply(&settings.incoming);
         work.spawn("guards", guarding.follow("payment", guards_stopping, apply));
