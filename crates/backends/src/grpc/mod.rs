@@ -1,4 +1,4 @@
-//! gRPC by [tonic](::tonic): several channels to a server, which are checked by `grpc.health.v1.Health/Check`.
+//! gRPC by [`tonic`]: several channels to a server, which are checked by `grpc.health.v1.Health/Check`.
 //!
 //! A [`Channel`](::tonic::transport::Channel) is one HTTP/2 connection that many calls share, and that is made again
 //! when it breaks. What it does not see is a connection that has gone silent: calls on it wait until their own

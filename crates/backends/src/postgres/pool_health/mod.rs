@@ -1,6 +1,6 @@
 //! A pool of connections ([`deadpool_postgres`]) that are checked while they are idle, by `SELECT 1`.
 //!
-//! [`pool`] makes one from a [`Config`]. Whoever makes a pool himself takes `RecyclingMethod::Fast`, which is the
+//! [`pool`] makes one from a [`Config`](super::Config). Whoever makes a pool himself takes `RecyclingMethod::Fast`, which is the
 //! default: the supervisor asks the server, so that no caller has to.
 //!
 //! # Examples

@@ -22,6 +22,12 @@
 //! out itself for [`Settings::lease_for`] at most. What it does not give out is lost to others, never granted twice.
 //! Permits can be used that much later than they were granted: a window of `t` may see what `t` + `lease_for` allows. A
 //! refusal is remembered too, until the permits could conform, so that a caller who is over its quota costs no trips.
+//! While the quota is used up leases shrink to what is left.
+//!
+//! Two runs of `examples/redis_limiter.rs` on two cores that other work kept busy (server on the same machine): with 64
+//! callers of one key 79,900 calls per second in both runs, a round trip each; with leases of 10 111,000 and 193,000, of
+//! 100 1.18 and 1.52 million by 12,000 and 15,000 round trips. One caller: 10,700 and 8,800, with leases of 100 1.45 and
+//! 0.92 million. Read them as ratios: with 64 callers a decision by a round trip cost what five to six `PING`s did.
 //!
 //! # What it needs of the server
 //! Redis 6.2 or later. An eviction policy that deletes keys deletes what was used with them; `noeviction` does not. A

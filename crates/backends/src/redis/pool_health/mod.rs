@@ -1,6 +1,6 @@
 //! A pool of connections that are checked while they are idle, by `PING`.
 //!
-//! The pool is one of [`deadpool`](::deadpool), with a [`Manager`] of its own: before a connection is handed out it
+//! The pool is one of [`deadpool`], with a [`Manager`] of its own: before a connection is handed out it
 //! asks the server nothing, for the supervisor does. A connection on which an error said that it is lost is not handed
 //! out again.
 //!
