@@ -107,6 +107,7 @@ pub use rate_limit::Quota;
 pub use rate_limit::RateLimitLayer;
 pub use rate_limit::RateLimitPolicy;
 pub use rate_limit::RateLimiter;
+pub use rate_limit::SharedRateLimitLayer;
 pub use rejection::Rejection;
 pub use retry::RetryLayer;
 pub use retry::RetryPolicy;

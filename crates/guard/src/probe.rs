@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Shows how a scope or a pool of workers looks, without owning it: what is shown can end although there is a probe.
+/// Shows how a scope, a pool of workers or a pool of connections looks, without owning it: what is shown can end although there is a probe.
 ///
 /// # Examples
 /// ```

@@ -5,7 +5,9 @@ mod rate_limit {
 
     use steadfast_guard::rate_limit::{Key, KeyedRateLimiter, Quota};
     use steadfast_guard::testing::contract::Request;
-    use steadfast_guard::{HttpRateLimitLayer, RateLimitLayer, RateLimitPolicy, RateLimiter};
+    use steadfast_guard::{
+        HttpRateLimitLayer, RateLimitLayer, RateLimitPolicy, RateLimiter, SharedRateLimitLayer,
+    };
     use tower::Layer;
 
     fn plenty() -> Quota {
@@ -13,6 +15,17 @@ mod rate_limit {
     }
 
     steadfast_guard::tower_contract! { |inner| RateLimitLayer::new(RateLimiter::new(plenty())).layer(inner) }
+
+    mod shared {
+        use super::*;
+
+        steadfast_guard::tower_contract! {
+            |inner| {
+                let limiter = KeyedRateLimiter::new(plenty(), 10);
+                SharedRateLimitLayer::new(limiter, |_: &Request| "all".to_owned()).layer(inner)
+            }
+        }
+    }
 
     mod that_waits {
         use super::*;

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::health::Machine;
 use super::{Health, Pool, PoolHealthPolicy, Round, Snapshot, round};
+use crate::probe::Observed;
 
 /// Supervises the connections of a pool.
 ///
@@ -96,41 +97,23 @@ impl<P> PoolHealth<P> {
 impl<P: Pool + 'static> PoolHealth<P> {
     /// Returns what shows the pool to metrics. It does not supervise, but it keeps the pool.
     pub fn probe(&self) -> Probe {
-        Probe { shared: Arc::clone(&self.shared) as Arc<dyn Show> }
+        crate::Probe::new(Arc::clone(&self.shared) as Arc<dyn Observed<Snapshot>>)
     }
 }
 
 /// Shows how a supervised pool is, without supervising it.
-#[derive(Clone)]
-pub struct Probe {
-    shared: Arc<dyn Show>,
-}
+pub type Probe = crate::Probe<Snapshot>;
 
 impl Probe {
     /// Returns how the pool is.
     pub fn health(&self) -> Health {
-        self.shared.health()
-    }
-
-    /// Returns what the pool has now, and what was found in it.
-    pub fn snapshot(&self) -> Snapshot {
-        self.shared.snapshot()
+        self.snapshot().health
     }
 }
 
-trait Show: Send + Sync {
-    fn name(&self) -> &str;
-    fn health(&self) -> Health;
-    fn snapshot(&self) -> Snapshot;
-}
-
-impl<P: Pool> Show for Shared<P> {
+impl<P: Pool> Observed<Snapshot> for Shared<P> {
     fn name(&self) -> &str {
         &self.name
-    }
-
-    fn health(&self) -> Health {
-        self.found.lock().machine.health()
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -199,15 +182,6 @@ impl<P> fmt::Debug for PoolHealth<P> {
         f.debug_struct("PoolHealth")
             .field("pool", &self.shared.name)
             .field("policy", &self.policy)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probe")
-            .field("pool", &self.shared.name())
-            .field("health", &self.health())
             .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,8 @@
 //!   it waits.
 //! - [`HttpRateLimitLayer`] is that for HTTP and gRPC servers: it answers 429 or `RESOURCE_EXHAUSTED` itself, and says
 //!   in each answer how much of the quota is left.
-//! - [`SharedLimiter`] is what a limiter for several processes implements.
+//! - [`SharedLimiter`] is what a limiter for several processes implements, and [`SharedRateLimitLayer`] puts one before a
+//!   service.
 //!
 //! A quota is changed while calls run by `set_quota`: what was used stays used, in permits.
 
@@ -29,6 +30,7 @@ mod reservation;
 mod server;
 mod service;
 mod shared;
+mod shared_layer;
 #[cfg(test)]
 mod tests;
 
@@ -51,3 +53,6 @@ pub use server::HttpRateLimitLayer;
 pub use server::HttpRateLimitService;
 pub use service::RateLimitService;
 pub use shared::SharedLimiter;
+pub use shared_layer::SharedRateLimitFuture;
+pub use shared_layer::SharedRateLimitLayer;
+pub use shared_layer::SharedRateLimitService;

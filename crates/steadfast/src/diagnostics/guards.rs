@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use steadfast_guard::breaker::{self, Breaker};
 use steadfast_guard::scope::{self, TaskInfo};
-use steadfast_guard::{Bulkhead, Hedge, Probe, Shed, workers};
+use steadfast_guard::{Bulkhead, Hedge, Probe, Shed, pool_health, workers};
 
 use super::Diagnose;
 
@@ -76,6 +76,20 @@ impl Diagnose for Hedge {
 impl Diagnose for Probe<workers::Snapshot> {
     fn kind(&self) -> &'static str {
         "workers"
+    }
+
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn snapshot(&self) -> Value {
+        value(&self.snapshot())
+    }
+}
+
+impl Diagnose for pool_health::Probe {
+    fn kind(&self) -> &'static str {
+        "pools"
     }
 
     fn name(&self) -> &str {

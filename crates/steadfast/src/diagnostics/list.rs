@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::Router;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
-use steadfast_guard::{Registry, Scope, Workers};
+use steadfast_guard::stack::Stack;
+use steadfast_guard::{Registry, Scope, Workers, pool_health};
 
 use super::guards::{BREAKERS, Tasks, breaker};
 use super::routes::routes;
@@ -53,6 +54,25 @@ impl Diagnostics {
     /// Adds a pool of workers. It is not kept alive.
     pub fn register_workers(&self, workers: &Workers) {
         self.register(workers.probe());
+    }
+
+    /// Adds the guards of a stack that have something to show: its bulkhead, its load shedding and its hedging. Its breaker
+    /// is shown with the registry that lists it.
+    pub fn register_stack<T, C, F>(&self, stack: &Stack<T, C, F>) {
+        if let Some(bulkhead) = stack.bulkhead() {
+            self.register(bulkhead.clone());
+        }
+        if let Some(shed) = stack.shed() {
+            self.register(shed.clone());
+        }
+        if let Some(hedge) = stack.hedge() {
+            self.register(hedge.clone());
+        }
+    }
+
+    /// Adds a supervised pool of connections, by its probe, which keeps the pool.
+    pub fn register_pool(&self, pool: pool_health::Probe) {
+        self.register(pool);
     }
 
     /// Adds the topics of a bus. It is not kept alive.

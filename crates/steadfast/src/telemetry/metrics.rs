@@ -33,6 +33,8 @@ pub struct Metrics {
     scopes: super::scopes::Scopes,
     #[cfg(feature = "guard")]
     pools: super::workers::Pools,
+    #[cfg(feature = "guard")]
+    connections: super::connections::Connections,
 }
 
 impl Metrics {
@@ -83,6 +85,34 @@ impl Metrics {
     #[cfg(feature = "guard")]
     pub fn register_rate_limiter(&self, name: impl Into<Box<str>>, limiter: &steadfast_guard::RateLimiter) {
         self.register_guard(|guards| guards.limiters.push((name.into(), limiter.clone())));
+    }
+
+    /// Registers the guards of a stack that have something to show: its bulkhead, its load shedding, its hedging and its
+    /// rate limiter, under the stack's name. Its breaker is shown with the registry that lists it.
+    #[cfg(feature = "guard")]
+    pub fn register_stack<T, C, F>(&self, stack: &steadfast_guard::stack::Stack<T, C, F>) {
+        if let Some(bulkhead) = stack.bulkhead() {
+            self.register_bulkhead(bulkhead);
+        }
+        if let Some(shed) = stack.shed() {
+            self.register_shed(shed);
+        }
+        if let Some(hedge) = stack.hedge() {
+            self.register_hedge(hedge);
+        }
+        if let Some(limiter) = stack.rate_limiter() {
+            self.register_rate_limiter(stack.name(), limiter);
+        }
+    }
+
+    /// Registers what a supervised pool of connections looks like: `pool_connections` by state, `pool_pending_requests`,
+    /// `pool_health`, `pool_wait_time_seconds_total`, `pool_waits_total`, `pool_checks_total` by outcome,
+    /// `pool_stale_connections_total` by what was done with them, and `pool_check_rounds_total`.
+    #[cfg(feature = "guard")]
+    pub fn register_pool(&self, pool: steadfast_guard::pool_health::Probe) {
+        if self.connections.add(pool) {
+            self.registry.write().register_collector(Box::new(self.connections.clone()));
+        }
     }
 
     #[cfg(feature = "guard")]

@@ -3,6 +3,8 @@
 #[cfg(feature = "guard")]
 mod breakers;
 #[cfg(feature = "guard")]
+mod connections;
+#[cfg(feature = "guard")]
 mod guards;
 mod logs;
 mod metrics;

@@ -4,6 +4,7 @@ use anyhow::Context;
 use axum::Router;
 use steadfast::core::bus::Bus;
 use steadfast::diagnostics::{Diagnostics, Token};
+use steadfast::guard::stack::Stack;
 use steadfast::guard::{Registry, Scope};
 
 use super::arguments::Common;
@@ -47,6 +48,13 @@ impl Shown {
     pub fn breakers(&self, breakers: &Registry) {
         if let Some(diagnostics) = &self.0 {
             diagnostics.register_breakers(breakers.clone());
+        }
+    }
+
+    /// Shows the guards of a stack.
+    pub fn stack<T, C, F>(&self, stack: &Stack<T, C, F>) {
+        if let Some(diagnostics) = &self.0 {
+            diagnostics.register_stack(stack);
         }
     }
 

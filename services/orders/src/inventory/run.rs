@@ -58,6 +58,8 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         .merge(metrics.router())
         .merge(program.shown().router());
     let shown = program.shown();
+    shown.stack(guards.stack());
+    metrics.register_stack(guards.stack());
     let guards_stopping = stopping.clone();
     let start = async move {
         let Opened { store, durability } = arguments.common.open_store("inventory").await?;

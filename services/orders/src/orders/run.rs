@@ -82,6 +82,8 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
     let router = measured.measure(routes).merge(probes(gate.clone())).merge(metrics.router());
     let shown = program.shown();
     shown.breakers(&breakers);
+    shown.stack(incoming.stack());
+    metrics.register_stack(incoming.stack());
     let router = router.merge(shown.router());
     let start = async move {
         let Opened { mut store, durability } = arguments.common.open_store("orders").await?;
@@ -120,6 +122,8 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
             payment: Dependency::new("payment", &arguments.payment, &breakers, &guards.payment, seed)?,
         };
         for dependency in [&dependencies.inventory, &dependencies.payment] {
+            shown.stack(dependency.stack());
+            metrics.register_stack(dependency.stack());
             while !dependency.is_well().await {
                 tokio::time::sleep(PROBE_EVERY).await;
             }
