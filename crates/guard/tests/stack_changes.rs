@@ -108,23 +108,30 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What reached the callee and waits for an answer.
 #[derive(Clone, Default)]
-struct Callee(Arc<Mutex<(u64, BTreeMap<u64, oneshot::Sender<Answer>>)>>);
+struct Callee(Arc<Mutex<Asked>>);
+
+/// How many calls came, and which of them wait.
+#[derive(Default)]
+struct Asked {
+    count: u64,
+    waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+}
 
 impl Callee {
     fn call(&self) -> impl Future<Output = Answer> + use<> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.0.lock();
-        state.0 += 1;
-        let number = state.0;
-        state.1.insert(number, sender);
+        state.count += 1;
+        let number = state.count;
+        state.waiting.insert(number, sender);
         async move { receiver.await.expect("it is answered") }
     }
 
     fn answer(&self, which: Option<prop::sample::Index>, answer: u8) {
         let mut state = self.0.lock();
         // Those that were dropped are gone.
-        state.1.retain(|_, sender| !sender.is_closed());
-        let numbers: Vec<u64> = state.1.keys().copied().collect();
+        state.waiting.retain(|_, sender| !sender.is_closed());
+        let numbers: Vec<u64> = state.waiting.keys().copied().collect();
         let chosen = match which {
             Some(_) if numbers.is_empty() => vec![],
             Some(which) => vec![*which.get(&numbers)],
@@ -136,7 +143,7 @@ impl Callee {
                 1 => Err(PERMANENT),
                 _ => Ok(http::Response::new(())),
             };
-            let _ = state.1.remove(&number).map(|sender| sender.send(answer));
+            let _ = state.waiting.remove(&number).map(|sender| sender.send(answer));
         }
     }
 }

@@ -166,8 +166,10 @@ impl Breaker {
         let policy = policy.cut();
         self.shared.ask(|machine, now, gates| {
             // IMPORTANT: Under the machine's lock, so that of two changes all stripes have the later.
-            let is_timed_anew =
-                self.shared.locals().fold(false, |any, entrance| entrance.set(&policy) || any);
+            let mut is_timed_anew = false;
+            for entrance in self.shared.locals() {
+                is_timed_anew |= entrance.set(&policy);
+            }
             ((), machine.set_policy(policy, is_timed_anew, now, gates))
         });
     }

@@ -1,5 +1,7 @@
 //! The stack for outgoing calls, as it is put together.
 
+#![allow(clippy::type_complexity, reason = "the order of the guards is a type, and aliases would hide it")]
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;

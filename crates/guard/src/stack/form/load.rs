@@ -43,7 +43,9 @@ impl TryFrom<RateLimit> for RateLimitSettings {
 
 impl Default for RateLimit {
     fn default() -> Self {
-        Self { burst: None, ..RateLimitSettings::default().into() }
+        let mut form: Self = RateLimitSettings::default().into();
+        form.burst = None;
+        form
     }
 }
 

@@ -26,6 +26,7 @@ pub use confirmation::Reason;
 pub use confirmation::Refused;
 pub use dependency::Dependencies;
 pub use dependency::Dependency;
+pub use dependency::NoWay;
 pub use manager::Manager;
 pub use manager::Waited;
 pub use port::Services;
