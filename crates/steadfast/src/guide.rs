@@ -17,3 +17,6 @@ pub struct GuardsLoad;
 
 #[doc = include_str!("../../../docs/guide/tasks.md")]
 pub struct Tasks;
+
+#[doc = include_str!("../../../docs/guide/diagnostics.md")]
+pub struct Diagnostics;

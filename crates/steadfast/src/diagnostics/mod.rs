@@ -41,6 +41,8 @@ mod list;
 mod query;
 mod routes;
 mod runtime;
+#[allow(unsafe_code, reason = "a handler of signals can be written in no other way")]
+mod sampler;
 mod stacks;
 #[cfg(test)]
 mod tests;

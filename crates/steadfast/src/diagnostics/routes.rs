@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use parking_lot::{Mutex, MutexGuard};
-use steadfast_guard::rate_limit::{Error as Limited, Quota, RateLimiter};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use steadfast_base::Classify;
+use steadfast_guard::rate_limit::{Quota, RateLimiter};
+use tokio::sync::Semaphore;
 
 use super::query::{Format, ProfileQuery, RuntimeQuery};
 use super::{Diagnostics, flame, runtime, stacks};
@@ -68,12 +69,12 @@ fn is_authorized(diagnostics: &Diagnostics, headers: &HeaderMap) -> bool {
 }
 
 async fn kinds(State(desk): State<Arc<Desk>>) -> Answer {
-    let _one = desk.one_list()?;
+    let _one = desk.one_list().map_err(busy)?;
     Ok(Json(desk.diagnostics.kinds()).into_response())
 }
 
 async fn list(State(desk): State<Arc<Desk>>, Path(kind): Path<String>) -> Answer {
-    let _one = desk.one_list()?;
+    let _one = desk.one_list().map_err(busy)?;
     let list = desk.diagnostics.list(&kind).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND))?;
     Ok(Json(list).into_response())
 }
@@ -82,8 +83,8 @@ async fn observe(
     State(desk): State<Arc<Desk>>,
     query: Result<Query<RuntimeQuery>, QueryRejection>,
 ) -> Answer {
-    let Query(query) = query.map_err(wrong)?;
-    let _one = one(&desk.runtime, query.window())?;
+    let Query(query) = query.map_err(|rejection| wrong(&rejection))?;
+    let _one = desk.runtime.try_acquire().map_err(|_| busy(query.window()))?;
     Ok(Json(runtime::observe(query.window()).await).into_response())
 }
 
@@ -91,7 +92,7 @@ async fn profile(
     State(desk): State<Arc<Desk>>,
     query: Result<Query<ProfileQuery>, QueryRejection>,
 ) -> Answer {
-    let Query(query) = query.map_err(wrong)?;
+    let Query(query) = query.map_err(|rejection| wrong(&rejection))?;
     let turn = Arc::clone(&desk.profile).try_acquire_owned().map_err(|_| busy(query.length()))?;
     let stacks = stacks::sample(query.length(), query.per_second(), turn).await.map_err(|error| {
         tracing::warn!(%error, "there is no profile");
@@ -112,20 +113,13 @@ async fn profile(
 }
 
 impl Desk {
-    /// Lets one list at a time be made, and not too many in a second.
-    fn one_list(&self) -> Result<MutexGuard<'_, ()>, Problem> {
-        let wait = match self.lists.try_acquire(1) {
-            Ok(_) => Duration::from_millis(100),
-            Err(Limited::Limited { retry_after, .. }) => return Err(busy(retry_after)),
-            Err(_) => Duration::from_secs(1),
-        };
-        self.list.try_lock().ok_or_else(|| busy(wait))
+    /// Lets one list at a time be made, and not too many in a second; or says how long to wait.
+    fn one_list(&self) -> Result<MutexGuard<'_, ()>, Duration> {
+        match self.lists.try_acquire(1) {
+            Ok(_) => self.list.try_lock().ok_or(Duration::from_millis(100)),
+            Err(limited) => Err(limited.retry_after().unwrap_or(Duration::from_secs(1))),
+        }
     }
-}
-
-/// Takes the only place, or says when it may be free.
-fn one(place: &Semaphore, at_most: Duration) -> Result<SemaphorePermit<'_>, Problem> {
-    place.try_acquire().map_err(|_| busy(at_most))
 }
 
 fn busy(wait: Duration) -> Problem {
@@ -134,6 +128,6 @@ fn busy(wait: Duration) -> Problem {
         .with_retry_after(wait)
 }
 
-fn wrong(rejection: QueryRejection) -> Problem {
+fn wrong(rejection: &QueryRejection) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST).with_detail(rejection.body_text())
 }

@@ -1,16 +1,14 @@
-//! What the processor does: stacks, sampled by a timer of processor time.
+//! What the processor does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
-use pprof::{ProfilerGuard, ProfilerGuardBuilder, Report};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Where no sample is taken: the loader and the unwinder hold locks there, which a signal handler must not wait for.
-const LEFT_OUT: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
-/// What stands on each stack of which the sampler has left out its handler.
-const SAMPLER: &str = "pprof::backtrace";
+use super::sampler::{Samples, Sampling};
+
 /// How many different stacks are kept; the rest is counted together.
 const STACKS_MAX: usize = 5000;
 
@@ -27,50 +25,38 @@ pub(super) async fn sample(
     per_second: u32,
     turn: OwnedSemaphorePermit,
 ) -> Result<Stacks, Error> {
-    let guard = start(per_second)?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    // A quarter more than all processors can use.
+    let samples_max = (length.as_secs_f64() * f64::from(per_second) * processors as f64 * 1.25) as usize;
+    let sampling = Sampling::start(per_second, samples_max)?;
     tokio::time::sleep(length).await;
     // Finding the names reads the program's symbols, which takes long enough to keep other tasks waiting.
     let found = tokio::task::spawn_blocking(move || {
-        let stacks = report(&guard);
-        drop(guard);
-        // The next one waits for the sampler also where nobody waits for this any more.
+        let stacks = Stacks::of(&sampling.stop());
+        // The next one waits for this also where nobody waits for it any more.
         drop(turn);
         stacks
     });
-    found.await.map_err(|_| Error::Unresolved)?
-}
-
-fn start(per_second: u32) -> Result<ProfilerGuard<'static>, Error> {
-    let frequency = i32::try_from(per_second).unwrap_or(i32::MAX);
-    Ok(ProfilerGuardBuilder::default().frequency(frequency).blocklist(&LEFT_OUT).build()?)
-}
-
-fn report(guard: &ProfilerGuard<'_>) -> Result<Stacks, Error> {
-    Ok(Stacks::of(&guard.report().build()?))
+    found.await.map_err(|_| Error::Unresolved)
 }
 
 impl Stacks {
-    fn of(report: &Report) -> Self {
+    fn of(samples: &Samples) -> Self {
+        let (mut names, mut threads) = (HashMap::new(), HashMap::new());
         let mut stacks = BTreeMap::new();
-        for (frames, &count) in &report.data {
-            let mut stack = vec![thread_kind(&frames.thread_name).to_owned()];
-            stack.extend(
-                frames
-                    .frames
-                    .iter()
-                    .rev()
-                    .flat_map(|inlined| inlined.iter().rev())
-                    .map(|symbol| symbol.name()),
-            );
-            // What took the sample is no work of the program.
-            if let Some(at) = stack.iter().position(|frame| frame.contains(SAMPLER)) {
-                stack.truncate(at);
+        samples.for_each(|thread, frames| {
+            let mut stack = vec![threads.entry(thread).or_insert_with(|| thread_kind(thread)).clone()];
+            for &frame in frames.iter().rev() {
+                let inlined: &mut Vec<String> = names.entry(frame).or_insert_with(|| resolve(frame));
+                stack.extend(inlined.iter().rev().cloned());
             }
             if stacks.len() >= STACKS_MAX && !stacks.contains_key(&stack) {
                 stack = vec!["(others)".to_owned()];
             }
-            *stacks.entry(stack).or_default() += count.max(0) as u64;
-        }
+            *stacks.entry(stack).or_default() += 1;
+        });
+        // What was read of the program's symbols is given back.
+        backtrace::clear_symbol_cache();
         Self(stacks)
     }
 
@@ -92,8 +78,25 @@ impl Stacks {
     }
 }
 
+/// Returns the names of the functions at an address: that which was inlined first, then what it was inlined into.
+fn resolve(address: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    backtrace::resolve(address as *mut _, |symbol| {
+        names.push(symbol.name().map_or_else(|| "Unknown".to_owned(), |name| format!("{name:#}")));
+    });
+    if names.is_empty() {
+        names.push("Unknown".to_owned());
+    }
+    names
+}
+
+fn thread_kind(thread: i32) -> String {
+    let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm"));
+    name.map_or_else(|_| "(ended)".to_owned(), |name| kind(name.trim_end()).to_owned())
+}
+
 /// Returns a thread's name without its number, so that the workers of a runtime make one picture.
-fn thread_kind(name: &str) -> &str {
+fn kind(name: &str) -> &str {
     name.trim_end_matches(|digit: char| digit.is_ascii_digit()).trim_end_matches('-')
 }
 
@@ -101,9 +104,9 @@ fn thread_kind(name: &str) -> &str {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum Error {
-    /// The sampler did not start or end.
+    /// Sampling did not begin.
     #[error("the processor cannot be sampled: {0}")]
-    Sampler(#[from] pprof::Error),
+    Sampler(#[from] io::Error),
     /// Finding names panicked.
     #[error("the names of the functions could not be found")]
     Unresolved,
@@ -123,7 +126,7 @@ mod tests {
 
     #[test]
     fn threads_of_a_kind_are_one() {
-        let kinds = ["worker-0", "worker-12", "signals", "7"].map(thread_kind);
+        let kinds = ["worker-0", "worker-12", "signals", "7"].map(kind);
         assert_eq!(kinds, ["worker", "worker", "signals", ""]);
     }
 }
