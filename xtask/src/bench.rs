@@ -4,7 +4,7 @@ use crate::{command, servers, setup};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Runs only the benchmarks whose name starts with this.
+    /// Runs only the benchmarks whose name starts with this; `plots` draws those of the guide instead.
     name: Option<String>,
     /// Shorter runs, for a first look.
     #[arg(long)]

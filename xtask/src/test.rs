@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::instructions::Outcome;
 use crate::prove::{DRIVERS, Profile, build, documents, says_nothing, steadfast};
 use crate::servers::Servers;
-use crate::{command, servers, setup};
+use crate::{command, instructions, servers, setup};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -44,6 +45,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for why in &servers.failed {
         tally.failed += 1;
         eprintln!("FAILED {why}");
+    }
+
+    // Before cargo's tests, some of which count by callgrind too.
+    match instructions::check() {
+        Ok(Outcome::Passed(what)) => tally.count("instructions of guards", &Ok(what)),
+        Ok(Outcome::Skipped(why)) => {
+            tally.skipped += 1;
+            eprintln!("skipped instructions of guards: {why}");
+        }
+        Err(why) => tally.count("instructions of guards", &Err(why)),
     }
 
     build(Profile::Dev)?;

@@ -164,12 +164,12 @@ impl<S: Service<Req>, Req> Future for Admission<S, Req> {
     }
 }
 
+/// What was left of the quota, and the call that was made or why the service was not ready for it.
+type Made<S, Req> = (Decision, Result<<S as Service<Req>>::Future, <S as Service<Req>>::Error>);
+
 impl<S: Service<Req>, Req> Waiting<S, Req> {
     /// Makes the call when its turn has come and the service is ready.
-    fn poll_made(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<(Decision, Result<S::Future, S::Error>)> {
+    fn poll_made(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Made<S, Req>> {
         let this = self.project();
         // IMPORTANT: a timer that has gone off is not waited for again while the service is not ready.
         if !this.turn.is_elapsed() {
