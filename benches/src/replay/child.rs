@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use steadfast_backends::file::{Config, FileLog};
 use steadfast_core::Event;
-use steadfast_core::store::{Batch, Condition, Durability, EventStore, Query};
+use steadfast_core::store::{Batch, Condition, Durability, EventStore, Position, Query};
 
 const ASKED: &str = "STEADFAST_BENCH_REPLAY";
 
@@ -16,9 +16,18 @@ const ASKED: &str = "STEADFAST_BENCH_REPLAY";
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
     place: std::path::PathBuf,
-    replay: bool,
+    replay: Option<By>,
     /// It ends without closing the log, after an append.
     crash: bool,
+}
+
+/// How a log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum By {
+    /// `EventStore::read`, which makes an event of each record.
+    Event,
+    /// `FileLog::replay`, which makes none.
+    Page,
 }
 
 /// What it has found.
@@ -32,11 +41,11 @@ pub(super) struct Found {
 }
 
 pub(super) fn open(place: &Path, crash: bool) -> anyhow::Result<Found> {
-    ask(&Asked { place: place.to_owned(), replay: false, crash })
+    ask(&Asked { place: place.to_owned(), replay: None, crash })
 }
 
-pub(super) fn replay(place: &Path) -> anyhow::Result<Found> {
-    ask(&Asked { place: place.to_owned(), replay: true, crash: false })
+pub(super) fn replay(place: &Path, by: By) -> anyhow::Result<Found> {
+    ask(&Asked { place: place.to_owned(), replay: Some(by), crash: false })
 }
 
 fn ask(asked: &Asked) -> anyhow::Result<Found> {
@@ -55,19 +64,12 @@ pub(crate) fn replay_if_asked() -> anyhow::Result<bool> {
     let start = Instant::now();
     let log = FileLog::open(place, Config::default())?;
     let mut found = Found { events: 0, took: start.elapsed().as_secs_f64(), anonymous: 0.0 };
-    if replay {
+    if let Some(by) = replay {
         let start = Instant::now();
-        let log = &log;
-        found.events = runtime.block_on(async {
-            let mut events = log.read(Query::default());
-            let (mut count, mut bytes) = (0_u64, 0_u64);
-            while let Some(event) = events.next().await {
-                bytes += event?.event.data().len() as u64;
-                count += 1;
-            }
-            std::hint::black_box(bytes);
-            anyhow::Ok(count)
-        })?;
+        found.events = match by {
+            By::Event => runtime.block_on(by_event(&log))?,
+            By::Page => runtime.block_on(by_page(&log))?,
+        };
         found.took = start.elapsed().as_secs_f64();
     }
     found.anonymous = anonymous()?;
@@ -80,6 +82,33 @@ pub(crate) fn replay_if_asked() -> anyhow::Result<bool> {
         std::process::exit(0);
     }
     Ok(true)
+}
+
+async fn by_event(log: &FileLog) -> anyhow::Result<u64> {
+    let mut events = log.read(Query::default());
+    let (mut count, mut bytes) = (0_u64, 0_u64);
+    while let Some(event) = events.next().await {
+        bytes += event?.event.data().len() as u64;
+        count += 1;
+    }
+    std::hint::black_box(bytes);
+    Ok(count)
+}
+
+async fn by_page(log: &FileLog) -> anyhow::Result<u64> {
+    let mut replay = log.replay(Position::START)?;
+    let (mut count, mut bytes) = (0_u64, 0_u64);
+    while let Some(page) = replay.next().await? {
+        for event in &page {
+            let event = event?;
+            // What a view looks at: of which stream and type it is, and what it carries.
+            bytes += event.data().len() as u64;
+            std::hint::black_box((event.stream(), event.kind()));
+            count += 1;
+        }
+    }
+    std::hint::black_box(bytes);
+    Ok(count)
 }
 
 /// Returns the anonymous memory of the process in bytes.

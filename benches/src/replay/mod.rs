@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use steadfast_base::units::Size;
 
+use child::By;
+
 pub(crate) use child::replay_if_asked;
 
 use crate::{Options, Row};
@@ -36,11 +38,19 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
 fn replay(folder: &Path, events: u64) -> anyhow::Result<Vec<Row>> {
     let place = folder.join("replayed");
     write::write(&place, |written| written.events < events)?;
+    let mut rows = Vec::new();
+    for (by, how) in [(By::Event, "event by event"), (By::Page, "by page")] {
+        rows.extend(replay_by(&place, events, by, how)?);
+    }
+    Ok(rows)
+}
+
+fn replay_by(place: &Path, events: u64, by: By, how: &str) -> anyhow::Result<[Row; 2]> {
     let mut rounds = Vec::new();
     let mut memory = 0.0_f64;
     for _ in 0..3 {
-        let bound = bound(&place)?;
-        let replayed = child::replay(&place)?;
+        let bound = bound(place)?;
+        let replayed = child::replay(place, by)?;
         anyhow::ensure!(replayed.events >= events, "{} events were replayed", replayed.events);
         memory = memory.max(replayed.anonymous);
         rounds.push((replayed.events as f64 / replayed.took, replayed.events as f64 / bound.as_secs_f64()));
@@ -48,9 +58,9 @@ fn replay(folder: &Path, events: u64) -> anyhow::Result<Vec<Row>> {
     rounds.sort_by(|(a, b), (c, d)| (a / b).total_cmp(&(c / d)));
     let (ours, peer) = rounds[rounds.len() / 2];
     let millions = events as f64 / 1e6;
-    Ok(vec![
+    Ok([
         Row {
-            name: format!("replay of {millions} million events"),
+            name: format!("replay of {millions} million events, {how}"),
             ours,
             peer,
             peer_name: "read, CRC and copy".to_owned(),
@@ -58,7 +68,7 @@ fn replay(folder: &Path, events: u64) -> anyhow::Result<Vec<Row>> {
             ratio_wanted: Some(0.5),
             unit: "events/s".to_owned(),
         },
-        at_most(format!("replay of {millions} million, memory"), memory / 1048576.0, 64.0, "MiB"),
+        at_most(format!("replay of {millions} million, {how}, memory"), memory / 1048576.0, 64.0, "MiB"),
     ])
 }
 

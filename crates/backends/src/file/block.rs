@@ -63,6 +63,24 @@ impl Block {
         Self { bytes, frames, rest, next, behind, at, fetched: 0, from, to, filter, deletions, names }
     }
 
+    /// Its frames, newest first.
+    pub(super) fn frames(&self) -> &[FrameAt] {
+        &self.frames
+    }
+
+    pub(super) fn payload(&self, frame: &FrameAt) -> &[u8] {
+        &self.bytes[frame.payload.0..frame.payload.1]
+    }
+
+    /// Says whether the event at `position` is one of those that are asked for.
+    pub(super) fn wants(&self, position: u64) -> bool {
+        (self.from..=self.to).contains(&position)
+    }
+
+    pub(super) fn deletions(&self) -> &Deletions {
+        &self.deletions
+    }
+
     /// Ends it.
     #[cold]
     fn malformed(&mut self) -> Error {

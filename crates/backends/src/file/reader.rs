@@ -187,7 +187,7 @@ impl Reader {
     }
 
     /// Reads the frames that come next, as many as fit into one block.
-    fn next_block(&mut self) -> Result<Block, Error> {
+    pub(super) fn next_block(&mut self) -> Result<Block, Error> {
         let wanted = (self.from, self.to);
         let mut here = self.frame_before(self.from)?;
         let mut need = if self.to - self.from < FEW { AHEAD } else { buffers::LENGTH };

@@ -13,6 +13,7 @@ use steadfast_core::store::{Error, Outcome};
 use super::clearing::Clearing;
 use super::config::Config;
 use super::erased::Erased;
+use super::format::archive::Archive;
 use super::format::deletion::Deletion;
 use super::format::frame::{self, Frame, Invalid, Kind};
 use super::format::record::Record;
@@ -20,7 +21,7 @@ use super::format::segment::{self, Header, HeaderError};
 use super::format::{Offset, VERSION, VERSION_MIN};
 use super::index::{Added, Index};
 use super::sealed::{PartFile, Sealed, Snapshot};
-use super::segments::Segments;
+use super::segments::{Segments, Start};
 use super::shared::damage;
 use super::window::Window;
 
@@ -66,9 +67,9 @@ pub(super) fn recover(segments: &Segments, config: &Config) -> Result<Recovered,
         scan.adopt(&headers, config)?;
     }
     let problem = scan.frames(&headers)?;
-    scan.refuse_damage(&headers, problem)?;
+    let behind = scan.refuse_damage(&headers, problem)?;
     scan.forget_erased()?;
-    scan.cut(&headers, config)
+    scan.cut(&headers, &behind, config)
 }
 
 fn create(segments: &Segments, config: &Config) -> Result<Recovered, Error> {
@@ -113,10 +114,18 @@ fn list(segments: &Segments) -> Result<Vec<Header>, Error> {
 pub(super) fn read_header(segments: &Segments, number: u32, first: Option<&Header>) -> Result<Header, Error> {
     let broken =
         |problem: String| Err(damaged(format!("segment {} at byte 0", segment::name(number)), problem));
-    let file = segments.reader(number).map_err(opening)?;
-    let mut bytes = [0; segment::HEADER];
-    let count = file.read_at(&mut bytes, 0).map_err(opening)?;
-    let header = match Header::decode(&bytes[..count]) {
+    let (start, file) = segments.start(number).map_err(opening)?;
+    let (decoded, archived) = match &start {
+        Start::Plain(bytes) => (Header::decode(bytes), None),
+        Start::Archived(Some(Archive { number, size, identity, .. })) => {
+            let header = Header { version: VERSION, number: *number, size: *size, identity: *identity };
+            (Ok(header), Some(*size))
+        }
+        Start::Archived(None) => {
+            return broken("the header of the archived segment is not valid".to_owned());
+        }
+    };
+    let header = match decoded {
         Ok(header) => header,
         Err(HeaderError::Version(version)) => {
             let what = format!(
@@ -126,7 +135,8 @@ pub(super) fn read_header(segments: &Segments, number: u32, first: Option<&Heade
         }
         Err(HeaderError::Invalid) => return broken("the header is not valid".to_owned()),
     };
-    let length = file.length().map_err(opening)?;
+    // That an archived segment is whole is looked at when it is read.
+    let length = archived.map_or_else(|| file.length(), Ok).map_err(opening)?;
     if header.number != number || first.is_some_and(|first| first.identity != header.identity) {
         return broken("it belongs to another log, or has another number".to_owned());
     }
@@ -134,6 +144,15 @@ pub(super) fn read_header(segments: &Segments, number: u32, first: Option<&Heade
         return broken(format!("it should be {} bytes long and is {length}", header.size));
     }
     Ok(header)
+}
+
+/// What is written behind the last valid frame.
+#[derive(Debug)]
+struct Behind {
+    /// Where it ends in the segment of that frame.
+    end: Offset,
+    /// How much of it is in each later segment.
+    later: Vec<u64>,
 }
 
 struct Scan<'a> {
@@ -175,17 +194,22 @@ impl Scan<'_> {
     /// Opens the index files of the first segments: those that are followed by the segment that is due. The last one is
     /// still written to, whatever there is.
     fn parts(&mut self, headers: &[Header]) -> Result<Vec<Arc<PartFile>>, Error> {
-        let ahead = std::mem::replace(&mut self.window, Window::new(LOOK));
-        let mut parts = Vec::new();
+        let mut parts: Vec<Arc<PartFile>> = Vec::new();
         for header in headers {
-            let next = self.next;
+            let next = parts.last().map_or(1, |part| part.next());
             let part = PartFile::open(self.segments, header.number, self.identity).map_err(opening)?;
             let Some(part) = part.filter(|part| part.first() == next) else { break };
+            parts.push(Arc::new(part));
+        }
+        // A file that fits tells that its segment is the one which is due after the part before. Of the last one the
+        // segments tell; that it is of the last segment of all happens where what was behind it is gone.
+        let ahead = std::mem::replace(&mut self.window, Window::new(LOOK));
+        while let Some(part) = parts.last() {
             (self.next, self.tail) = (part.next(), part.end());
-            if !self.goes_on(header.number + 1, headers)? {
+            if self.goes_on(part.number() + 1, headers)? {
                 break;
             }
-            parts.push(Arc::new(part));
+            parts.pop();
         }
         self.window = ahead;
         Ok(parts)
@@ -239,15 +263,20 @@ impl Scan<'_> {
         }
     }
 
-    /// Looks behind the tail for frames that say the log was durable beyond it.
-    fn refuse_damage(&mut self, headers: &[Header], problem: Invalid) -> Result<(), Error> {
+    /// Looks behind the tail for frames that say the log was durable beyond it, and says what is there if none does.
+    fn refuse_damage(&mut self, headers: &[Header], problem: Invalid) -> Result<Behind, Error> {
         let tail = self.tail;
+        let mut behind = Behind { end: tail, later: Vec::new() };
         for header in &headers[tail.segment() as usize - 1..] {
             let start = if header.number == tail.segment() { tail } else { Offset::start_of(header.number) };
             let file = self.segments.reader(header.number).map_err(opening)?;
             let (window, identity) = (&mut self.window, self.identity);
-            let mut witness = None;
+            let (mut witness, mut written) = (None, 0);
             visit_written(&*file, start, header.size, &mut |at| {
+                written += 1;
+                if start == tail {
+                    behind.end = at.plus(frame::ALIGNMENT);
+                }
                 if let Ok(frame) = window.frame(&*file, identity, at)?
                     && frame.durable > tail
                 {
@@ -261,8 +290,11 @@ impl Scan<'_> {
                 let what = format!("{what}, though the frame in {witness} says it was durable");
                 return Err(damaged(place.to_string(), what));
             }
+            if header.number > tail.segment() {
+                behind.later.push(written);
+            }
         }
-        Ok(())
+        Ok(behind)
     }
 
     /// Says where the frame should be that is not there: behind the last one, or, where that segment is full, at
@@ -284,35 +316,25 @@ impl Scan<'_> {
 
     /// Removes the torn tail, so that nothing of it can be taken for a frame later, and makes what is left
     /// durable.
-    fn cut(self, headers: &[Header], config: &Config) -> Result<Recovered, Error> {
+    fn cut(self, headers: &[Header], behind: &Behind, config: &Config) -> Result<Recovered, Error> {
         let Self { segments, tail, durable, index, next, sealed, .. } = self;
         let header = headers[tail.segment() as usize - 1];
         let mut cut = 0;
         // Newest first: segments must never have a gap. A prepared one of another kind is made again.
-        for later in headers[tail.segment() as usize..].iter().rev() {
-            let file = segments.reader(later.number).map_err(opening)?;
-            let start = Offset::start_of(later.number);
-            let mut written = 0_u64;
-            visit_written(&*file, start, later.size, &mut |_| {
-                written += 1;
-                Ok(())
-            })
-            .map_err(opening)?;
+        for (later, written) in headers[tail.segment() as usize..].iter().zip(&behind.later).rev() {
             let as_new = Header { size: config.segment_bytes(), version: VERSION, ..*later };
-            if written > 0 || *later != as_new || later.number > tail.segment() + 1 {
+            if *written > 0 || *later != as_new || later.number > tail.segment() + 1 {
                 cut += written;
                 segments.remove(later.number).map_err(opening)?;
             }
         }
         // Where what stood behind it is lost, the log goes on in a segment that may be archived.
-        segments.expand(header.number, tail.byte().into()).map_err(opening)?;
+        let expanded = segments.expand(header.number, tail.byte().into()).map_err(opening)?;
         let file = segments.writer(header.number).map_err(opening)?;
         let file = file.ok_or_else(|| opening(io::ErrorKind::NotFound.into()))?;
         let clearing = Clearing::new(segments);
-        let (written, unsure) = (
-            end_of_written(&*file, tail, header.size).map_err(opening)?,
-            clearing.has_begun().map_err(opening)?,
-        );
+        let unsure = clearing.has_begun().map_err(opening)?;
+        let written = if expanded { tail } else { behind.end };
         // If an earlier clearing was not finished, the zeros that are seen may be in the page cache alone.
         let end = if unsure { Offset::new(header.number, header.size as u32) } else { written };
         cut += u64::from(end.byte() - tail.byte());
@@ -443,16 +465,6 @@ pub(super) fn visit_written(
         at += count as u64;
     }
     Ok(())
-}
-
-/// Returns where the last byte from `tail` on ends that is not zero, `tail` if all are.
-fn end_of_written(file: &dyn DiskFile, tail: Offset, size: u64) -> io::Result<Offset> {
-    let mut end = tail;
-    visit_written(file, tail, size, &mut |at| {
-        end = at.plus(frame::ALIGNMENT);
-        Ok(())
-    })?;
-    Ok(end)
 }
 
 fn write_zeros(file: &dyn DiskFile, start: Offset, end: Offset) -> io::Result<()> {

@@ -93,11 +93,13 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
         false => again.store(&segments),
     }
     .map_err(repairing)?;
+    // Where nothing is left of a segment it goes too; the log goes on behind the one before.
+    let whole = damage.byte == 0 || (number > 1 && cut_at <= Offset::start_of(number));
     // Newest first: segments must never have a gap.
-    for later in affected.iter().rev().filter(|affected| **affected > number || damage.byte == 0) {
+    for later in affected.iter().rev().filter(|affected| **affected > number || whole) {
         segments.remove(*later).map_err(repairing)?;
     }
-    if damage.byte > 0 {
+    if !whole {
         cut(&segments, cut_at, identity, damage.position).map_err(repairing)?;
     }
     let events_cut = (survey.events + survey.deleted + 1).saturating_sub(damage.position);

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use steadfast_base::disk::{Disk, DiskFile, OpenMode};
 
 use super::archived::ArchivedFile;
-use super::format::archive;
-use super::format::segment::{Header, name};
+use super::format::VERSION;
+use super::format::archive::{self, Archive};
+use super::format::segment::{HEADER, Header, name};
 use super::sealed;
 
 /// How many bytes of zeros are written at once.
@@ -92,6 +93,19 @@ impl Segments {
         Ok(file)
     }
 
+    /// Opens segment `number` as it lies on the disk, and says what it starts with.
+    pub(super) fn start(&self, number: u32) -> io::Result<(Start, Box<dyn DiskFile>)> {
+        let file = self.disk.open(&self.path(number), OpenMode::Read)?;
+        let mut bytes = vec![0; HEADER.max(archive::HEADER)];
+        let count = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(count);
+        let start = match archive::is_archived(&bytes) {
+            true => Start::Archived(Archive::decode(&bytes)),
+            false => Start::Plain(bytes),
+        };
+        Ok((start, file))
+    }
+
     /// Forgets the open file of segment `number`, which another process may have replaced.
     pub(super) fn forget(&self, number: u32) {
         let mut open = self.open.lock();
@@ -142,18 +156,23 @@ impl Segments {
         Ok(Stored { archived: is_archived(&*file)?, bytes: file.length()? })
     }
 
-    /// Makes segment `number` one that can be written to, if it is archived, with zeros from byte `end` on.
-    pub(super) fn expand(&self, number: u32, end: u64) -> io::Result<()> {
-        if !self.stored(number)?.archived {
-            return Ok(());
-        }
+    /// Makes segment `number` one that can be written to, if it is archived, with zeros from byte `end` on; says whether
+    /// it was.
+    pub(super) fn expand(&self, number: u32, end: u64) -> io::Result<bool> {
+        let head = match self.start(number)? {
+            (Start::Archived(head), _) => head.ok_or(io::ErrorKind::InvalidData)?,
+            (Start::Plain(_), _) => return Ok(false),
+        };
+        let header = Header { version: VERSION, number, size: head.size, identity: head.identity };
         let from = self.reader(number)?;
         self.discard(number)?;
         let to = self.disk.open(&self.unfinished(number), OpenMode::CreateNew)?;
         let size = from.length()?;
         to.allocate(size)?;
+        // The block that it is in may be damaged.
+        to.write_all_at(&header.encode(), 0)?;
         let mut bytes = vec![0; ZEROS];
-        let mut at = 0;
+        let mut at = HEADER as u64;
         while at < size {
             let count = (size - at).min(ZEROS as u64) as usize;
             let kept = end.saturating_sub(at).min(count as u64) as usize;
@@ -163,7 +182,8 @@ impl Segments {
             at += count as u64;
         }
         to.sync_data()?;
-        self.replace(number)
+        self.replace(number)?;
+        Ok(true)
     }
 
     /// Removes what the index holds of segment `number` on the disk.
@@ -213,6 +233,14 @@ impl Segments {
         file.sync_data()?;
         Ok(file)
     }
+}
+
+/// What the first bytes of a segment's file say.
+#[derive(Debug)]
+pub(super) enum Start {
+    Plain(Vec<u8>),
+    /// None if it is not whole.
+    Archived(Option<Archive>),
 }
 
 fn is_archived(file: &dyn DiskFile) -> io::Result<bool> {

@@ -18,6 +18,7 @@ use super::format::record::Record;
 use super::format::segment::{self, Header};
 use super::recovery::{opening, read_header, visit_written};
 use super::segments::{Segments, Stored};
+use super::shared::damage;
 use super::window::Window;
 
 /// How much is read at once.
@@ -214,7 +215,11 @@ impl<'a> Surveyor<'a> {
                 && let Err(error) = surveyor.segment(number, identity)
                 && !(known && error.kind() == io::ErrorKind::InvalidData)
             {
-                surveyor.damage(Offset::new(number, 0), format!("it cannot be read: {error}"), None);
+                let problem = match damage(&error) {
+                    Some(Error::Damaged { problem, .. }) => problem,
+                    _ => format!("it cannot be read: {error}"),
+                };
+                surveyor.damage(Offset::new(number, 0), problem, None);
                 surveyor.lossy = true;
             }
         }

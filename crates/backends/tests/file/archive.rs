@@ -244,9 +244,9 @@ async fn a_damaged_block_is_found_and_cut_off() {
     disk.flip_bit(&segment(3), length(&disk, 3) - 5, 1);
     let survey = survey_on(Arc::new(disk.process()), FOLDER).expect("a log");
     let behind = survey.segments[3].first.expect("events");
-    // So short a segment is one block, with its header.
+    // So short a segment is one block; what its header says stands in that of the archive too.
     let place = (survey.damages[0].segment.as_str(), survey.damages[0].byte);
-    assert_eq!((place, survey.head), (("0000000003.log", 0), 240), "{survey:?}");
+    assert_eq!((place, survey.head), (("0000000003.log", 64), 240), "{survey:?}");
     let first = everything[survey.damages[0].position as usize - 1].position.parts().0;
     assert!(first < behind && survey.events == 240 - (behind - first), "{survey:?}");
     let repaired = repair_on(Arc::new(disk.process()), FOLDER).expect("repaired").expect("there was damage");
@@ -361,4 +361,44 @@ async fn all_that_stands_before_a_damaged_block_is_read() {
         );
         assert!(found == everything[..before], "{} of {before} events, for {query:?}", found.len());
     }
+}
+
+/// Neither the table of an archived segment nor its blocks are read by whoever opens the log; who reads is told.
+#[tokio::test]
+async fn opening_looks_at_the_headers_of_archived_segments_alone() {
+    let disk = sim(1);
+    let (log, everything) = filled(&disk).await;
+    log.archive(0).await.expect("archived");
+    // What is erased later is noted anew.
+    log.delete("b", None, Durability::Durable).await.expect("deleted");
+    log.erase().await.expect("erased");
+    let kept: Vec<_> = everything.into_iter().filter(|stored| &*stored.stream != "b").collect();
+    log.close().await.expect("closed");
+    drop(log);
+    check(&open(&disk).expect("opened"), &kept).await;
+    for byte in [64, 70, length(&disk, 2) - 3] {
+        disk.flip_bit(&segment(2), byte, 1);
+        let log = open(&disk).expect("nobody has looked");
+        let error = all(&log).await.expect_err("it is met when it is read");
+        assert!(
+            matches!(&error, Error::Damaged { place, .. } if place.contains("0000000002.log")),
+            "{error}"
+        );
+        drop(log);
+        assert!(matches!(verify(&disk).map(drop), Err(Error::Damaged { .. })), "byte {byte}");
+        disk.flip_bit(&segment(2), byte, 1);
+    }
+    // Without the note the last frame tells, as it did before there was one.
+    for number in 1..=2_u32 {
+        let index = Path::new(FOLDER).join(format!("{number:010}.idx"));
+        let file = disk.process().open(&index, OpenMode::Write).expect("there");
+        let mut head = [0; 96];
+        file.read_at(&mut head, 0).expect("read");
+        assert_eq!(head[80], 1, "it is noted");
+        head[76..88].fill(0);
+        let sum = crc32c::crc32c(&head[..88]);
+        head[88..92].copy_from_slice(&sum.to_le_bytes());
+        file.write_all_at(&head, 0).expect("written");
+    }
+    check(&open(&disk).expect("opened"), &kept).await;
 }

@@ -1,8 +1,10 @@
 //! Damage is told from a torn tail, and is never skipped.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use steadfast_backends::file::repair_on;
 use steadfast_base::disk::{Crash, Disk, DiskFault, OpenMode, SimDisk};
 use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore};
 use steadfast_core::{Event, EventId};
@@ -88,6 +90,30 @@ async fn the_end_of_a_full_segment_is_guarded_once_the_log_is_closed_or_opened()
     drop(log);
     assert!(guarded(), "it was closed");
     assert_eq!(ids(&verify(&disk).expect("opened")).await.len() as u64, id + 3);
+}
+
+/// Nothing is left of such a segment.
+#[tokio::test]
+async fn a_log_whose_segment_begins_with_damage_is_repaired() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    let mut id = 0;
+    while disk.process().open(&segment(3), OpenMode::Read).is_err() {
+        append(&log, "a", [id]).await;
+        id += 1;
+    }
+    log.close().await.expect("closed");
+    drop(log);
+    disk.flip_bit(&segment(2), HEADER + 40, 3);
+    let repaired = repair_on(Arc::new(disk.process()), FOLDER).expect("repaired").expect("there was damage");
+    assert_eq!((repaired.damage.segment.as_str(), repaired.damage.byte), ("0000000002.log", HEADER));
+    disk.crash(Crash::Dropped);
+    let log = open(&disk).expect("opened");
+    assert_eq!(ids(&log).await, Vec::from_iter(0..repaired.damage.position - 1));
+    append(&log, "b", [1000]).await;
+    log.close().await.expect("closed");
+    drop(log);
+    verify(&disk).expect("all is as it should be");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod kill;
 mod kill_rewriting;
 mod old_formats;
 mod read_only;
+mod replay;
 mod sealed;
 mod simulation;
 mod support;

@@ -108,6 +108,23 @@ impl<'a> Raw<'a> {
         })
     }
 
+    pub(crate) fn source(&self) -> &'a [u8] {
+        self.source
+    }
+
+    pub(crate) fn kind(&self) -> &'a [u8] {
+        self.kind
+    }
+
+    pub(crate) fn subject(&self) -> Option<&'a [u8]> {
+        self.subject
+    }
+
+    /// Seconds after 1970, and nanoseconds after that, which nobody has checked.
+    pub(crate) fn since_epoch(&self) -> (i64, u64) {
+        (self.seconds, self.nanos)
+    }
+
     /// Says whether the event is deleted, which of those before the [end](Deletions::end) of all deletions only can be.
     pub(crate) fn is_deleted(&self, deletions: &Deletions) -> Result<bool, Malformed> {
         Ok(deletions.holds(text(self.stream)?, self.revision))
@@ -188,7 +205,7 @@ fn take_array<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], M
     Ok(taken)
 }
 
-pub(super) fn text(bytes: &[u8]) -> Result<&str, Malformed> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(bytes).map_err(|_| Malformed)
 }
 
@@ -201,7 +218,7 @@ fn trace(bytes: &[u8; 25]) -> Result<TraceContext, Malformed> {
 }
 
 /// The time that is so many seconds after 1970, or before, and so many nanoseconds after that.
-pub(super) fn from_epoch(seconds: i64, nanos: u64) -> Result<SystemTime, Malformed> {
+pub(crate) fn from_epoch(seconds: i64, nanos: u64) -> Result<SystemTime, Malformed> {
     let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or(Malformed)?;
     let whole = Duration::from_secs(seconds.unsigned_abs());
     let second = match seconds {

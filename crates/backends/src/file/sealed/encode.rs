@@ -57,6 +57,7 @@ pub(super) fn encode(part: &Part, identity: u64, last_checksum: u32) -> Vec<u8> 
         streams_bytes: said.len() as u32,
         streams_checksum: crc32c::crc32c_append(crc32c::crc32c(&table), &said),
         ids_checksum: crc32c::crc32c_append(crc32c::crc32c(&ids), &part.edges),
+        archive: None,
     };
     [&head.encode()[..], &marks, &table, &said, &ids, &part.edges].concat()
 }

@@ -9,9 +9,10 @@ use super::encode::{Said, read};
 use super::hash::hash;
 use super::head::{ENTRY, HEAD, Head, MARK, broken, eight, four};
 use crate::file::format::Offset;
+use crate::file::format::archive::Archive;
 use crate::file::format::frame;
 use crate::file::index::{BEGINS, ENDS, Ids, Index, Mark, Place, UNKNOWN};
-use crate::file::segments::Segments;
+use crate::file::segments::{Segments, Start};
 use crate::file::shared::read_error;
 
 /// How many bytes of the table of streams are read at once.
@@ -69,14 +70,21 @@ impl PartFile {
         Ok(part.fits(segments)?.then_some(part))
     }
 
-    /// Says whether the segment ends with the frame that it ended with when the file was made.
+    /// Says whether the segment ends with the frame that it ended with when the file was made, or is the archive that
+    /// was noted, whose table then need not be read.
     fn fits(&self, segments: &Segments) -> io::Result<bool> {
         let (start, end) = (self.head.last_frame, self.head.end);
         if start == end {
             return Ok(false);
         }
         let mut bytes = vec![0; end.saturating_sub(start) as usize];
-        let count = segments.reader(self.head.number)?.read_at(&mut bytes, start.into())?;
+        let count = match segments.start(self.head.number)? {
+            (Start::Archived(Some(archive)), _) if self.is_of(&archive) => return Ok(true),
+            (Start::Archived(_), _) => {
+                segments.reader(self.head.number)?.read_at(&mut bytes, start.into())?
+            }
+            (Start::Plain(_), file) => file.read_at(&mut bytes, start.into())?,
+        };
         let at = Offset::new(self.head.number, start);
         let frame = frame::parse(&bytes[..count], self.head.identity, at);
         Ok(frame::checksum_of(&bytes) == Some(self.head.last_checksum)
@@ -85,19 +93,30 @@ impl PartFile {
             }))
     }
 
-    /// Makes the file fit the segment, whose last frame has another checksum now, and returns it; none if it fits as it
-    /// is. It blocks.
+    /// Says whether `archive` is the one that was noted. The checksum of its table is one of all that it holds.
+    fn is_of(&self, archive: &Archive) -> bool {
+        let Head { number, identity, end, archive: noted, .. } = self.head;
+        noted == Some(archive.table_checksum)
+            && (number, identity, end) == (archive.number, archive.identity, archive.end)
+    }
+
+    /// Makes the file fit the segment, which was written anew and whose last frame has this checksum now, and returns it;
+    /// none if it fits as it is. It blocks.
     pub(in crate::file) fn adapt(
         &self,
         segments: &Segments,
         last_checksum: u32,
     ) -> Result<Option<Self>, Error> {
-        if last_checksum == self.head.last_checksum {
+        let archive = match segments.start(self.head.number).map_err(read_error)? {
+            (Start::Archived(Some(archive)), _) => Some(archive.table_checksum),
+            _ => None,
+        };
+        let head = Head { last_checksum, archive, ..self.head };
+        if head == self.head {
             return Ok(None);
         }
         let file = self.reopen(segments)?;
         let mut bytes = self.take(&*file, 0, self.head.length() as u32)?;
-        let head = Head { last_checksum, ..self.head };
         bytes[..HEAD].copy_from_slice(&head.encode());
         let (disk, unfinished) = (segments.disk(), self.path.with_extension("new"));
         super::sealer::remove(disk, &unfinished)
@@ -106,7 +125,9 @@ impl PartFile {
             .and_then(|()| disk.rename(&unfinished, &self.path))
             .map_err(read_error)?;
         let adapted = Self { path: self.path.clone(), head, marks: Arc::clone(&self.marks) };
-        super::Snapshot::adapt(segments, self, &adapted)?;
+        if last_checksum != self.head.last_checksum {
+            super::Snapshot::adapt(segments, self, &adapted)?;
+        }
         Ok(Some(adapted))
     }
 

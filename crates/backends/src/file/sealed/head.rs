@@ -34,6 +34,8 @@ pub(super) struct Head {
     pub(super) streams_checksum: u32,
     /// The checksum of the identities and of what says which begin and end a batch.
     pub(super) ids_checksum: u32,
+    /// The checksum of the segment's table, if it is archived and that was noted.
+    pub(super) archive: Option<u32>,
 }
 
 impl Head {
@@ -52,6 +54,8 @@ impl Head {
             (64, self.streams_bytes),
             (68, self.streams_checksum),
             (72, self.ids_checksum),
+            (76, self.archive.unwrap_or_default()),
+            (80, self.archive.is_some().into()),
         ];
         for (at, value) in fours {
             bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
@@ -86,6 +90,7 @@ impl Head {
             streams_bytes: four(bytes, 64),
             streams_checksum: four(bytes, 68),
             ids_checksum: four(bytes, 72),
+            archive: (four(bytes, 80) == 1).then(|| four(bytes, 76)),
         })
     }
 
@@ -146,7 +151,10 @@ mod tests {
             streams_bytes: 30,
             streams_checksum: 3,
             ids_checksum: 4,
+            archive: Some(5),
         };
+        let not_noted = Head { archive: None, ..head };
+        assert_eq!(Head::decode(&not_noted.encode()), Some(not_noted));
         let bytes = head.encode();
         assert_eq!(Head::decode(&bytes), Some(head));
         assert_eq!(head.length(), 96 + 8 + 32 + 30 + 51);
