@@ -15,8 +15,7 @@ fn counts_what_all_threads_allocate() {
         .map(|_| std::thread::spawn(|| (0..1000).for_each(|_| drop(black_box(vec![0_u8; 100])))))
         .collect();
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-    let mut grown = Vec::with_capacity(1000);
-    grown.resize(1000, 0_u8);
+    let mut grown = vec![0_u8; 1000];
     grown.reserve_exact(9000);
     black_box(&grown);
     let after = counted();

@@ -10,9 +10,9 @@ const MARGIN: f64 = 10.0;
 const ROW: f64 = 17.0;
 const HEAD: f64 = 44.0;
 /// A narrower box says nothing, and there can be very many.
-const NARROWEST: f64 = 0.3;
+const NARROWEST: f64 = 1.0;
 /// Deeper frames are left out.
-const DEPTH_MAX: usize = 160;
+const DEPTH_MAX: usize = 300;
 /// About the width of a letter.
 const LETTER: f64 = 6.6;
 

@@ -26,7 +26,7 @@
 //! let diagnostics = Diagnostics::new(Token::from_file("/run/secrets/diagnostics")?);
 //! diagnostics.register_scope(&scope);
 //! diagnostics.register_breakers(breakers);
-//! let router = axum::Router::new().merge(diagnostics.router());
+//! let router: axum::Router = axum::Router::new().merge(diagnostics.router());
 //! # Ok(())
 //! # }
 //! ```

@@ -94,7 +94,8 @@ async fn profile(
 ) -> Answer {
     let Query(query) = query.map_err(|rejection| wrong(&rejection))?;
     let turn = Arc::clone(&desk.profile).try_acquire_owned().map_err(|_| busy(query.length()))?;
-    let stacks = stacks::sample(query.length(), query.per_second(), turn).await.map_err(|error| {
+    let per_second = stacks::affordable(query.length(), query.per_second());
+    let stacks = stacks::sample(query.length(), per_second, turn).await.map_err(|error| {
         tracing::warn!(%error, "there is no profile");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR).with_detail(error.to_string())
     })?;
@@ -102,10 +103,8 @@ async fn profile(
         Format::Folded => ("text/plain; charset=utf-8", stacks.folded()),
         Format::Svg => {
             let (samples, length) = (stacks.samples(), query.length().as_secs_f64());
-            let title = format!(
-                "{samples} samples in {length:.1} s, {} for each second of processor time",
-                query.per_second()
-            );
+            let title =
+                format!("{samples} samples in {length:.1} s, {per_second} for each second of processor time");
             ("image/svg+xml", flame::svg(&stacks, &title))
         }
     };

@@ -12,9 +12,9 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 /// The most frames of a stack, the innermost ones; some of them are the handler's own.
-const DEPTH_MAX: usize = 120;
-/// The most samples: 8 MB.
-const SAMPLES_MAX: usize = 8192;
+pub(super) const DEPTH_MAX: usize = 250;
+/// The most samples: 8 MiB.
+pub(super) const SAMPLES_MAX: usize = 4096;
 /// Where nothing is sampled.
 const LEFT_OUT: [&str; 6] = ["/libc.", "/libc-", "/libgcc", "/libpthread", "/ld-", "[vdso]"];
 
@@ -55,8 +55,8 @@ impl Samples {
         })
     }
 
-    /// Calls `each` with the thread and the frames of each sample, the innermost first.
-    pub(super) fn for_each(&self, mut each: impl FnMut(i32, &[usize])) {
+    /// Calls `each` with the thread and the frames of each sample, the innermost first, and whether outer ones are missing.
+    pub(super) fn for_each(&self, mut each: impl FnMut(i32, &[usize], bool)) {
         for sample in &self.samples {
             let depth = sample.depth.load(Ordering::Acquire);
             let frames: Vec<usize> =
@@ -65,7 +65,7 @@ impl Samples {
             let at = sample.at.load(Ordering::Relaxed);
             let from = frames.iter().position(|&frame| frame == at).unwrap_or(0);
             if depth > 0 {
-                each(sample.thread.load(Ordering::Relaxed), &frames[from..]);
+                each(sample.thread.load(Ordering::Relaxed), &frames[from..], depth == DEPTH_MAX);
             }
         }
     }

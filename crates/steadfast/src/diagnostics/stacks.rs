@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::sampler::{Samples, Sampling};
+use super::sampler::{SAMPLES_MAX, Samples, Sampling};
 
 /// How many different stacks are kept; the rest is counted together.
 const STACKS_MAX: usize = 5000;
@@ -25,9 +25,7 @@ pub(super) async fn sample(
     per_second: u32,
     turn: OwnedSemaphorePermit,
 ) -> Result<Stacks, Error> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    // A quarter more than all processors can use.
-    let samples_max = (length.as_secs_f64() * f64::from(per_second) * processors as f64 * 1.25) as usize;
+    let samples_max = (processor_time(length) * f64::from(per_second)) as usize;
     let sampling = Sampling::start(per_second, samples_max)?;
     tokio::time::sleep(length).await;
     // Finding the names reads the program's symbols, which takes long enough to keep other tasks waiting.
@@ -40,12 +38,26 @@ pub(super) async fn sample(
     found.await.map_err(|_| Error::Unresolved)
 }
 
+/// Returns how often it can be sampled for so long, at most `per_second`, so that there is a place for each sample.
+pub(super) fn affordable(length: Duration, per_second: u32) -> u32 {
+    per_second.min((SAMPLES_MAX as f64 / processor_time(length)) as u32).max(1)
+}
+
+/// Returns the seconds that all processors can be used for in that time, and a quarter more.
+fn processor_time(length: Duration) -> f64 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    length.as_secs_f64() * processors as f64 * 1.25
+}
+
 impl Stacks {
     fn of(samples: &Samples) -> Self {
         let (mut names, mut threads) = (HashMap::new(), HashMap::new());
         let mut stacks = BTreeMap::new();
-        samples.for_each(|thread, frames| {
+        samples.for_each(|thread, frames, is_cut| {
             let mut stack = vec![threads.entry(thread).or_insert_with(|| thread_kind(thread)).clone()];
+            if is_cut {
+                stack.push("(outer frames are missing)".to_owned());
+            }
             for &frame in frames.iter().rev() {
                 let inlined: &mut Vec<String> = names.entry(frame).or_insert_with(|| resolve(frame));
                 stack.extend(inlined.iter().rev().cloned());
@@ -122,6 +134,16 @@ mod tests {
         let stacks = Stacks([(stack(&["worker", "a;b", "c"]), 3), (stack(&["worker", "a;b"]), 2)].into());
         assert_eq!(stacks.folded(), "worker;a:b 2\nworker;a:b;c 3\n");
         assert_eq!(stacks.samples(), 5);
+    }
+
+    #[test]
+    fn there_is_a_place_for_each_sample() {
+        let second = Duration::from_secs(1);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let most = affordable(30 * second, u32::MAX);
+        assert!(f64::from(most) * 30.0 * processors <= SAMPLES_MAX as f64, "{most}");
+        assert_eq!(affordable(second / 10, 99), 99);
+        assert_eq!(affordable(1_000_000 * second, 99), 1);
     }
 
     #[test]
