@@ -1,11 +1,15 @@
 //! Side-by-side benchmarks: ours and the best peer in the same run on the same machine, quoted as ratios.
 
+mod allocations;
 mod bus;
 mod cell;
+mod guards;
 mod http;
 mod load;
 mod log;
 mod memory;
+mod overload;
+mod plots;
 mod replay;
 mod repository;
 mod scope;
@@ -20,7 +24,7 @@ use serde::Serialize;
 /// Runs benchmarks beside the best peers and prints rows of name, ours, peer, ratio.
 #[derive(Debug, Parser)]
 pub struct Options {
-    /// Runs only the benchmarks whose name starts with this.
+    /// Runs only the benchmarks whose name starts with this; `plots` draws those of the guide instead.
     name: Option<String>,
     /// Shorter runs, for a first look.
     #[arg(long)]
@@ -75,9 +79,11 @@ type Benchmark = fn(&Options) -> anyhow::Result<Vec<Row>>;
 const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("bus", bus::run),
     ("cell", cell::run),
+    ("guards", guards::run),
     ("http", http::run),
     ("load", load::run),
     ("log", log::run),
+    ("overload", overload::run),
     ("replay", replay::run),
     ("repository", repository::run),
     ("scope", scope::run),
@@ -95,6 +101,10 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let options = Options::parse();
+    if options.name.as_deref() == Some("plots") {
+        // Not among the others: it writes into the guide and compares nothing.
+        return plots::run();
+    }
     let mut rows = Vec::new();
     for (name, run) in BENCHMARKS {
         if options.name.as_deref().is_none_or(|wanted| name.starts_with(wanted)) {
@@ -120,12 +130,14 @@ fn print(rows: &[Row], json: bool) -> anyhow::Result<()> {
             true => "-".to_owned(),
             false => format!("{value:.decimals$}"),
         };
+        // Small figures are of nanoseconds, where a tenth counts.
+        let decimals = |value: f64| if value.abs() < 100.0 { 1 } else { 0 };
         let wanted = number(row.ratio_wanted.unwrap_or(f64::NAN), 2);
         println!(
             "{:<60} {:>12} {:>12} {:<26} {:>7} {:>7}  {}",
             row.name,
-            number(row.ours, 0),
-            number(row.peer, 0),
+            number(row.ours, decimals(row.ours)),
+            number(row.peer, decimals(row.peer)),
             row.peer_name,
             number(row.ratio, 2),
             wanted,

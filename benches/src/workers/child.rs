@@ -1,6 +1,7 @@
 //! The process that runs the jobs.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,39 @@ impl fmt::Display for Found {
     }
 }
 
+/// Names a file for what is resident while the jobs run: lines of seconds and mebibytes.
+const SAMPLES: &str = "STEADFAST_BENCH_WORKERS_SAMPLES";
+
+/// Returns what is resident while the jobs run: seconds and mebibytes.
+pub(super) fn sample(asked: &Asked) -> anyhow::Result<Vec<(f64, f64)>> {
+    let file = tempfile::NamedTempFile::new()?;
+    let mut child = std::process::Command::new(std::env::current_exe()?);
+    let status = child.env(ASKED, serde_json::to_string(asked)?).env(SAMPLES, file.path()).output()?.status;
+    anyhow::ensure!(status.success(), "the process that runs the jobs ended with {status}");
+    Ok(serde_json::from_slice(&std::fs::read(file.path())?)?)
+}
+
+/// Runs `work`, with a look at what is resident every 20 ms if a parent wants to know.
+fn sampled<T>(work: impl FnOnce() -> T) -> anyhow::Result<T> {
+    let Some(file) = std::env::var_os(SAMPLES) else { return Ok(work()) };
+    let is_done = AtomicBool::new(false);
+    let (done, samples) = std::thread::scope(|scope| {
+        let sampler = scope.spawn(|| {
+            let (start, mut samples) = (Instant::now(), Vec::new());
+            while !is_done.load(Ordering::Relaxed) {
+                samples.push((start.elapsed().as_secs_f64(), crate::memory::resident().unwrap_or(0.0) / MIB));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            samples
+        });
+        let done = work();
+        is_done.store(true, Ordering::Relaxed);
+        (done, sampler.join().unwrap_or_default())
+    });
+    std::fs::write(file, serde_json::to_vec(&samples)?)?;
+    Ok(done)
+}
+
 pub(super) fn ask(asked: &Asked) -> anyhow::Result<Found> {
     let mut child = std::process::Command::new(std::env::current_exe()?);
     let output = child.env(ASKED, serde_json::to_string(asked)?).output()?;
@@ -55,14 +89,15 @@ pub(crate) fn run_if_asked() -> anyhow::Result<bool> {
     let Ok(asked) = std::env::var(ASKED) else { return Ok(false) };
     let jobs = draw();
     let start = Instant::now();
-    let sums = match serde_json::from_str(&asked)? {
-        Asked::Fixed { threads } => fixed(&jobs, threads)?,
+    let asked: Asked = serde_json::from_str(&asked)?;
+    let sums = sampled(|| match asked {
+        Asked::Fixed { threads } => fixed(&jobs, threads),
         Asked::Ours { quota_mib, learns } => {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-            runtime.block_on(ours(&jobs, Size::from_mebibytes(quota_mib), learns))?
+            runtime.block_on(ours(&jobs, Size::from_mebibytes(quota_mib), learns))
         }
-    };
+    })??;
     let took = start.elapsed().as_secs_f64();
     let sum = sums.iter().fold(0_u64, |sum, result| sum.wrapping_add(*result));
     let peak = ProcessMemory::new().peak().context("the kernel does not say the peak")? as f64;

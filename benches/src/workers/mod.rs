@@ -19,6 +19,14 @@ const NEEDED_MIB: u64 = 2048;
 const FIXED: [usize; 5] = [1, 2, 3, 4, 8];
 const MIB: f64 = 1048576.0;
 
+/// Returns what is resident while the jobs run, in seconds and mebibytes: on eight threads, and under the quota.
+pub(crate) fn resident() -> anyhow::Result<[Vec<(f64, f64)>; 2]> {
+    Ok([
+        child::sample(&Asked::Fixed { threads: 8 })?,
+        child::sample(&Asked::Ours { quota_mib: QUOTA_MIB, learns: false })?,
+    ])
+}
+
 pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
     let rounds = if options.quick { 1 } else { 5 };
     let (mut declared, mut learned) = (Vec::new(), Vec::new());
