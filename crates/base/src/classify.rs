@@ -38,6 +38,13 @@ pub trait Classify {
         None
     }
 
+    /// Says whether the callee, by itself well, refused the call for want of room or quota. It did nothing of what was
+    /// asked, and said so instead of letting the caller wait. Breakers do not hold that against it; repeating at once
+    /// would.
+    fn is_overload(&self) -> bool {
+        false
+    }
+
     /// Returns how long the callee says that it took to answer, without the way there and back.
     fn service_time(&self) -> Option<Duration> {
         None
@@ -56,6 +63,13 @@ impl<R: Classify, E: Classify> Classify for Result<R, E> {
         match self {
             Ok(response) => response.retry_after(),
             Err(error) => error.retry_after(),
+        }
+    }
+
+    fn is_overload(&self) -> bool {
+        match self {
+            Ok(response) => response.is_overload(),
+            Err(error) => error.is_overload(),
         }
     }
 
@@ -95,6 +109,9 @@ impl Classify for std::convert::Infallible {
 /// `DATA_LOSS` are permanent failures; the rest says that the caller is at fault, so it is a success of the
 /// callee. What would be transient is permanent when the callee forbids a repetition, see [`pushback`].
 ///
+/// Refused for load is 429 and `RESOURCE_EXHAUSTED`, and 503 and `UNAVAILABLE` where the answer says when to come back:
+/// who is down cannot say that.
+///
 /// How long the callee took is read from `server-timing`, where the metric `total` has a duration, and from Envoy's
 /// `x-envoy-upstream-service-time`.
 impl<B> Classify for http::Response<B> {
@@ -124,6 +141,19 @@ impl<B> Classify for http::Response<B> {
         }
     }
 
+    fn is_overload(&self) -> bool {
+        match self.headers().get("grpc-status").map(|status| status.as_bytes()) {
+            Some(b"8") => true,
+            Some(b"14") => self.retry_after().is_some(),
+            Some(_) => false,
+            None => match self.status().as_u16() {
+                429 => true,
+                503 => self.retry_after().is_some(),
+                _ => false,
+            },
+        }
+    }
+
     fn service_time(&self) -> Option<Duration> {
         let text = |name: &str| std::str::from_utf8(header(self)(name)?).ok();
         text("server-timing").and_then(total_of_server_timing).or_else(|| {
@@ -148,6 +178,28 @@ fn total_of_server_timing(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_full_says_so() {
+        let answer = |status: u16, headers: &[(&str, &str)]| {
+            let mut answer = http::Response::builder().status(status);
+            for (name, value) in headers {
+                answer = answer.header(*name, *value);
+            }
+            answer.body(()).expect("a response").is_overload()
+        };
+        assert!(answer(429, &[]));
+        assert!(answer(503, &[("retry-after", "1")]));
+        assert!(answer(200, &[("grpc-status", "8")]));
+        assert!(answer(200, &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "50")]));
+        // Who is down, or broken, says nothing of the kind.
+        assert!(!answer(503, &[]));
+        assert!(!answer(502, &[("retry-after", "1")]));
+        assert!(!answer(200, &[("grpc-status", "14")]));
+        assert!(!answer(200, &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "-1")]));
+        assert!(!answer(200, &[("grpc-status", "13"), ("grpc-retry-pushback-ms", "50")]));
+        assert!(!answer(200, &[]));
+    }
 
     fn response(name: &str, value: &str, status: u16) -> http::Response<()> {
         http::Response::builder().status(status).header(name, value).body(()).expect("a valid response")

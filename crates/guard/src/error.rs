@@ -37,6 +37,13 @@ impl<E: Classify> Classify for Error<E> {
         }
     }
 
+    fn is_overload(&self) -> bool {
+        match self {
+            Self::Inner(error) => error.is_overload(),
+            Self::Rejected(rejection) => rejection.is_overload(),
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Inner(error) => error.retry_after(),

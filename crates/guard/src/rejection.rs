@@ -57,6 +57,10 @@ impl Classify for Rejection {
         }
     }
 
+    fn is_overload(&self) -> bool {
+        matches!(self, Self::RateLimited(_) | Self::Bulkhead(_) | Self::Shed(_))
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::BreakerOpen { retry_after } => Some(*retry_after),

@@ -7,7 +7,10 @@ use std::time::Duration;
 use steadfast_base::{Budget, Seed};
 use steadfast_guard::testing::overload::{Ask, Load, Remote, Seen, Server};
 use steadfast_guard::testing::{Failure, bare::Done};
-use steadfast_guard::{DeadlineLayer, Error, RetryLayer, RetryPolicy, Shed, ShedLayer, ShedPolicy};
+use steadfast_guard::{
+    Breaker, BreakerLayer, BreakerPolicy, DeadlineLayer, Error, RetryLayer, RetryPolicy, Shed, ShedLayer,
+    ShedPolicy,
+};
 use tokio::time::sleep;
 use tower::{Layer, Service, ServiceBuilder};
 
@@ -86,6 +89,30 @@ async fn with_guards_all_is_well_as_soon_as_it_ends() {
     assert!(run.amplification <= 1.1, "{}", run.amplification);
     assert!(during.goodput() >= 0.9 * still, "what can be served is served: {}", during.goodput());
     assert!(run.recovered_after().is_some_and(|seconds| seconds <= 5), "{:?}", run.recovered_after());
+}
+
+/// A server that sheds is not one that is down, whatever a breaker before it sees of refusals.
+#[tokio::test(start_paused = true)]
+async fn a_breaker_does_not_shut_out_what_a_shedding_server_can_still_do() {
+    let server = server();
+    let shed = Shed::new("server", ShedPolicy::default(), Seed::new(1));
+    let remote = Remote::new(ShedLayer::new(shed).layer(server.clone()));
+    let breaker = Breaker::new("server", BreakerPolicy::default());
+    let service = ServiceBuilder::new()
+        .layer(DeadlineLayer::new(Duration::from_millis(5), SECOND))
+        .layer(RetryLayer::new(RetryPolicy::default(), Arc::new(Budget::new(0.08, 0)), Seed::new(1)))
+        .layer(BreakerLayer::new(breaker.clone()))
+        .service(remote.clone());
+    let run = brown_out(service, &server, || remote.received()).await;
+    let (during, still) = (run.seen.between(BEGINS, ENDS), server.capacity() / 5.0);
+    eprintln!(
+        "recovered after {:?} s, {:.0} of {still:.0} per second are served meanwhile",
+        run.recovered_after(),
+        during.goodput()
+    );
+    assert!(during.goodput() >= 0.9 * still, "what can be served is served: {}", during.goodput());
+    assert!(run.recovered_after().is_some_and(|seconds| seconds <= 5), "{:?}", run.recovered_after());
+    assert!(breaker.counts().succeeded > 0, "it saw the calls");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use steadfast_base::Classify;
+use steadfast_base::{Class, Classify};
 
 use super::Permit;
 use crate::Rejection;
@@ -59,7 +59,11 @@ where
             StateProjection::Calling { call, permit } => {
                 let result = ready!(call.poll(cx));
                 if let Some(permit) = permit.as_mut() {
-                    permit.set(result.classify());
+                    // Who says in time that there is no room is well: were it held against a callee that sheds load, the
+                    // breaker would shut out what it can still do.
+                    let class = result.classify();
+                    let is_well = class.is_failure() && result.is_overload();
+                    permit.set(if is_well { Class::Success } else { class });
                 }
                 *permit = None;
                 Poll::Ready(result)

@@ -141,6 +141,17 @@ impl Classify for CallError {
         }
     }
 
+    fn is_overload(&self) -> bool {
+        match self {
+            Self::Rejected(rejection) => rejection.is_overload(),
+            Self::Status(status) => match status.code() {
+                Code::ResourceExhausted => true,
+                Code::Unavailable => self.retry_after().is_some(),
+                _ => false,
+            },
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Rejected(rejection) => rejection.retry_after(),
