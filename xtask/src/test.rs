@@ -77,7 +77,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 
     eprintln!("\nexperiments");
-    for folder in ["specs/orders/failing", "specs/orders/notices", "specs/orders/stores"] {
+    let folders = [
+        "specs/orders/failing",
+        "specs/orders/guards",
+        "specs/orders/guards/failing",
+        "specs/orders/notices",
+        "specs/orders/stores",
+    ];
+    for folder in folders {
         for file in documents(&command::root().join(folder))? {
             let name = file.display().to_string();
             match word(&file, "needs")?.as_deref().and_then(|server| servers.missing(server)) {
