@@ -54,12 +54,17 @@ async fn a_stop_under_load_loses_no_call_that_was_accepted() {
             tokio::spawn(create_all(client, shop.orders.url(), Arc::clone(&is_over), Arc::clone(&count)))
         })
         .collect();
-    // Appends that take their time, so that the signal finds calls under way.
-    shop.orders.inject("slow", r#"{"http": {"delay": "50ms", "percent": "50%"}}"#);
     eventually("there is load", async || count.load(Ordering::Relaxed) > 200).await;
+    // From now on requests take their time, so that the signal finds one of each client under way.
+    shop.orders.inject("slow", r#"{"http": {"delay": "300ms", "percent": "100%"}}"#);
+    let begun = count.load(Ordering::Relaxed);
+    eventually("all are slow", async || count.load(Ordering::Relaxed) > begun + 2 * CLIENTS).await;
+    let before = count.load(Ordering::Relaxed);
     let ended = tokio::task::block_in_place(|| shop.orders.stop());
     is_over.store(true, Ordering::Relaxed);
     assert!(ended.success(), "{ended}");
+    let after = count.load(Ordering::Relaxed) - before;
+    assert!(after >= CLIENTS / 2, "only {after} of {CLIENTS} calls under way were answered");
 
     let mut heard = Heard::default();
     for client in clients {
