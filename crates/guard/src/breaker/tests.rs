@@ -490,3 +490,31 @@ async fn the_layer_counts_by_class_and_sees_a_drop() {
     assert!(too_slow.is_err());
     assert_eq!(breaker.counts(), Counts { succeeded: 1, failed: 2, abandoned: 1, ..Counts::default() });
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_under_way_when_what_is_slow_changes_do_not_count_and_leave_nothing_behind() {
+    let slower_than = |longer_than| BreakerPolicy {
+        slow_calls: Some(SlowCalls { longer_than, ratio: 0.5 }),
+        calls_min: 1,
+        ..POLICY
+    };
+    let breaker = breaker(slower_than(SECOND));
+    let old = acquire(&breaker);
+    breaker.set_policy(slower_than(SECOND / 100));
+    advance(SECOND / 20).await;
+    acquire(&breaker).succeed();
+    assert_eq!(breaker.phase(), Phase::Closed, "one is under way for long, by the old policy");
+    old.succeed();
+    for _ in 0..3 {
+        advance(SECOND).await;
+        acquire(&breaker).succeed();
+    }
+    assert_eq!((breaker.phase(), breaker.in_flight()), (Phase::Closed, 0));
+
+    // It forgets the outcomes.
+    breaker.close();
+    let slow = acquire(&breaker);
+    advance(SECOND).await;
+    assert!(breaker.acquire(None).is_err(), "by the new policy one of one is slow, while it is under way");
+    drop(slow);
+}
