@@ -19,7 +19,7 @@ use super::format::frame::{self, Frame, Invalid, Kind};
 use super::format::record::Record;
 use super::format::segment::{self, Header, HeaderError};
 use super::format::{Offset, VERSION, VERSION_MIN};
-use super::index::{Added, Index};
+use super::index::{Added, Ids, Index};
 use super::sealed::{PartFile, Sealed, Snapshot};
 use super::segments::{Segments, Start};
 use super::shared::damage;
@@ -174,7 +174,7 @@ impl Scan<'_> {
     /// it was, the segments are read.
     fn adopt(&mut self, headers: &[Header], config: &Config) -> Result<(), Error> {
         let parts = self.parts(headers)?;
-        match adopted(self.segments, self.identity, &parts, config.deduplicated_events) {
+        match adopted(self.segments, self.identity, &parts, config) {
             Ok((index, sealed)) => {
                 (self.index, self.sealed) = (index, sealed);
                 self.next = parts.last().map_or(1, |last| last.next());
@@ -362,6 +362,30 @@ fn adopted(
     segments: &Segments,
     identity: u64,
     parts: &[Arc<PartFile>],
+    config: &Config,
+) -> Result<(Index, Sealed), Error> {
+    let streams = || streams_of(segments, identity, parts, config.deduplicated_events);
+    let ids = || ids_of(segments, parts, config.deduplicated_events);
+    let (adopted, ids) = match config.prepare_ahead {
+        // Each takes as long as the other.
+        true => std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("log-ids".to_owned()).spawn_scoped(scope, ids);
+            let thread = thread.map_err(opening)?;
+            let adopted = streams();
+            Ok::<_, Error>((adopted, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+        })?,
+        false => (streams(), ids()),
+    };
+    let (mut index, sealed) = adopted?;
+    index.ids = ids?;
+    Ok((index, sealed))
+}
+
+/// Makes an index without identities.
+fn streams_of(
+    segments: &Segments,
+    identity: u64,
+    parts: &[Arc<PartFile>],
     ids_max: u32,
 ) -> Result<(Index, Sealed), Error> {
     let mut index = Index::new(ids_max);
@@ -377,17 +401,26 @@ fn adopted(
         part.note_streams(segments, &mut index)?;
         sealed.since += part.counts().1;
     }
+    for part in parts {
+        index.parts.adopt(Arc::clone(part));
+    }
+    Ok((index, sealed))
+}
+
+/// Returns the newest identities.
+fn ids_of(segments: &Segments, parts: &[Arc<PartFile>], ids_max: u32) -> Result<Ids, Error> {
+    let mut ids = Ids::new(ids_max);
     let mut events: u64 = parts.iter().map(|part| part.counts().0).sum();
+    ids.reserve(usize::try_from(events).unwrap_or(usize::MAX));
     for part in parts {
         let behind = events - part.counts().0;
         let wanted = u64::from(ids_max).saturating_sub(behind);
         if wanted > 0 {
-            part.note_ids(segments, wanted, &mut index.ids)?;
+            part.note_ids(segments, wanted, &mut ids)?;
         }
         events = behind;
-        index.parts.adopt(Arc::clone(part));
     }
-    Ok((index, sealed))
+    Ok(ids)
 }
 
 /// Takes the events of a valid frame into the index.

@@ -77,7 +77,7 @@ const SURPLUS: usize = 1024;
 const SLOTS_MIN: usize = 64;
 
 impl Ids {
-    pub(super) fn new(max: u32) -> Self {
+    pub(in crate::file) fn new(max: u32) -> Self {
         let random = RandomState::new();
         Self {
             kept: VecDeque::new(),
@@ -86,6 +86,20 @@ impl Ids {
             slots: vec![Slot::EMPTY; SLOTS_MIN],
             max: max as usize,
             secret: [random.hash_one(0), random.hash_one(1)],
+        }
+    }
+
+    /// Makes room for `count` ids at once, before the first is added.
+    pub(in crate::file) fn reserve(&mut self, count: usize) {
+        let count = count.min(self.max + self.max / SURPLUS);
+        self.kept.reserve_exact(count);
+        self.beside.reserve_exact(count);
+        if self.kept.is_empty() {
+            let mut slots = self.slots.len();
+            while count * 8 >= slots * 5 {
+                slots *= 2;
+            }
+            self.slots = vec![Slot::EMPTY; slots];
         }
     }
 
@@ -260,10 +274,12 @@ mod tests {
         fn does_what_a_map_does(
             added in proptest::collection::hash_set(0_u128..2000, 1..600),
             max in 0_u32..300,
+            reserved in prop_oneof![Just(0), 0_usize..600],
             start in (u64::from(u32::MAX) - 300)..u64::from(u32::MAX),
             secret in prop_oneof![Just([0, 0]), any::<[u64; 2]>()],
         ) {
             let mut ids = Ids { secret, ..Ids::new(max) };
+            ids.reserve(reserved);
             let added: Vec<u128> = added.into_iter().collect();
             let mut expected = HashMap::new();
             for (at, id) in added.iter().enumerate() {
