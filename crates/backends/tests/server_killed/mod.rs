@@ -44,9 +44,16 @@ pub(crate) async fn survives(store: Arc<dyn EventStore>, rounds: usize, mut kill
         let whole = round % ROUNDS_PER_WHOLE_READ == 0 || round + 1 == rounds;
         if whole {
             let events = read(&*store, Query::default()).await;
+            let parts_at = seen.iter().zip(&events).position(|(before, now)| before != now);
+            let parts_at = parts_at.or_else(|| (events.len() < seen.len()).then_some(events.len()));
             assert!(
-                events.starts_with(&seen),
-                "round {round}: what was read once is read again, at its place"
+                parts_at.is_none(),
+                "round {round}: what was read once is read again, at its place: event {parts_at:?} of {} was {:#?}, \
+                 and of {} is {:#?}",
+                seen.len(),
+                parts_at.map(|at| seen.get(at)),
+                events.len(),
+                parts_at.map(|at| events.get(at)),
             );
             seen = events;
         } else {
