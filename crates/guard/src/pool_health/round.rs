@@ -119,20 +119,29 @@ async fn borrow<P: Pool>(pool: &P, policy: &PoolHealthPolicy, round: &mut Round)
             // What the pool was looking at is gone. One of these in a round is enough.
             round.slow += 1;
             round.evicted += 1;
+            give_back_what_is_missed(pool, &mut borrowed, round);
             break;
         };
         round.broken += found.discarded;
         round.evicted += found.discarded;
-        let Some(connection) = found.connection else { break };
-        borrowed.push(connection);
-        // IMPORTANT: callers may have come between the look and the borrowing; whoever took the last one gives it back.
-        if pool.status().is_missed(borrowed.len()) {
-            borrowed.pop();
-            round.yielded = true;
+        let is_last = found.connection.is_none();
+        borrowed.extend(found.connection);
+        if give_back_what_is_missed(pool, &mut borrowed, round) || is_last {
             break;
         }
     }
     borrowed
+}
+
+/// Gives a connection back if callers miss it, and says whether they did. IMPORTANT: between the look and the borrowing
+/// callers may have come, or the pool may have thrown away what was left for them.
+fn give_back_what_is_missed<P: Pool>(pool: &P, borrowed: &mut Vec<P::Connection>, round: &mut Round) -> bool {
+    let is_missed = !borrowed.is_empty() && pool.status().is_missed(borrowed.len());
+    if is_missed {
+        borrowed.pop();
+        round.yielded = true;
+    }
+    is_missed
 }
 
 async fn examine<P: Pool>(

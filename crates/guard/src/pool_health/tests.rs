@@ -156,6 +156,15 @@ async fn what_the_pool_itself_throws_away_counts_as_evicted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_pool_itself_throws_away_leaves_callers_one() {
+    let (fake, mut health) = usual([FAST, FAST, Kind::Closed, Kind::Closed]);
+    let round = health.round().await;
+    assert_eq!((round.broken, round.evicted, round.yielded), (2, 2, true));
+    assert_eq!(fake.checked().len(), 1, "the other one was left");
+    assert_eq!(fake.state().wrong, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn borrowing_that_hangs_ends() {
     let (_, mut health) = usual([FAST, Kind::Hangs, FAST, FAST]);
     let start = Instant::now();
