@@ -10,6 +10,7 @@ mod error;
 mod kafka;
 mod locate;
 mod nats;
+mod port;
 #[cfg(unix)]
 mod postgres;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::Error;
+use crate::port::Port;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ pub struct Server {
     name: &'static str,
     launch: Launch,
     ready: Ready,
-    address: SocketAddr,
+    port: Port,
     folder: TempDir,
     child: Option<Child>,
 }
@@ -67,9 +68,9 @@ impl Server {
     ) -> Result<Self, Error> {
         let failed = |source| Error::Start { program: name.to_owned(), source };
         let folder = tempfile::Builder::new().prefix(name).tempdir_in(parent).map_err(failed)?;
-        let address = free_address().map_err(failed)?;
-        let launch = launch(address, folder.path())?;
-        let mut server = Self { name, launch, ready: Box::new(ready), address, folder, child: None };
+        let port = Port::reserve().map_err(failed)?;
+        let launch = launch(port.address(), folder.path())?;
+        let mut server = Self { name, launch, ready: Box::new(ready), port, folder, child: None };
         server.restart()?;
         Ok(server)
     }
@@ -81,7 +82,7 @@ impl Server {
 
     /// Returns where it listens, the same after each restart.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Returns its folder, which holds its data and its log.
@@ -137,10 +138,11 @@ impl Server {
     fn wait_until_ready(&mut self) -> Result<(), Error> {
         let since = Instant::now();
         loop {
-            if (self.ready)(self.address) {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            // Were it not running, whoever answers would be somebody else.
+            if ended.is_none() && (self.ready)(self.address()) {
                 return Ok(());
             }
-            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             let problem = match ended {
                 Some(status) => format!("ended with {status}"),
                 None if since.elapsed() > READY_WITHIN => format!("was not ready after {READY_WITHIN:?}"),
@@ -174,14 +176,9 @@ impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server")
             .field("name", &self.name)
-            .field("address", &self.address)
+            .field("address", &self.address())
             .finish_non_exhaustive()
     }
-}
-
-/// Returns a loopback address whose port was free a moment ago.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 #[cfg(test)]
