@@ -124,6 +124,8 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         for dependency in [&dependencies.inventory, &dependencies.payment] {
             shown.stack(dependency.stack());
             metrics.register_stack(dependency.stack());
+        }
+        for dependency in [&dependencies.inventory, &dependencies.payment] {
             while !dependency.is_well().await {
                 tokio::time::sleep(PROBE_EVERY).await;
             }
