@@ -2,14 +2,15 @@
 
 #[path = "../disturber/mod.rs"]
 mod disturber;
+#[path = "../supervised/mod.rs"]
+mod supervised;
 
 use std::time::Duration;
 
 use disturber::{Disturber, Mode};
 use steadfast_backends::grpc::Channels;
-use steadfast_base::Seed;
-use steadfast_guard::pool_health::{Health, PoolHealth, PoolHealthPolicy, Probe, Snapshot};
-use tokio::time::{Instant, timeout};
+use steadfast_guard::pool_health::{Health, PoolHealthPolicy, Probe};
+use supervised::{failures, found, supervise};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
@@ -52,33 +53,17 @@ impl Bench {
 
     fn supervise(&self) -> (Probe, AbortOnDropHandle<()>) {
         let policy = PoolHealthPolicy { interval: INTERVAL, ..PoolHealthPolicy::default() };
-        let health = PoolHealth::new("test", self.channels.clone(), policy, Seed::new(1));
-        let probe = health.probe();
-        (probe, AbortOnDropHandle::new(tokio::spawn(health.run())))
+        supervise(self.channels.clone(), policy)
     }
 
     /// Calls often; says how often no answer came in good time.
     async fn failures(&self, calls: usize) -> usize {
-        let mut failures = 0;
-        for _ in 0..calls {
+        let ask = async || {
             let mut client = HealthClient::new(self.channels.get());
-            let call = client.check(HealthCheckRequest::default());
-            let answer = timeout(Duration::from_millis(500), call).await;
-            failures += usize::from(!answer.is_ok_and(|answer| answer.is_ok()));
-        }
-        failures
+            client.check(HealthCheckRequest::default()).await.is_ok()
+        };
+        failures(calls, ask).await
     }
-}
-
-async fn found(probe: &Probe, is: impl Fn(&Snapshot) -> bool) -> Duration {
-    let start = Instant::now();
-    let looking = async {
-        while !is(&probe.snapshot()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("{:?}", probe.snapshot()));
-    start.elapsed()
 }
 
 #[tokio::test]

@@ -39,3 +39,7 @@ mod server_killed;
 #[cfg(feature = "postgres-pool")]
 #[path = "../disturber/mod.rs"]
 mod disturber;
+
+#[cfg(feature = "postgres-pool")]
+#[path = "../supervised/mod.rs"]
+mod supervised;

@@ -38,3 +38,7 @@ mod server_killed;
 #[cfg(any(feature = "redis-limit", feature = "redis-pool"))]
 #[path = "../disturber/mod.rs"]
 mod disturber;
+
+#[cfg(feature = "redis-pool")]
+#[path = "../supervised/mod.rs"]
+mod supervised;

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use steadfast_backends::postgres::Config;
 use steadfast_backends::postgres::pool_health::{PostgresPool, pool};
-use steadfast_base::Seed;
-use steadfast_guard::pool_health::{Health, PoolHealth, PoolHealthPolicy, Probe, Snapshot};
-use tokio::time::{Instant, timeout};
+use steadfast_guard::pool_health::{Health, PoolHealthPolicy, Probe};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::support::{config, hold_server, until};
+use super::support::{config, hold_server};
 use crate::disturber::{Disturber, Mode};
+use crate::supervised::{failures, found, supervise};
 
 const SIZE: usize = 6;
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -44,35 +43,17 @@ impl Bench {
     }
 
     fn supervise(&self) -> (Probe, AbortOnDropHandle<()>) {
-        let health = PoolHealth::new("test", self.pool.clone(), POLICY(), Seed::new(1));
-        let probe = health.probe();
-        (probe, AbortOnDropHandle::new(tokio::spawn(health.run())))
+        supervise(self.pool.clone(), POLICY())
     }
 
-    /// Asks something as a caller; says whether an answer came in good time.
-    async fn ask(&self) -> bool {
-        let asking = async {
-            let client = self.pool.get().await.ok()?;
-            client.simple_query("SELECT 2").await.ok()
-        };
-        timeout(Duration::from_millis(500), asking).await.is_ok_and(|answer| answer.is_some())
-    }
-
-    /// Asks often; says how often no answer came.
+    /// Asks so often as a caller; says how often no answer came in good time.
     async fn failures(&self, calls: usize) -> usize {
-        let mut failures = 0;
-        for _ in 0..calls {
-            failures += usize::from(!self.ask().await);
-        }
-        failures
+        let ask = async || {
+            let Ok(client) = self.pool.get().await else { return false };
+            client.simple_query("SELECT 2").await.is_ok()
+        };
+        failures(calls, ask).await
     }
-}
-
-/// Waits for what a supervisor finds; says how long that took.
-async fn found(probe: &Probe, is: impl Fn(&Snapshot) -> bool) -> Duration {
-    let start = Instant::now();
-    until(async || is(&probe.snapshot())).await;
-    start.elapsed()
 }
 
 #[tokio::test]

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use steadfast_backends::redis::Config;
 use steadfast_backends::redis::pool_health::{RedisPool, pool};
-use steadfast_base::Seed;
-use steadfast_guard::pool_health::{Health, PoolHealth, PoolHealthPolicy, Probe, Snapshot};
+use steadfast_guard::pool_health::{Health, PoolHealthPolicy, Probe};
 use steadfast_servers::Redis;
-use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::{config, started};
 use crate::disturber::{Disturber, Mode};
+use crate::supervised::{failures, found, supervise};
 
 const SIZE: usize = 6;
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -41,35 +40,17 @@ impl Bench {
 
     fn supervise(&self) -> (Probe, AbortOnDropHandle<()>) {
         let policy = PoolHealthPolicy { interval: INTERVAL, ..PoolHealthPolicy::default() };
-        let health = PoolHealth::new("test", self.pool.clone(), policy, Seed::new(1));
-        let probe = health.probe();
-        (probe, AbortOnDropHandle::new(tokio::spawn(health.run())))
+        supervise(self.pool.clone(), policy)
     }
 
     /// Asks often as a caller; says how often no answer came in good time.
     async fn failures(&self, calls: usize) -> usize {
-        let mut failures = 0;
-        for _ in 0..calls {
-            let asking = async {
-                let mut connection = self.pool.get().await.ok()?;
-                redis::cmd("DBSIZE").query_async::<u64>(&mut *connection).await.ok()
-            };
-            let answer = timeout(Duration::from_millis(500), asking).await;
-            failures += usize::from(!answer.is_ok_and(|answer| answer.is_some()));
-        }
-        failures
+        let ask = async || {
+            let Ok(mut connection) = self.pool.get().await else { return false };
+            redis::cmd("DBSIZE").query_async::<u64>(&mut *connection).await.is_ok()
+        };
+        failures(calls, ask).await
     }
-}
-
-async fn found(probe: &Probe, is: impl Fn(&Snapshot) -> bool) -> Duration {
-    let start = Instant::now();
-    let looking = async {
-        while !is(&probe.snapshot()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("{:?}", probe.snapshot()));
-    start.elapsed()
 }
 
 #[tokio::test]
