@@ -10,6 +10,7 @@ pub struct Entry<V> {
 impl<V> Entry<V> {
     /// Returns the version: at least 1, and greater with each change of this key, also across a removal. It grows by
     /// more than 1 where other keys have changed too.
+    #[inline]
     pub fn version(&self) -> u64 {
         self.version
     }
@@ -23,6 +24,7 @@ impl<V> Entry<V> {
 impl<V> Deref for Entry<V> {
     type Target = V;
 
+    #[inline]
     fn deref(&self) -> &V {
         &self.value
     }

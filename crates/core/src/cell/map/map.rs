@@ -96,6 +96,7 @@ impl<K, V, S> CellMap<K, V, S> {
 
 impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     /// Returns what there is for `key` now.
+    #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<Entry<V>>
     where
         K: Borrow<Q>,
@@ -106,6 +107,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
     }
 
     /// Returns the version of what there is for `key` now; none where there is nothing.
+    #[inline]
     pub fn version<Q>(&self, key: &Q) -> Option<u64>
     where
         K: Borrow<Q>,
@@ -268,6 +270,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> CellMap<K, V, S> {
 }
 
 impl<K, V, S: BuildHasher> Shared<K, V, S> {
+    #[inline]
     pub(super) fn get<Q>(&self, key: &Q) -> Option<Entry<V>>
     where
         K: Borrow<Q>,
@@ -279,6 +282,7 @@ impl<K, V, S: BuildHasher> Shared<K, V, S> {
     }
 
     /// Returns the shard of `key`, and its hash.
+    #[inline]
     pub(super) fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> (&Shard<K, V>, u64) {
         let hash = self.hash(key);
         // The table looks at the lowest bits and the seven highest.
@@ -286,6 +290,7 @@ impl<K, V, S: BuildHasher> Shared<K, V, S> {
         (&self.shards[shard], hash)
     }
 
+    #[inline]
     fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
         self.hasher.hash_one(key)
     }

@@ -34,6 +34,7 @@ impl<K, V> Shard<K, V> {
     }
 
     // A panic in a key's `Eq` or `Hash` leaves the table whole.
+    #[inline]
     pub(super) fn read(&self) -> ShardedLockReadGuard<'_, Table<K, V>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,6 +80,7 @@ impl<K, V> Shard<K, V> {
 }
 
 impl<K, V> Table<K, V> {
+    #[inline]
     pub(super) fn find<Q>(&self, hash: u64, key: &Q) -> Option<&Entry<V>>
     where
         K: Borrow<Q>,
