@@ -21,22 +21,27 @@ pin_project! {
     where
         S: Service<Req>,
     {
+        // Nobody here asks what is left of the quota.
         #[pin]
-        admission: Admission<S, Req>,
+        admission: Admission<S, Req, ()>,
     }
 }
 
 impl<S: Service<Req>, Req> RateLimitFuture<S, Req> {
     #[inline]
-    pub(super) fn new(admission: Admission<S, Req>) -> Self {
+    pub(super) fn new(admission: Admission<S, Req, ()>) -> Self {
         Self { admission }
     }
 
-    /// A call that the guard has nothing to do with.
+    /// A call that was admitted at once, or that the guard has nothing to do with.
     #[inline]
-    pub(crate) fn passing(call: S::Future) -> Self {
-        let decision = Decision::from_parts(0, Duration::ZERO);
-        Self { admission: Admission::Calling { call, decision } }
+    pub(crate) fn calling(call: S::Future) -> Self {
+        Self { admission: Admission::Calling { call, kept: () } }
+    }
+
+    #[inline]
+    pub(super) fn refused(error: Error) -> Self {
+        Self { admission: Admission::Refused { error } }
     }
 }
 
@@ -50,7 +55,7 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut admission = self.project().admission;
-        // Most are admitted at once, and nobody here asks what is left of the quota.
+        // Most are admitted at once.
         if let AdmissionProjection::Calling { call, .. } = admission.as_mut().project() {
             return call.poll(cx);
         }
@@ -61,14 +66,32 @@ where
     }
 }
 
+/// What is kept of a decision until the call is answered: all of it, or nothing.
+pub(super) trait Keep: Copy {
+    fn keep(decision: Decision) -> Self;
+}
+
+impl Keep for Decision {
+    #[inline]
+    fn keep(decision: Decision) -> Self {
+        decision
+    }
+}
+
+impl Keep for () {
+    #[inline]
+    fn keep(_: Decision) {}
+}
+
 pin_project! {
-    /// A call that is made when the limit allows it. Ends with the call's result, or with the limiter's refusal.
+    /// A call that is made when the limit allows it. Ends with the call's result and what was to be kept of the
+    /// decision, or with the limiter's refusal.
     #[project = AdmissionProjection]
-    pub(super) enum Admission<S, Req>
+    pub(super) enum Admission<S, Req, D>
     where
         S: Service<Req>,
     {
-        Calling { #[pin] call: S::Future, decision: Decision },
+        Calling { #[pin] call: S::Future, kept: D },
         // Apart, for it is several times as large as what a call needs that does not wait.
         Waiting { waiting: Option<Pin<Box<Waiting<S, Req>>>> },
         Refused { error: Error },
@@ -87,7 +110,7 @@ pin_project! {
     }
 }
 
-impl<S: Service<Req>, Req> Admission<S, Req> {
+impl<S: Service<Req>, Req, D: Keep> Admission<S, Req, D> {
     /// Makes the call now, or begins to wait, or refuses it. `ready` was polled ready.
     #[inline]
     pub(super) fn new<L: Limit<Req>>(ready: &mut S, request: Req, limit: &L, policy: RateLimitPolicy) -> Self
@@ -98,7 +121,7 @@ impl<S: Service<Req>, Req> Admission<S, Req> {
         let now = Instant::now();
         if policy.wait_max.is_zero() {
             return match limit.take(&request, now) {
-                Ok(decision) => Self::Calling { call: ready.call(request), decision },
+                Ok(decision) => Self::Calling { call: ready.call(request), kept: D::keep(decision) },
                 Err(error) => Self::Refused { error },
             };
         }
@@ -123,7 +146,7 @@ impl<S: Service<Req>, Req> Admission<S, Req> {
             Ok(reservation) if reservation.ready_at() <= now => {
                 let decision = reservation.decision();
                 reservation.spend();
-                Self::Calling { call: ready.call(request), decision }
+                Self::Calling { call: ready.call(request), kept: D::keep(decision) }
             }
             Ok(reservation) => {
                 let turn = sleep_until(reservation.ready_at());
@@ -135,16 +158,16 @@ impl<S: Service<Req>, Req> Admission<S, Req> {
     }
 }
 
-impl<S: Service<Req>, Req> Future for Admission<S, Req> {
-    type Output = Result<(Decision, Result<S::Response, S::Error>), Error>;
+impl<S: Service<Req>, Req, D: Keep> Future for Admission<S, Req, D> {
+    type Output = Result<(D, Result<S::Response, S::Error>), Error>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let next = match self.as_mut().project() {
-                AdmissionProjection::Calling { call, decision } => {
+                AdmissionProjection::Calling { call, kept } => {
                     let result = ready!(call.poll(cx));
-                    return Poll::Ready(Ok((*decision, result)));
+                    return Poll::Ready(Ok((*kept, result)));
                 }
                 AdmissionProjection::Waiting { waiting } => {
                     let Some(mut at) = waiting.take() else { panic!("polled after it was ready") };
@@ -153,8 +176,10 @@ impl<S: Service<Req>, Req> Future for Admission<S, Req> {
                         return Poll::Pending;
                     };
                     match made {
-                        (decision, Ok(call)) => Self::Calling { call, decision },
-                        (decision, Err(error)) => return Poll::Ready(Ok((decision, Err(error)))),
+                        (decision, Ok(call)) => Self::Calling { call, kept: D::keep(decision) },
+                        (decision, Err(error)) => {
+                            return Poll::Ready(Ok((D::keep(decision), Err(error))));
+                        }
                     }
                 }
                 AdmissionProjection::Refused { error } => return Poll::Ready(Err(*error)),

@@ -99,6 +99,7 @@ impl RateLimiter {
     ///
     /// # Errors
     /// [`Error`] when that many do not conform then.
+    #[inline]
     pub fn try_acquire_at(&self, permits: u32, now: Instant) -> Result<Decision, Error> {
         self.shared.take(permits, 0, now).map(|(_, decision)| decision)
     }

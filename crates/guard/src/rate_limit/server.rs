@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::future::Admission;
 use super::headers::{is_grpc, refusal, write};
-use super::{Limit, Quota, RateLimitPolicy};
+use super::{Decision, Limit, Quota, RateLimitPolicy};
 
 /// Limits the rate of incoming HTTP requests. What is refused is answered with 429, or for gRPC with
 /// `RESOURCE_EXHAUSTED`; each answer says how much of the quota is left and when all of it will be.
@@ -111,7 +111,7 @@ pin_project! {
         name: Arc<str>,
         quota: Quota,
         #[pin]
-        admission: Admission<S, Req>,
+        admission: Admission<S, Req, Decision>,
     }
 }
 

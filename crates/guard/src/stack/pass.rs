@@ -78,7 +78,7 @@ where
     Req: Context,
 {
     fn pass(&mut self, request: Req) -> Self::Future {
-        RateLimitFuture::passing(self.inner.call(request))
+        RateLimitFuture::calling(self.inner.call(request))
     }
 }
 

@@ -128,6 +128,23 @@ impl Index {
         deleted: Option<Deleted>,
     ) {
         let number = self.streams.insert(stream, next_revision, last);
+        self.note_deletion(number, deleted);
+    }
+
+    /// Does the same for a stream that is not there yet; none if it is.
+    pub(super) fn note_new_stream(
+        &mut self,
+        stream: &str,
+        next_revision: u64,
+        last: u64,
+        deleted: Option<Deleted>,
+    ) -> Option<()> {
+        let number = self.streams.insert_new(stream, next_revision, last)?;
+        self.note_deletion(number, deleted);
+        Some(())
+    }
+
+    fn note_deletion(&mut self, number: u32, deleted: Option<Deleted>) {
         if let Some(deleted) = deleted {
             let (name, entry) = self.streams.named(number);
             entry.deleted = deleted.below;

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 /// Every stream, with what appends must know of it. Where its events are, the parts tell.
@@ -60,6 +60,19 @@ impl Streams {
         let entry = &mut self.entries[number as usize];
         (entry.next_revision, entry.last) = (next_revision, last);
         number
+    }
+
+    /// Notes how a stream stands that is not there yet, without looking for it first, and returns its number; none if it
+    /// is there after all.
+    pub(in crate::file) fn insert_new(&mut self, stream: &str, next_revision: u64, last: u64) -> Option<u32> {
+        let (stream, number) = (Arc::<str>::from(stream), self.entries.len() as u32);
+        match self.numbers.entry(Arc::clone(&stream)) {
+            hash_map::Entry::Vacant(place) => place.insert(number),
+            hash_map::Entry::Occupied(_) => return None,
+        };
+        self.names.push(stream);
+        self.entries.push(Entry { next_revision, last, ..Entry::default() });
+        Some(number)
     }
 
     fn add(&mut self, stream: Arc<str>) -> u32 {

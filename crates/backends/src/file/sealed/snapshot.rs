@@ -65,13 +65,13 @@ impl Snapshot {
         (self.number, self.next, self.last_checksum) == (part.number(), part.next(), part.last_checksum())
     }
 
-    /// Notes how each stream stands; none if that cannot be read.
+    /// Notes how each stream stands in an index that has none; none if that cannot be read.
     pub(in crate::file) fn note(&self, index: &mut Index) -> Option<()> {
         let mut rest = self.body.as_slice();
         index.streams.reserve(usize::try_from(self.count).ok()?.min(rest.len()));
         while !rest.is_empty() {
             let Stands { name, next_revision, last, deleted, .. } = take(&mut rest, self.version)?;
-            index.note_stream(name, next_revision, last, deleted);
+            index.note_new_stream(name, next_revision, last, deleted)?;
         }
         Some(())
     }
@@ -121,24 +121,26 @@ impl Snapshot {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(read_error)?,
         };
-        let mut bytes = vec![0; usize::try_from(file.length().map_err(read_error)?).unwrap_or_default()];
-        let count = file.read_at(&mut bytes, 0).map_err(read_error)?;
-        bytes.truncate(count);
-        let Some((head, body)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let mut head = [0; HEAD];
+        let length = usize::try_from(file.length().map_err(read_error)?).unwrap_or_default();
+        let Some(mut body) = length.checked_sub(HEAD).map(|length| vec![0; length]) else { return Ok(None) };
+        let count = file.read_at(&mut head, 0).map_err(read_error)?
+            + file.read_at(&mut body, HEAD as u64).map_err(read_error)?;
+        body.truncate(count.saturating_sub(HEAD));
         let is_whole = head.starts_with(MAGIC)
             && (VERSION_MIN..=VERSION).contains(&head[8])
-            && four(head, SUMMED) == crc32c::crc32c(&head[..SUMMED])
-            && eight(head, 16) == identity
-            && eight(head, 40) == body.len() as u64
-            && four(head, 52) == crc32c::crc32c(body);
+            && four(&head, SUMMED) == crc32c::crc32c(&head[..SUMMED])
+            && eight(&head, 16) == identity
+            && eight(&head, 40) == body.len() as u64
+            && four(&head, 52) == crc32c::crc32c(&body);
         Ok(is_whole.then(|| Self {
             version: head[8],
             identity,
-            number: four(head, 12),
-            next: eight(head, 24),
-            count: eight(head, 32),
-            last_checksum: four(head, 48),
-            body: body.to_vec(),
+            number: four(&head, 12),
+            next: eight(&head, 24),
+            count: eight(&head, 32),
+            last_checksum: four(&head, 48),
+            body,
         }))
     }
 
