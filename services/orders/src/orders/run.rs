@@ -70,7 +70,8 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         defects.switch_off(&mut guards);
         guards
     };
-    let guards = adjusted(guarding.load("orders")?);
+    // Boxed, for it would be a large part of what starts the program.
+    let guards = Box::new(adjusted(guarding.load("orders")?));
     let incoming = Incoming::new("orders", &guards.incoming)?;
     let program = Program::bind(&arguments.common, stopping.clone()).await?;
     let gate = Gate::<Api>::default();
