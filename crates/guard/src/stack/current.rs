@@ -116,11 +116,11 @@ impl Settings {
     /// The names of the guards that are switched on.
     pub(super) fn on(&self) -> impl Iterator<Item = &'static str> {
         [
+            ("keyedRateLimit", self.keyed_rate_limit.is_some()),
             ("fallback", self.fallback),
             ("deadline", self.deadline.is_some() || self.server_deadline.is_some()),
             ("hedge", self.hedge.is_some()),
             ("retry", self.retry.is_some()),
-            ("keyedRateLimit", self.keyed_rate_limit.is_some()),
             ("rateLimit", self.rate_limit.is_some()),
             ("bulkhead", self.bulkhead.is_some()),
             ("shed", self.shed.is_some()),
