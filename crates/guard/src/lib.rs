@@ -79,6 +79,7 @@ mod stripes;
 pub mod testing;
 pub mod timeout;
 mod timer;
+mod unready;
 pub mod workers;
 
 pub use breaker::Breaker;

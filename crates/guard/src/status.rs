@@ -5,7 +5,8 @@ use http::StatusCode;
 use crate::Rejection;
 
 impl Rejection {
-    /// Returns the name of the guard that ended the call, as a [configuration](crate::stack::OutgoingSettings) has it.
+    /// Returns the name of the guard that ended the call, as a [configuration](crate::stack::OutgoingSettings) has it;
+    /// `rateLimit` for one by key, too.
     ///
     /// # Examples
     /// ```

@@ -5,10 +5,10 @@ use std::time::Duration;
 use steadfast_base::Seed;
 use steadfast_guard::breaker::BreakerPolicy;
 use steadfast_guard::deadline::RefuseExpiredPolicy;
-use steadfast_guard::rate_limit::{Quota, RateLimitPolicy};
+use steadfast_guard::rate_limit::{Key, Quota, RateLimitPolicy};
 use steadfast_guard::stack::{
-    DeadlineSettings, HedgeSettings, IncomingSettings, OutgoingSettings, RateLimitSettings, RetrySettings,
-    Stack,
+    DeadlineSettings, HedgeSettings, IncomingSettings, KeyedRateLimitSettings, OutgoingSettings,
+    RateLimitSettings, RetrySettings, Stack,
 };
 use steadfast_guard::{BulkheadPolicy, HedgePolicy, ServerDeadlineLayer, ShedPolicy};
 use tower::Layer;
@@ -94,11 +94,13 @@ mod outgoing_with_what_is_named {
 mod incoming {
     use super::*;
 
-    fn settings() -> IncomingSettings {
+    pub(super) fn settings() -> IncomingSettings {
         let OutgoingSettings { rate_limit, bulkhead, shed, .. } = generous();
         IncomingSettings {
             server_timing: false,
             deadline: Some(ServerDeadlineLayer::default()),
+            keyed_rate_limit: None,
+            fallback: false,
             rate_limit,
             bulkhead,
             shed,
@@ -108,5 +110,63 @@ mod incoming {
 
     steadfast_guard::tower_contract! {
         |inner| Stack::incoming("test").configured(&settings()).expect("it can be").layer(inner)
+    }
+}
+
+mod incoming_by_key_with_a_fallback {
+    use steadfast_guard::testing::Failure;
+    use steadfast_guard::testing::contract::{Request, Response};
+    use steadfast_guard::{Error, FallbackLayer};
+
+    use super::*;
+
+    type Answer = Result<Response, Error<Failure>>;
+
+    pub(super) fn all(wait_max: Duration) -> IncomingSettings {
+        let limit = KeyedRateLimitSettings {
+            quota: Quota::per_second(1000),
+            policy: RateLimitPolicy { wait_max },
+            keys_max: 10,
+        };
+        IncomingSettings { keyed_rate_limit: Some(limit), fallback: true, ..incoming::settings() }
+    }
+
+    macro_rules! stack {
+        () => {
+            Stack::incoming("test")
+                .keyed_rate_limit(|request: &Request| Key::of(request.uri().path()), Default::default())
+                .fallback(FallbackLayer::value(|_: &Answer| None))
+        };
+    }
+
+    steadfast_guard::tower_contract! {
+        |inner| stack!().configured(&all(Duration::ZERO)).expect("it can be").layer(inner)
+    }
+
+    mod that_waits {
+        use super::*;
+
+        steadfast_guard::tower_contract! {
+            |inner| stack!().configured(&all(Duration::from_secs(1))).expect("it can be").layer(inner)
+        }
+    }
+
+    mod switched_over {
+        use super::*;
+
+        steadfast_guard::tower_contract! {
+            |inner| {
+                let stack = stack!().configured(&IncomingSettings::default()).expect("it can be");
+                let service = stack.layer(inner);
+                stack.apply(&all(Duration::ZERO)).expect("it can be");
+                service
+            }
+        }
+    }
+
+    mod that_is_named {
+        use super::*;
+
+        steadfast_guard::tower_contract! { |inner| stack!().build().expect("it can be").layer(inner) }
     }
 }

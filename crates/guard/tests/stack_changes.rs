@@ -11,31 +11,35 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use steadfast_base::{Backoff, Priority, Seed};
 use steadfast_guard::breaker::{BreakerPolicy, SlowCalls, Window};
-use steadfast_guard::rate_limit::{Quota, RateLimitPolicy};
+use steadfast_guard::deadline::RefuseExpiredPolicy;
+use steadfast_guard::rate_limit::{Key, Quota, RateLimitPolicy};
 use steadfast_guard::stack::{
-    BudgetPolicy, DeadlineSettings, HedgeSettings, OutgoingSettings, OutgoingStack, RateLimitSettings,
-    RetrySettings, Stack,
+    BudgetPolicy, DeadlineSettings, HedgeSettings, IncomingSettings, KeyedRateLimitSettings,
+    OutgoingSettings, RateLimitSettings, RetrySettings, Stack, StackSettings,
 };
 use steadfast_guard::testing::{Failure, PERMANENT, TRANSIENT};
-use steadfast_guard::{BulkheadPolicy, Error, HedgePolicy, RetryPolicy, ShedPolicy};
+use steadfast_guard::{
+    BulkheadPolicy, Error, FallbackLayer, HedgePolicy, RetryPolicy, ServerDeadlineLayer, ShedPolicy,
+};
 use tokio::sync::oneshot;
 use tower::{Layer, Service, service_fn};
 
+type Request = http::Request<()>;
 type Answer = Result<http::Response<()>, Error<Failure>>;
 type Call = Pin<Box<dyn Future<Output = Answer>>>;
 
 const MS: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone)]
-enum Step {
+enum Step<T> {
     Call(Priority),
     Answer(prop::sample::Index, u8),
     Drop(prop::sample::Index),
     Advance(u64),
-    Apply(Box<OutgoingSettings>),
+    Apply(Box<T>),
 }
 
-fn settings() -> impl Strategy<Value = OutgoingSettings> {
+fn outgoing() -> impl Strategy<Value = OutgoingSettings> {
     let on = prop::array::uniform8(prop::bool::weighted(0.8));
     (on, 1..6_u32, 0..6_usize, 1..4_u32, 1..40_u32, 1..30_u32).prop_map(
         |(on, concurrency_max, queue_max, attempts_max, ms, calls)| {
@@ -96,13 +100,35 @@ fn settings() -> impl Strategy<Value = OutgoingSettings> {
     )
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn incoming() -> impl Strategy<Value = IncomingSettings> {
+    let on = prop::array::uniform4(prop::bool::weighted(0.8));
+    (on, 1..4_u32, 1..40_u32, 1..40_usize, outgoing()).prop_map(|(on, burst, ms, keys_max, outgoing)| {
+        let [deadline, keyed, fallback, refuse_expired] = on;
+        let OutgoingSettings { rate_limit, bulkhead, shed, .. } = outgoing;
+        IncomingSettings {
+            server_timing: burst % 2 == 0,
+            deadline: deadline.then_some(ServerDeadlineLayer { default: 100 * MS, max: 200 * MS }),
+            keyed_rate_limit: keyed.then_some(KeyedRateLimitSettings {
+                quota: Quota::per_second(20 * burst).with_burst(burst),
+                policy: RateLimitPolicy { wait_max: (ms - 1) * MS },
+                keys_max,
+            }),
+            fallback,
+            rate_limit,
+            bulkhead,
+            shed,
+            refuse_expired: (deadline && refuse_expired).then(RefuseExpiredPolicy::default),
+        }
+    })
+}
+
+fn step<T: std::fmt::Debug>(settings: impl Strategy<Value = T>) -> impl Strategy<Value = Step<T>> {
     prop_oneof![
         4 => prop::sample::select(Priority::ALL.to_vec()).prop_map(Step::Call),
         4 => (any::<prop::sample::Index>(), 0..4_u8).prop_map(|(which, answer)| Step::Answer(which, answer)),
         2 => any::<prop::sample::Index>().prop_map(Step::Drop),
         2 => (0..50_u64).prop_map(Step::Advance),
-        2 => settings().prop_map(|settings| Step::Apply(Box::new(settings))),
+        2 => settings.prop_map(|settings| Step::Apply(Box::new(settings))),
     ]
 }
 
@@ -154,21 +180,39 @@ fn poll_all(calls: &mut Vec<Call>) {
 }
 
 /// The calls that hold something of the guards.
-fn held(stack: &OutgoingStack) -> (u32, u32, usize, usize) {
+fn held<T, C>(stack: &Stack<T, C>) -> (u32, u32, usize, usize) {
     let bulkhead = stack.bulkhead().expect("it has a place").snapshot();
     let shed = stack.shed().expect("it has a place").snapshot();
-    let breaker = stack.breaker().expect("it has a place").in_flight();
+    let breaker = stack.breaker().map_or(0, |breaker| breaker.in_flight());
     (bulkhead.in_flight, shed.in_flight, bulkhead.queued + shed.queued, breaker)
 }
 
-async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let callee = Callee::default();
-    let stack = Stack::outgoing("test").seed(Seed::new(7)).configured(&OutgoingSettings::default());
-    let stack = stack.expect("nothing is set");
-    let inner = callee.clone();
-    let mut service = stack.layer(service_fn(move |_: http::Request<()>| inner.call()));
+/// Settings of which a bulkhead is one.
+trait Settings: StackSettings + Default {
+    fn bulkhead(&mut self) -> &mut Option<BulkheadPolicy>;
+}
+
+impl Settings for OutgoingSettings {
+    fn bulkhead(&mut self) -> &mut Option<BulkheadPolicy> {
+        &mut self.bulkhead
+    }
+}
+
+impl Settings for IncomingSettings {
+    fn bulkhead(&mut self) -> &mut Option<BulkheadPolicy> {
+        &mut self.bulkhead
+    }
+}
+
+/// Does the steps to a stack with nothing set, of which `service` calls `callee`.
+async fn run<T: Settings, C>(
+    stack: Stack<T, C>,
+    callee: Callee,
+    mut service: impl Service<Request, Response = http::Response<()>, Error = Error<Failure>, Future: 'static>,
+    steps: Vec<Step<T>>,
+) -> Result<(), TestCaseError> {
     let mut calls: Vec<Call> = Vec::new();
-    let mut applied = OutgoingSettings::default();
+    let mut applied = T::default();
     for step in steps {
         let before = held(&stack);
         match step {
@@ -176,10 +220,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let mut request = http::Request::new(());
                 request.extensions_mut().insert(priority);
                 let mut cx = Context::from_waker(Waker::noop());
-                prop_assert!(matches!(
-                    Service::<http::Request<()>>::poll_ready(&mut service, &mut cx),
-                    Poll::Ready(Ok(()))
-                ));
+                prop_assert!(matches!(service.poll_ready(&mut cx), Poll::Ready(Ok(()))));
                 calls.push(Box::pin(service.call(request)));
             }
             Step::Answer(which, answer) => callee.answer(Some(which), answer),
@@ -197,7 +238,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         poll_all(&mut calls);
         let after = held(&stack);
-        if let Some(policy) = applied.bulkhead {
+        if let Some(policy) = *applied.bulkhead() {
             prop_assert!(after.0 <= before.0.max(policy.concurrency_max), "{before:?} {after:?}");
         }
     }
@@ -210,9 +251,12 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     prop_assert!(calls.is_empty(), "{} calls are lost: {stack}", calls.len());
     prop_assert_eq!(held(&stack), (0, 0, 0, 0), "{}", stack);
     // All the room is there.
-    stack.breaker().expect("it has a place").close();
-    let bulkhead = BulkheadPolicy { concurrency_max: 3, queue_max: 0, ..BulkheadPolicy::default() };
-    let settings = OutgoingSettings { bulkhead: Some(bulkhead), ..OutgoingSettings::default() };
+    if let Some(breaker) = stack.breaker() {
+        breaker.close();
+    }
+    let mut settings = T::default();
+    *settings.bulkhead() =
+        Some(BulkheadPolicy { concurrency_max: 3, queue_max: 0, ..BulkheadPolicy::default() });
     prop_assert!(stack.apply(&settings).is_ok());
     calls.extend((0..4).map(|_| -> Call { Box::pin(service.call(http::Request::new(()))) }));
     poll_all(&mut calls);
@@ -220,12 +264,50 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+fn block_on(future: impl Future<Output = Result<(), TestCaseError>>) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// Returns a callee, and the service that asks it.
+fn callee() -> (
+    Callee,
+    impl Service<Request, Response = http::Response<()>, Error = Error<Failure>, Future: 'static> + Clone,
+) {
+    let callee = Callee::default();
+    let inner = callee.clone();
+    (callee, service_fn(move |_: Request| inner.call()))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_permit_and_no_call_is_lost(steps in prop::collection::vec(step(), 1..120)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(run(steps))?;
+    fn no_permit_and_no_call_is_lost(steps in prop::collection::vec(step(outgoing()), 1..120)) {
+        block_on(async {
+            let stack = Stack::outgoing("test").seed(Seed::new(7)).configured(&OutgoingSettings::default());
+            let stack = stack.expect("nothing is set");
+            let (callee, inner) = callee();
+            run(stack.clone(), callee, stack.layer(inner), steps).await
+        })?;
+    }
+
+    #[test]
+    fn no_permit_and_no_incoming_call_is_lost(steps in prop::collection::vec(step(incoming()), 1..120)) {
+        block_on(async {
+            let key = |request: &Request| Key::of(&request.extensions().get::<Priority>());
+            let substitute = |failure: &Answer| {
+                let is_known = failure.as_ref().is_err_and(|error| error.rejection().is_none());
+                is_known.then(|| http::Response::new(()))
+            };
+            let stack = Stack::incoming("test")
+                .seed(Seed::new(7))
+                .keyed_rate_limit(key, KeyedRateLimitSettings::default())
+                .fallback(FallbackLayer::value(substitute))
+                .configured(&IncomingSettings::default())
+                .expect("nothing is set");
+            let (callee, inner) = callee();
+            run(stack.clone(), callee, stack.layer(inner), steps).await
+        })?;
     }
 }

@@ -15,12 +15,16 @@ use super::policy::{Substitute, Substituted};
 pub struct LastGood<F, K, Response> {
     key: F,
     age_max: Duration,
+    mark: Mark<Response>,
     answers: Cache<K, (Instant, Response)>,
 }
 
+/// Marks an answer that stands in for another, by its age.
+type Mark<Response> = fn(&mut Response, Duration);
+
 impl<F, K: Eq + Hash, Response: Clone> LastGood<F, K, Response> {
-    pub(super) fn new(policy: LastGoodPolicy, key: F) -> Self {
-        Self { key, age_max: policy.age_max, answers: Cache::new(policy.entries_max.max(1)) }
+    pub(super) fn new(policy: LastGoodPolicy, key: F, mark: Mark<Response>) -> Self {
+        Self { key, age_max: policy.age_max, mark, answers: Cache::new(policy.entries_max.max(1)) }
     }
 }
 
@@ -45,16 +49,17 @@ where
 
     fn failed(&self, key: Option<K>, failure: Result<Response, E>) -> Substituted<Response, E, Self::Future> {
         let Some(key) = key else { return Substituted::Nothing(failure) };
-        match self.answers.get(&key) {
-            Some((since, response)) if since.elapsed() <= self.age_max => {
-                Substituted::Answer(ready(Ok(response)))
-            }
-            Some(_) => {
-                self.answers.remove(&key);
-                Substituted::Nothing(failure)
-            }
-            None => Substituted::Nothing(failure),
+        let Some((since, mut response)) = self.answers.get(&key) else {
+            return Substituted::Nothing(failure);
+        };
+        // Read once, so that what is handed out is marked by the age that was judged.
+        let age = since.elapsed();
+        if age > self.age_max {
+            self.answers.remove(&key);
+            return Substituted::Nothing(failure);
         }
+        (self.mark)(&mut response, age);
+        Substituted::Answer(ready(Ok(response)))
     }
 }
 

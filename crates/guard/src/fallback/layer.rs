@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tower_layer::Layer;
 
@@ -70,7 +71,31 @@ impl<F, K: Eq + Hash, Response: Clone> FallbackLayer<LastGood<F, K, Response>> {
     where
         F: Fn(&Req) -> Option<K>,
     {
-        Self::new(LastGood::new(policy, key))
+        Self::new(LastGood::new(policy, key, |_, _| {}))
+    }
+
+    /// As [`last_good`](Self::last_good), and marks each answer that stands in for another by `mark(answer, age)`, so that
+    /// nobody takes it for a fresh one. The age is the time since the callee gave it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast_guard::FallbackLayer;
+    /// use steadfast_guard::fallback::{LastGood, LastGoodPolicy};
+    ///
+    /// type Answer = http::Response<String>;
+    /// let key = |request: &http::Request<()>| Some(request.uri().path().to_owned());
+    /// let mark = |answer: &mut Answer, age: Duration| {
+    ///     answer.headers_mut().insert("age", age.as_secs().into());
+    /// };
+    /// let layer: FallbackLayer<LastGood<_, _, Answer>> =
+    ///     FallbackLayer::last_good_marked(LastGoodPolicy::default(), key, mark);
+    /// ```
+    pub fn last_good_marked<Req>(policy: LastGoodPolicy, key: F, mark: fn(&mut Response, Duration)) -> Self
+    where
+        F: Fn(&Req) -> Option<K>,
+    {
+        Self::new(LastGood::new(policy, key, mark))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`FallbackLayer::value`]: a value that is made on the spot;
 //! - [`FallbackLayer::last_good`]: the last good answer to the same question, if it is not too old;
+//!   [`FallbackLayer::last_good_marked`] says in it how old it is;
 //! - [`FallbackLayer::degraded`]: another service, such as a cache or a simpler algorithm.
 //!
 //! It stands outermost: retries and breaker below it see the failures, and what they refuse is substituted too. What

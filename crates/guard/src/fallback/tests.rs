@@ -81,6 +81,27 @@ async fn the_last_good_answer_is_that_to_the_same_question_and_not_too_old() {
     assert_eq!(layer.substituted(), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_stands_in_is_marked_with_its_age_and_a_fresh_one_is_not() {
+    let key = |request: &Request| Some(request.uri().path().to_owned());
+    let mark = |answer: &mut http::Response<()>, age: Duration| {
+        answer.headers_mut().insert("age", age.as_secs().into());
+    };
+    let layer: FallbackLayer<LastGood<_, _, http::Response<()>>> =
+        FallbackLayer::last_good_marked(LastGoodPolicy::default(), key, mark);
+    let age = async |answer: fn() -> Answer| {
+        let service = layer.layer(Callee::new(move |_, _| async move { answer() }));
+        let answer = service.oneshot(Request::new(())).await.expect("there is an answer");
+        answer.headers().get("age").map(|age| age.to_str().expect("a number").to_owned())
+    };
+    assert_eq!(age(success).await, None);
+    advance(7 * SECOND).await;
+    assert_eq!(age(|| Err(TRANSIENT)).await, Some("7".to_owned()));
+    advance(SECOND).await;
+    assert_eq!(age(|| Err(TRANSIENT)).await, Some("8".to_owned()), "what is kept is not marked");
+    assert_eq!(age(success).await, None);
+}
+
 #[tokio::test]
 async fn the_memory_of_last_good_answers_is_bounded() {
     let policy = LastGoodPolicy { entries_max: 50, age_max: SECOND };

@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use super::{Entry, Gate, Permit, Refusal, Waiter};
 use crate::Rejection;
+use crate::unready::unready;
 
 /// A guard that has a gate: what its permits are, and how it refuses.
 pub(crate) trait Admit: Clone {
@@ -42,7 +43,7 @@ pin_project! {
 
 /// A call that was not made yet.
 pub(crate) struct Queued<S, Req, G> {
-    /// A clone, so that waiting does not keep what the service reserved when it was polled ready.
+    /// A clone, which is polled ready when there is room.
     service: S,
     request: Req,
     guard: G,
@@ -55,7 +56,8 @@ where
     Req: steadfast_base::Context,
     G: Admit,
 {
-    /// Makes the call now, or queues it, or refuses it. `ready` was polled ready.
+    /// Makes the call now, or queues it, or refuses it. `ready` was polled ready; what it has reserved for that is given
+    /// back where the call has to wait.
     #[inline]
     pub(crate) fn new(ready: &mut S, request: Req, guard: &G) -> Self {
         let deadline = request.deadline();
@@ -70,7 +72,7 @@ where
                 Self::Queued {
                     waiter: Some(waiter),
                     end: sleep_until(end.instant()),
-                    queued: Some(Queued { service: ready.clone(), request, guard: guard.clone(), deadline }),
+                    queued: Some(Queued { service: unready(ready), request, guard: guard.clone(), deadline }),
                 }
             }
             Entry::Refused(refusal) => Self::Refused { rejection: guard.refused(refusal) },

@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use super::{Decision, Error, Limit, RateLimitPolicy, Reservation};
 use crate::Rejection;
+use crate::unready::unready;
 
 pin_project! {
     /// The answer of a [`RateLimitService`](super::RateLimitService). Dropping it drops the call, or gives the permits
@@ -103,7 +104,7 @@ pin_project! {
     pub(super) struct Waiting<S, Req> {
         #[pin]
         turn: Sleep,
-        // A clone, so that waiting does not keep what the service reserved when it was polled ready.
+        // A clone, which is polled ready when its turn has come.
         service: S,
         // What is taken when the call is made.
         call: Option<(Req, Reservation)>,
@@ -150,7 +151,7 @@ impl<S: Service<Req>, Req, D: Keep> Admission<S, Req, D> {
             }
             Ok(reservation) => {
                 let turn = sleep_until(reservation.ready_at());
-                let waiting = Waiting { turn, service: ready.clone(), call: Some((request, reservation)) };
+                let waiting = Waiting { turn, service: unready(ready), call: Some((request, reservation)) };
                 Self::Waiting { waiting: Some(Box::pin(waiting)) }
             }
             Err(error) => Self::Refused { error },

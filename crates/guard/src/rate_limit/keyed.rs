@@ -67,7 +67,7 @@ impl KeyedRateLimiter {
         let keys = || Keys {
             quota,
             terms: quota.terms(),
-            keys_max: keys_max.div_ceil(SHARDS).max(1),
+            keys_max: per_shard(keys_max),
             arrivals: HashTable::new(),
             strangers: 0,
             strange: 0,
@@ -116,6 +116,20 @@ impl KeyedRateLimiter {
         *current = quota;
     }
 
+    /// Changes the most keys that are kept, rounded up to a multiple of 16. Keys that have used something keep their places,
+    /// also where those are more than that, until they are idle.
+    pub fn set_keys_max(&self, keys_max: usize) {
+        let now = self.shared.nanoseconds(Instant::now());
+        for Shard(keys) in &self.shared.shards {
+            keys.lock().set_keys_max(per_shard(keys_max), now);
+        }
+    }
+
+    /// Returns the most keys that are kept.
+    pub fn keys_max(&self) -> usize {
+        self.shared.shards.iter().map(|Shard(keys)| keys.lock().keys_max).sum()
+    }
+
     /// Returns how many keys are kept, those among them that have become idle.
     pub fn keys(&self) -> usize {
         self.shared.shards.iter().map(|Shard(keys)| keys.lock().arrivals.len()).sum()
@@ -142,6 +156,10 @@ impl KeyedRateLimiter {
             Some(Refund { account, arrival: charge.arrival, permits }),
         )
     }
+}
+
+fn per_shard(keys_max: usize) -> usize {
+    keys_max.div_ceil(SHARDS).max(1)
 }
 
 impl Shared {
@@ -182,6 +200,11 @@ impl Shared {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_kept(&self, key: Key) -> bool {
+        self.shard(key).lock().arrivals.find(key.0, |(other, _)| *other == key.0).is_some()
+    }
+
     fn shard(&self, key: Key) -> &Mutex<Keys> {
         // The table uses the lowest and the highest bits.
         &self.shards[(key.0 >> 32) as usize % SHARDS].0
@@ -199,9 +222,7 @@ impl Keys {
         let is_known = self.arrivals.find(key.0, |(other, _)| *other == key.0).is_some();
         if !is_known {
             if self.arrivals.len() >= self.keys_max && now >= self.sweep_at {
-                self.arrivals.retain(|(_, arrival)| *arrival > now);
-                // An idle key can wait for its place a little, so that strangers do not cost a sweep each.
-                self.sweep_at = now.saturating_add(self.terms.tolerance / 8 + 1);
+                self.sweep(now);
             }
             if self.arrivals.len() < self.keys_max {
                 return None;
@@ -210,6 +231,21 @@ impl Keys {
             return Some(&mut self.strangers);
         }
         self.arrivals.find_mut(key.0, |(other, _)| *other == key.0).map(|(_, arrival)| arrival)
+    }
+
+    /// Forgets idle keys.
+    fn sweep(&mut self, now: u64) {
+        self.arrivals.retain(|(_, arrival)| *arrival > now);
+        // An idle key can wait for its place a little, so that strangers do not cost a sweep each.
+        self.sweep_at = now.saturating_add(self.terms.tolerance / 8 + 1);
+    }
+
+    fn set_keys_max(&mut self, keys_max: usize, now: u64) {
+        let old = std::mem::replace(&mut self.keys_max, keys_max);
+        if keys_max < old {
+            self.sweep(now);
+            self.arrivals.shrink_to(keys_max, |(key, _)| *key);
+        }
     }
 
     fn insert(&mut self, key: Key, arrival: u64) {

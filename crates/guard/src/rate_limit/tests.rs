@@ -190,6 +190,30 @@ async fn keys_are_bounded_and_strangers_share() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_many_keys_are_kept_changes_while_they_are_used() {
+    let limiter = KeyedRateLimiter::new(Quota::per_second(2), 160);
+    let used = (0..10_000).filter(|key| limiter.try_acquire(Key::of(key), 2).is_ok()).count();
+    assert!((160..160 + 16 + 1).contains(&used), "{used}");
+    let kept: Vec<_> = (0..10_000).filter(|key| limiter.shared.is_kept(Key::of(key))).collect();
+    assert_eq!((kept.len(), limiter.keys_max()), (160, 160));
+
+    limiter.set_keys_max(16);
+    assert_eq!((limiter.keys(), limiter.keys_max()), (160, 16), "what is used keeps its place");
+    assert!(kept.iter().all(|key| limiter.try_acquire(Key::of(key), 1).is_err()), "and its quota");
+    advance(SECOND).await;
+    (10_000..20_000).for_each(|key| {
+        let _ = limiter.try_acquire(Key::of(&key), 1);
+    });
+    assert_eq!(limiter.keys(), 16, "what is idle does not");
+
+    limiter.set_keys_max(320);
+    (0..10_000).for_each(|key| {
+        let _ = limiter.try_acquire(Key::of(&key), 1);
+    });
+    assert_eq!((limiter.keys(), limiter.keys_max()), (320, 320));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_key_takes_no_place() {
     let limiter = KeyedRateLimiter::new(Quota::per_second(2), 160);
     assert!(limiter.try_acquire(Key::of("greedy"), 3).is_err());

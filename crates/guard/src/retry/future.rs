@@ -108,7 +108,7 @@ impl<S: Service<Req>, Req> RetryFuture<S, Req> {
 
 impl<S, Req> Future for RetryFuture<S, Req>
 where
-    S: Service<Req>,
+    S: Service<Req> + Clone,
     S::Response: Classify,
     S::Error: Classify + From<Rejection>,
     Req: Clone + ContextMut,
@@ -276,8 +276,13 @@ where
         Some(Wait { backed_off, until: Deadline::after(now, delay) })
     }
 
-    fn wait(self: Pin<&mut Self>, Wait { backed_off, until }: Wait) {
+    fn wait(self: Pin<&mut Self>, Wait { backed_off, until }: Wait)
+    where
+        S: Clone,
+    {
         let mut this = self.project();
+        // A guard below may have refused the attempt: what the service has reserved for it is given back meanwhile.
+        *this.service = this.service.clone();
         *this.backed_off = backed_off;
         this.timer.set(Some(Timer::until(until.instant())));
         this.stage.set(Stage::Waiting);

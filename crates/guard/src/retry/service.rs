@@ -41,7 +41,8 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        // IMPORTANT: The future takes the service that was polled ready and leaves the clone, which was not.
+        // IMPORTANT: The future takes the service that was polled ready and leaves the clone, which was not. The clone is
+        // taken with each call, for a repetition needs a service of its own, set as it is now (ADR 031, what it costs).
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
         RetryFuture::new(ready, request, Hold::new(&self.shared))

@@ -5,27 +5,43 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::current::{Current, Parts};
-use super::switch::{Refresh, Switch};
-use crate::fallback::FallbackService;
-use crate::{FallbackLayer, fallback};
+use super::switch::Refresh;
 
-/// A place, or a fallback, that may have the name of a guard.
+/// A place that may have the name of a guard.
 pub trait Named {
     /// The guard's name in a configuration, if there is one.
     const NAME: Option<&'static str>;
 }
 
-/// A place in a stack for a guard, or for none.
+/// Places that have names.
+pub trait AllNamed {
+    /// Returns the names of the guards in their order, the outermost first.
+    fn names() -> Vec<&'static str>;
+}
+
+impl AllNamed for () {
+    fn names() -> Vec<&'static str> {
+        Vec::new()
+    }
+}
+
+impl<P: Named, Rest: AllNamed> AllNamed for (P, Rest) {
+    fn names() -> Vec<&'static str> {
+        P::NAME.into_iter().chain(Rest::names()).collect()
+    }
+}
+
+/// A place in a stack for a guard, or for none. One that needs code of the application holds it.
 pub trait Place<S> {
     /// The guarded service.
     type Service: Refresh;
 
     /// Puts the guard around a service.
-    fn wrap(inner: S, parts: &Parts, current: &Current) -> Self::Service;
+    fn wrap(&self, inner: S, parts: &Parts, current: &Current) -> Self::Service;
 }
 
 /// The place of a guard that is not in the stack. It costs nothing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Absent(());
 
 impl Named for Absent {
@@ -35,7 +51,7 @@ impl Named for Absent {
 impl<S: Refresh> Place<S> for Absent {
     type Service = S;
 
-    fn wrap(inner: S, _: &Parts, _: &Current) -> S {
+    fn wrap(&self, inner: S, _: &Parts, _: &Current) -> S {
         inner
     }
 }
@@ -46,13 +62,13 @@ pub trait Chain<S> {
     type Service: Refresh;
 
     /// Puts all guards around a service.
-    fn wrap(inner: S, parts: &Parts, current: &Current) -> Self::Service;
+    fn wrap(&self, inner: S, parts: &Parts, current: &Current) -> Self::Service;
 }
 
 impl<S> Chain<S> for () {
     type Service = Innermost<S>;
 
-    fn wrap(inner: S, _: &Parts, _: &Current) -> Innermost<S> {
+    fn wrap(&self, inner: S, _: &Parts, _: &Current) -> Innermost<S> {
         Innermost(inner)
     }
 }
@@ -64,8 +80,9 @@ where
 {
     type Service = P::Service;
 
-    fn wrap(inner: S, parts: &Parts, current: &Current) -> Self::Service {
-        P::wrap(Rest::wrap(inner, parts, current), parts, current)
+    fn wrap(&self, inner: S, parts: &Parts, current: &Current) -> Self::Service {
+        let (place, rest) = self;
+        place.wrap(rest.wrap(inner, parts, current), parts, current)
     }
 }
 
@@ -88,55 +105,5 @@ impl<S: Service<Req>, Req> Service<Req> for Innermost<S> {
 
     fn call(&mut self, request: Req) -> Self::Future {
         self.0.call(request)
-    }
-}
-
-/// What stands above all guards: a fallback, or nothing.
-pub trait Top<S> {
-    /// The guarded service.
-    type Service: Refresh;
-
-    /// Puts it around a service.
-    fn wrap(&self, inner: S, parts: &Parts, current: &Current) -> Self::Service;
-}
-
-/// There is no fallback.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoFallback(());
-
-impl Named for NoFallback {
-    const NAME: Option<&'static str> = None;
-}
-
-impl<X> Named for FallbackLayer<X> {
-    const NAME: Option<&'static str> = Some("fallback");
-}
-
-impl<S: Refresh> Top<S> for NoFallback {
-    type Service = S;
-
-    fn wrap(&self, inner: S, _: &Parts, _: &Current) -> S {
-        inner
-    }
-}
-
-impl<S: Refresh, F> Top<S> for FallbackLayer<F> {
-    type Service = Switch<FallbackService<S, F>>;
-
-    fn wrap(&self, inner: S, parts: &Parts, current: &Current) -> Self::Service {
-        let guard = fallback::FallbackService { inner, shared: std::sync::Arc::clone(&self.shared) };
-        Switch::new(guard, parts, current)
-    }
-}
-
-impl<S, F> super::switch::Adjust for FallbackService<S, F> {
-    type Inner = S;
-
-    fn inner(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    fn adjust(&mut self, _: &Parts, current: &Current) -> bool {
-        current.settings.fallback
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use steadfast_base::{Budget, Seed};
 
 use super::{
-    BudgetPolicy, DeadlineSettings, HedgeSettings, IncomingSettings, OutgoingSettings, RateLimitSettings,
-    RetrySettings,
+    BudgetPolicy, DeadlineSettings, HedgeSettings, IncomingSettings, KeyedRateLimitSettings,
+    OutgoingSettings, RateLimitSettings, RetrySettings,
 };
 use crate::deadline::{Measured, RefuseExpiredPolicy};
 use crate::{
-    Breaker, BreakerPolicy, Bulkhead, BulkheadPolicy, Hedge, RateLimiter, RefuseExpiredLayer, Registry,
-    RetryLayer, ServerDeadlineLayer, Shed, ShedPolicy,
+    Breaker, BreakerPolicy, Bulkhead, BulkheadPolicy, Hedge, KeyedRateLimiter, RateLimiter,
+    RefuseExpiredLayer, Registry, RetryLayer, ServerDeadlineLayer, Shed, ShedPolicy,
 };
 
 /// The settings of all guards that there are. A guard that is not of this direction is off.
@@ -29,6 +29,7 @@ pub(super) struct Settings {
     pub(super) timeout: Option<Duration>,
     pub(super) server_timing: bool,
     pub(super) server_deadline: Option<ServerDeadlineLayer>,
+    pub(super) keyed_rate_limit: Option<KeyedRateLimitSettings>,
     pub(super) refuse_expired: Option<RefuseExpiredPolicy>,
 }
 
@@ -36,11 +37,12 @@ pub(super) struct Settings {
 #[derive(Debug, Clone)]
 pub struct Parts {
     pub(super) name: Arc<str>,
-    /// What was named when the stack was built.
+    /// What was named when the stack was built, outermost first.
     pub(super) named: Vec<&'static str>,
     pub(super) measured: Measured,
     pub(super) hedge: Option<(Hedge, Arc<Budget>)>,
     pub(super) retry: Option<(RetryLayer, Arc<Budget>)>,
+    pub(super) keyed_rate_limiter: Option<KeyedRateLimiter>,
     pub(super) rate_limiter: Option<RateLimiter>,
     pub(super) bulkhead: Option<Bulkhead>,
     pub(super) shed: Option<Shed>,
@@ -86,11 +88,21 @@ impl From<&OutgoingSettings> for Settings {
 
 impl From<&IncomingSettings> for Settings {
     fn from(incoming: &IncomingSettings) -> Self {
-        let IncomingSettings { server_timing, deadline, rate_limit, bulkhead, shed, refuse_expired } =
-            *incoming;
+        let IncomingSettings {
+            server_timing,
+            deadline,
+            keyed_rate_limit,
+            fallback,
+            rate_limit,
+            bulkhead,
+            shed,
+            refuse_expired,
+        } = *incoming;
         Self {
             server_timing,
             server_deadline: deadline,
+            keyed_rate_limit,
+            fallback,
             rate_limit,
             bulkhead,
             shed,
@@ -104,6 +116,7 @@ impl Settings {
     /// The names of the guards that are switched on.
     pub(super) fn on(&self) -> impl Iterator<Item = &'static str> {
         [
+            ("keyedRateLimit", self.keyed_rate_limit.is_some()),
             ("fallback", self.fallback),
             ("deadline", self.deadline.is_some() || self.server_deadline.is_some()),
             ("hedge", self.hedge.is_some()),
@@ -154,6 +167,11 @@ impl Parts {
             measured: Measured::default(),
             hedge,
             retry,
+            keyed_rate_limiter: has("keyedRateLimit").then(|| {
+                let KeyedRateLimitSettings { quota, keys_max, .. } =
+                    settings.keyed_rate_limit.unwrap_or_default();
+                KeyedRateLimiter::new(quota, keys_max)
+            }),
             rate_limiter: has("rateLimit")
                 .then(|| RateLimiter::new(settings.rate_limit.unwrap_or_default().quota)),
             bulkhead: has("bulkhead").then(|| Bulkhead::new(&*name, settings.bulkhead.unwrap_or_default())),
@@ -174,6 +192,12 @@ impl Parts {
         }
         if let (Some((_, budget)), Some(settings)) = (&self.retry, settings.retry) {
             budget.set(settings.budget.share, settings.budget.per_second);
+        }
+        if let (Some(limiter), Some(settings)) = (&self.keyed_rate_limiter, settings.keyed_rate_limit) {
+            if limiter.quota() != settings.quota {
+                limiter.set_quota(settings.quota);
+            }
+            limiter.set_keys_max(settings.keys_max);
         }
         if let (Some(limiter), Some(settings)) = (&self.rate_limiter, settings.rate_limit)
             && limiter.quota() != settings.quota

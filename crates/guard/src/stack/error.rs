@@ -27,11 +27,18 @@ pub enum Error {
         mend: &'static str,
     },
     /// A guard was not named when the stack was built, so that there is no place for it.
-    #[error(
-        "{guard}: this stack has no place for it; name it when the stack is built, or build the stack by `configured`"
-    )]
+    #[error("{guard}: this stack has no place for it; {}", mend(guard))]
     NotNamed {
         /// The guard, as a configuration names it.
         guard: &'static str,
     },
+}
+
+/// Says how a guard gets a place.
+fn mend(guard: &str) -> &'static str {
+    match guard {
+        "fallback" => "name it when the stack is built, for what it substitutes is code",
+        "keyedRateLimit" => "name it when the stack is built, for what the key of a request is is code",
+        _ => "name it when the stack is built, or build the stack by `configured`",
+    }
 }

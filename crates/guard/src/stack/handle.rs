@@ -9,20 +9,22 @@ use parking_lot::Mutex;
 use steadfast_base::Seed;
 use tower_layer::Layer;
 
-use super::chain::{Chain, NoFallback, Top};
+use super::chain::{AllNamed, Chain};
 use super::current::{Current, Parts, Settings};
 use super::service::StackService;
 use super::{Error, Incoming, IncomingSettings, Outgoing, OutgoingSettings, lines, rules};
-use crate::{Breaker, Bulkhead, Hedge, RateLimiter, RefuseExpiredLayer, Registry, RetryLayer, Shed};
+use crate::{
+    Breaker, Bulkhead, Hedge, KeyedRateLimiter, RateLimiter, RefuseExpiredLayer, Registry, RetryLayer, Shed,
+};
 
 /// Guards in their right order, as one layer; see the [module](crate::stack).
 ///
 /// Clones, and all services made of it, share what the guards know, and change together. `T` is its settings, `C` the
-/// places of its guards, `F` its fallback.
-pub struct Stack<T, C, F = NoFallback> {
+/// places of its guards.
+pub struct Stack<T, C> {
     shared: Arc<Shared>,
-    fallback: F,
-    places: PhantomData<fn() -> (T, C)>,
+    places: C,
+    settings: PhantomData<fn() -> T>,
 }
 
 /// What all services of a stack share.
@@ -71,22 +73,25 @@ impl Stack<(), ()> {
     }
 }
 
-impl<T: StackSettings, C, F> Stack<T, C, F> {
+impl<T: StackSettings, C> Stack<T, C> {
     pub(super) fn new(
         name: Arc<str>,
-        named: Vec<&'static str>,
         settings: &T,
         registry: Option<&Registry>,
         seed: Seed,
-        fallback: F,
-    ) -> Result<Self, Error> {
+        places: C,
+    ) -> Result<Self, Error>
+    where
+        C: AllNamed,
+    {
+        let named = C::names();
         let Flat(settings) = settings.flat();
         rules::check(&settings)?;
         rules::check_named(&settings, &named)?;
         let parts = Parts::new(name, named, &settings, registry, seed);
         let current = Mutex::new(Arc::new(Current::new(settings, &parts)));
         let shared = Shared { parts, version: AtomicU64::new(1), current, changing: Mutex::new(()) };
-        Ok(Self { shared: Arc::new(shared), fallback, places: PhantomData })
+        Ok(Self { shared: Arc::new(shared), places, settings: PhantomData })
     }
 
     /// Says whether [`apply`](Self::apply) would take the settings, for whoever changes several stacks or none.
@@ -139,7 +144,7 @@ impl<T: StackSettings, C, F> Stack<T, C, F> {
     }
 }
 
-impl<T, C, F> Stack<T, C, F> {
+impl<T, C> Stack<T, C> {
     /// Returns the name, which logs and metrics show.
     pub fn name(&self) -> &str {
         &self.shared.parts.name
@@ -163,6 +168,11 @@ impl<T, C, F> Stack<T, C, F> {
     /// Returns the rate limiter, if the stack has a place for one.
     pub fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.shared.parts.rate_limiter.as_ref()
+    }
+
+    /// Returns the rate limiter that has a quota for each key, if the stack has a place for one.
+    pub fn keyed_rate_limiter(&self) -> Option<&KeyedRateLimiter> {
+        self.shared.parts.keyed_rate_limiter.as_ref()
     }
 
     /// Returns the hedging, if the stack has a place for it.
@@ -194,29 +204,24 @@ impl Shared {
     }
 }
 
-impl<S, T, C, F> Layer<S> for Stack<T, C, F>
-where
-    C: Chain<S>,
-    F: Top<C::Service>,
-{
-    type Service = StackService<F::Service>;
+impl<S, T, C: Chain<S>> Layer<S> for Stack<T, C> {
+    type Service = StackService<C::Service>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let (version, current) = self.shared.current();
-        let inner = C::wrap(inner, &self.shared.parts, &current);
-        let inner = self.fallback.wrap(inner, &self.shared.parts, &current);
+        let inner = self.places.wrap(inner, &self.shared.parts, &current);
         StackService::new(Arc::clone(&self.shared), version, inner)
     }
 }
 
 /// One line for each guard, outermost first, with what is set.
-impl<T, C, F> fmt::Display for Stack<T, C, F> {
+impl<T, C> fmt::Display for Stack<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         lines::write(f, &self.shared.current().1.settings, &self.shared.parts.named)
     }
 }
 
-impl<T, C, F> fmt::Debug for Stack<T, C, F> {
+impl<T, C> fmt::Debug for Stack<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stack")
             .field("name", &self.name())
@@ -225,8 +230,8 @@ impl<T, C, F> fmt::Debug for Stack<T, C, F> {
     }
 }
 
-impl<T, C, F: Clone> Clone for Stack<T, C, F> {
+impl<T, C: Clone> Clone for Stack<T, C> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), fallback: self.fallback.clone(), places: PhantomData }
+        Self { shared: Arc::clone(&self.shared), places: self.places.clone(), settings: PhantomData }
     }
 }

@@ -10,26 +10,13 @@ use super::BudgetPolicy;
 use super::current::Settings;
 use crate::breaker::Window;
 
-/// The guards in their order: those of outgoing calls, and those of incoming calls that are no outgoing ones.
-const ORDER: [&str; 11] = [
-    "serverTiming",
-    "fallback",
-    "deadline",
-    "hedge",
-    "retry",
-    "rateLimit",
-    "bulkhead",
-    "shed",
-    "refuseExpired",
-    "breaker",
-    "timeout",
-];
-
+/// Writes the guards that are `named`, which are in their order.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, settings: &Settings, named: &[&str]) -> fmt::Result {
-    let mut guards = ORDER.iter().filter(|guard| named.contains(guard)).peekable();
+    let width = named.iter().map(|guard| guard.len()).max().unwrap_or(0).max(13) + 1;
+    let mut guards = named.iter().peekable();
     while let Some(guard) = guards.next() {
         let text = line(settings, guard)?.unwrap_or_else(|| "off".to_owned());
-        write!(f, "{guard:<14}{text}")?;
+        write!(f, "{guard:<width$}{text}")?;
         if guards.peek().is_some() {
             f.write_char('\n')?;
         }
@@ -55,6 +42,9 @@ fn line(settings: &Settings, guard: &str) -> Result<Option<String>, fmt::Error> 
             Some(_) => Some(retry(settings)?),
             None => None,
         },
+        "keyedRateLimit" => settings.keyed_rate_limit.map(|limit| {
+            format!("{}, for each of {} keys; {}", limit.quota, limit.keys_max, wait(limit.policy.wait_max))
+        }),
         "rateLimit" => settings
             .rate_limit
             .map(|limit| format!("{}; {}", limit.quota, wait(limit.policy.wait_max))),

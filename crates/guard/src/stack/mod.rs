@@ -12,8 +12,16 @@
 //! | breaker | sees each attempt that is made, and none that was refused for want of room |
 //! | timeout | what it gives up the breaker sees as a failure |
 //!
-//! Incoming calls: server timing, deadline, rate limit, bulkhead, shed, and behind what makes calls wait the refusal of
-//! those that expired.
+//! Incoming calls, outermost first:
+//!
+//! | place | why there |
+//! |---|---|
+//! | server timing | sees all the time that an answer took |
+//! | deadline | what waits below knows how long it may |
+//! | rate limit by key | who asks too often is told so, takes nothing of the quota of all, and gets no substitute |
+//! | fallback | substitutes for what fails, and for what is refused for want of room |
+//! | rate limit, bulkhead, shed | bound what the handler has to bear |
+//! | refusal of expired calls | behind all that makes calls wait |
 //!
 //! # What is refused
 //! A guard that is named twice, a retry, a hedge or a refusal of expired calls without a deadline, and a hedge or a retry
@@ -32,7 +40,8 @@
 //! # Changes
 //! [`Stack::apply`] changes everything while calls run, also whether a guard is there, if it was named. It takes the same
 //! settings that a document gives ([`OutgoingSettings`], [`IncomingSettings`]); a stack that is to be set by a document
-//! alone is made by [`configured`](Outgoing::configured).
+//! alone is made by [`configured`](Outgoing::configured). What a fallback substitutes and what the key of a request is are
+//! code: they are named when the stack is built, and settings switch them.
 //!
 //! # What it costs
 //! One look at a number for each call, to see whether something has changed, and one at a flag for each place. Guards
@@ -91,12 +100,11 @@ mod tests;
 mod within;
 
 pub use chain::Absent;
+pub use chain::AllNamed;
 pub use chain::Chain;
 pub use chain::Innermost;
 pub use chain::Named;
-pub use chain::NoFallback;
 pub use chain::Place;
-pub use chain::Top;
 pub use current::Current;
 pub use current::Parts;
 pub use error::Error;
@@ -116,6 +124,7 @@ pub use settings::BudgetPolicy;
 pub use settings::DeadlineSettings;
 pub use settings::HedgeSettings;
 pub use settings::IncomingSettings;
+pub use settings::KeyedRateLimitSettings;
 pub use settings::OutgoingSettings;
 pub use settings::RateLimitSettings;
 pub use settings::RetrySettings;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use steadfast_base::Seed;
 
-use super::chain::{Absent, Named, NoFallback};
+use super::chain::{Absent, Named};
 use super::places::{Breaker, Bulkhead, Deadline, Hedge, RateLimit, Retry, Shed, Timeout};
 use super::{
     BudgetPolicy, DeadlineSettings, Error, HedgeSettings, OutgoingSettings, RateLimitSettings, RetrySettings,
@@ -26,7 +26,7 @@ use crate::{
 #[must_use = "the stack is made by `build`"]
 #[derive(Debug)]
 pub struct Outgoing<
-    F = NoFallback,
+    F = Absent,
     D = Absent,
     H = Absent,
     R = Absent,
@@ -41,17 +41,18 @@ pub struct Outgoing<
     registry: Option<Registry>,
     seed: Seed,
     fallback: F,
-    places: PhantomData<fn() -> Places<D, H, R, L, B, A, K, T>>,
+    places: PhantomData<fn() -> Places<F, D, H, R, L, B, A, K, T>>,
 }
 
 /// The places of the guards of an outgoing call, outermost first. This is their order.
-pub type Places<D, H, R, L, B, A, K, T> = (D, (H, (R, (L, (B, (A, (K, (T, ()))))))));
+pub type Places<F, D, H, R, L, B, A, K, T> = (F, (D, (H, (R, (L, (B, (A, (K, (T, ())))))))));
 
-/// The places of a stack that has all of them.
-pub type AllOutgoing = Places<Deadline, Hedge, Retry, RateLimit, Bulkhead, Shed, Breaker, Timeout>;
+/// The places of a stack that has all of them; a fallback only if it was named.
+pub type AllOutgoing<F = Absent> =
+    Places<F, Deadline, Hedge, Retry, RateLimit, Bulkhead, Shed, Breaker, Timeout>;
 
 /// A stack for outgoing calls in which every guard can be switched on and off; made by [`Outgoing::configured`].
-pub type OutgoingStack<F = NoFallback> = Stack<OutgoingSettings, AllOutgoing, F>;
+pub type OutgoingStack<F = Absent> = Stack<OutgoingSettings, AllOutgoing<F>>;
 
 impl Outgoing {
     pub(super) fn new(name: Arc<str>) -> Self {
@@ -60,7 +61,7 @@ impl Outgoing {
             settings: OutgoingSettings::default(),
             registry: None,
             seed: Seed::random(),
-            fallback: NoFallback::default(),
+            fallback: Absent::default(),
             places: PhantomData,
         }
     }
@@ -88,7 +89,7 @@ impl<F, D, H, R, L, B, A, K, T> Outgoing<F, D, H, R, L, B, A, K, T> {
     }
 }
 
-impl<D, H, R, L, B, A, K, T> Outgoing<NoFallback, D, H, R, L, B, A, K, T> {
+impl<D, H, R, L, B, A, K, T> Outgoing<Absent, D, H, R, L, B, A, K, T> {
     /// Substitutes something for failures, above all other guards.
     pub fn fallback<X>(self, layer: FallbackLayer<X>) -> Outgoing<FallbackLayer<X>, D, H, R, L, B, A, K, T> {
         let Self { name, mut settings, registry, seed, .. } = self;
@@ -161,27 +162,26 @@ impl<F, D, H, R, L, B, A, K> Outgoing<F, D, H, R, L, B, A, K, Absent> {
     }
 }
 
-impl<F: Named, D, H, R, L, B, A, K, T> Outgoing<F, D, H, R, L, B, A, K, T>
+impl<F, D, H, R, L, B, A, K, T> Outgoing<F, D, H, R, L, B, A, K, T>
 where
-    D: Named,
-    H: Named + WithinDeadline<D>,
-    R: Named + WithinDeadline<D>,
-    L: Named,
-    B: Named,
-    A: Named,
-    K: Named,
-    T: Named,
+    F: Named,
+    D: Named + Default,
+    H: Named + Default + WithinDeadline<D>,
+    R: Named + Default + WithinDeadline<D>,
+    L: Named + Default,
+    B: Named + Default,
+    A: Named + Default,
+    K: Named + Default,
+    T: Named + Default,
 {
     /// Makes the stack. Guards that were not named have no place in it: they cost nothing, and cannot be switched on
     /// later. Those that were named can be changed, and switched off, by [`Stack::apply`].
     ///
     /// # Errors
     /// [`Error`] when settings contradict each other, or cannot be.
-    pub fn build(self) -> Result<Stack<OutgoingSettings, Places<D, H, R, L, B, A, K, T>, F>, Error> {
-        let places = [D::NAME, H::NAME, R::NAME, L::NAME, B::NAME, A::NAME, K::NAME, T::NAME];
-        let named = F::NAME.into_iter().chain(places.into_iter().flatten()).collect();
+    pub fn build(self) -> Result<Stack<OutgoingSettings, Places<F, D, H, R, L, B, A, K, T>>, Error> {
         let Self { name, settings, registry, seed, fallback, .. } = self;
-        Stack::new(name, named, &settings, registry.as_ref(), seed, fallback)
+        Stack::new(name, &settings, registry.as_ref(), seed, (fallback, Default::default()))
     }
 }
 
@@ -204,8 +204,7 @@ impl<F: Named> Outgoing<F> {
     /// # Ok::<(), steadfast_guard::stack::Error>(())
     /// ```
     pub fn configured(self, settings: &OutgoingSettings) -> Result<OutgoingStack<F>, Error> {
-        let all = ["deadline", "hedge", "retry", "rateLimit", "bulkhead", "shed", "breaker", "timeout"];
-        let named = F::NAME.into_iter().chain(all).collect();
-        Stack::new(self.name, named, settings, self.registry.as_ref(), self.seed, self.fallback)
+        let Self { name, registry, seed, fallback, .. } = self;
+        Stack::new(name, settings, registry.as_ref(), seed, (fallback, Default::default()))
     }
 }

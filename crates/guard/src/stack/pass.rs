@@ -4,6 +4,7 @@ use steadfast_base::{Classify, Context, ContextMut};
 use tower_service::Service;
 
 use super::switch::Pass;
+use crate::Rejection;
 use crate::breaker::{BreakerFuture, BreakerService};
 use crate::bulkhead::{BulkheadFuture, BulkheadService};
 use crate::deadline::{
@@ -13,12 +14,11 @@ use crate::deadline::{
 use crate::fallback::{FallbackFuture, FallbackService, Substitute};
 use crate::gate::Passage;
 use crate::hedge::{HedgeFuture, HedgeService};
-use crate::rate_limit::{RateLimitFuture, RateLimitService};
+use crate::rate_limit::{Limit, RateLimitFuture, RateLimitService};
 use crate::retry::held::Hold;
 use crate::retry::{RetryFuture, RetryService};
 use crate::shed::{ShedFuture, ShedService};
 use crate::timeout::{TimeoutFuture, TimeoutService};
-use crate::{RateLimiter, Rejection};
 
 impl<S, F, Req> Pass<Req> for FallbackService<S, F>
 where
@@ -71,10 +71,11 @@ where
     }
 }
 
-impl<S, Req> Pass<Req> for RateLimitService<S, RateLimiter>
+impl<S, L, Req> Pass<Req> for RateLimitService<S, L>
 where
     S: Service<Req> + Clone,
     S::Error: From<Rejection>,
+    L: Limit<Req>,
     Req: Context,
 {
     fn pass(&mut self, request: Req) -> Self::Future {

@@ -1,5 +1,7 @@
 //! The places of the guards: how each is put around a service, and how it takes over its settings.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::chain::{Named, Place};
@@ -11,12 +13,13 @@ use crate::deadline::{
     Chosen, DeadlinePolicy, DeadlineService, Fixed, RefuseExpiredService, ServerDeadlineService,
     ServerTimingService,
 };
+use crate::fallback::FallbackService;
 use crate::hedge::HedgeService;
-use crate::rate_limit::{RateLimitPolicy, RateLimitService};
+use crate::rate_limit::{ByKey, RateLimitPolicy, RateLimitService};
 use crate::retry::RetryService;
 use crate::shed::ShedService;
 use crate::timeout::{TimeoutPolicy, TimeoutService};
-use crate::{RateLimiter, ServerDeadlineLayer};
+use crate::{FallbackLayer, RateLimiter, ServerDeadlineLayer};
 
 /// Defines the place of a guard: its name, the service that it makes of parts, and how that takes over settings.
 macro_rules! place {
@@ -24,7 +27,7 @@ macro_rules! place {
      |$inner:ident, $parts:ident| $make:expr;
      |$guard:ident, $parts_now:pat_param, $current:ident| $adjust:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy)]
+        #[derive(Debug, Clone, Copy, Default)]
         pub struct $place(());
 
         impl Named for $place {
@@ -34,7 +37,7 @@ macro_rules! place {
         impl<S: Refresh> Place<S> for $place {
             type Service = Switch<$service>;
 
-            fn wrap($inner: S, $parts: &Parts, current: &Current) -> Self::Service {
+            fn wrap(&self, $inner: S, $parts: &Parts, current: &Current) -> Self::Service {
                 let guard = $make;
                 Switch::new(guard, $parts, current)
             }
@@ -174,4 +177,71 @@ place! {
     RefuseExpired "refuseExpired" => RefuseExpiredService<S>;
     |inner, parts| RefuseExpiredService { inner, shared: parts.refuse_expired.clone().expect(MADE).shared };
     |_guard, _, current| current.settings.refuse_expired.is_some()
+}
+
+/// Where failures are substituted: the layer that was named, for what it substitutes is code.
+impl<X> Named for FallbackLayer<X> {
+    const NAME: Option<&'static str> = Some("fallback");
+}
+
+impl<S: Refresh, X> Place<S> for FallbackLayer<X> {
+    type Service = Switch<FallbackService<S, X>>;
+
+    fn wrap(&self, inner: S, parts: &Parts, current: &Current) -> Self::Service {
+        let guard = FallbackService { inner, shared: Arc::clone(&self.shared) };
+        Switch::new(guard, parts, current)
+    }
+}
+
+impl<S, X> Adjust for FallbackService<S, X> {
+    type Inner = S;
+
+    fn inner(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    fn adjust(&mut self, _: &Parts, current: &Current) -> bool {
+        current.settings.fallback
+    }
+}
+
+/// Where the rate of each key is limited. It holds the function that reads the key of a request, which is code.
+#[derive(Clone)]
+pub struct KeyedRateLimit<X>(pub(super) X);
+
+impl<X> Named for KeyedRateLimit<X> {
+    const NAME: Option<&'static str> = Some("keyedRateLimit");
+}
+
+impl<S: Refresh, X: Clone> Place<S> for KeyedRateLimit<X> {
+    type Service = Switch<RateLimitService<S, ByKey<X>>>;
+
+    fn wrap(&self, inner: S, parts: &Parts, current: &Current) -> Self::Service {
+        let limit = parts.keyed_rate_limiter.clone().expect(MADE).by(self.0.clone());
+        Switch::new(RateLimitService { inner, limit, policy: RateLimitPolicy::default() }, parts, current)
+    }
+}
+
+impl<S, X> Adjust for RateLimitService<S, ByKey<X>> {
+    type Inner = S;
+
+    fn inner(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    fn adjust(&mut self, _: &Parts, current: &Current) -> bool {
+        match current.settings.keyed_rate_limit {
+            Some(settings) => {
+                self.policy = settings.policy;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl<X> fmt::Debug for KeyedRateLimit<X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyedRateLimit")
+    }
 }

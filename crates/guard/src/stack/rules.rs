@@ -7,7 +7,7 @@ use steadfast_base::units::format_duration;
 use super::current::Settings;
 use super::{BudgetPolicy, Error};
 use crate::breaker::Window;
-use crate::{BreakerPolicy, BulkheadPolicy, HedgePolicy, RetryPolicy, ShedPolicy};
+use crate::{BreakerPolicy, BulkheadPolicy, HedgePolicy, Quota, RetryPolicy, ShedPolicy};
 
 /// Says what is wrong with `settings`: the first thing, outermost guard first.
 pub(super) fn check(settings: &Settings) -> Result<(), Error> {
@@ -17,6 +17,9 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     }
     if let Some(retry) = settings.retry {
         Guard("retry").retry(&retry.policy, retry.budget)?;
+    }
+    if let Some(limit) = settings.keyed_rate_limit {
+        Guard("keyedRateLimit").keyed_rate_limit(limit.keys_max, limit.quota, settings)?;
     }
     if let Some(bulkhead) = settings.bulkhead {
         Guard("bulkhead").bulkhead(&bulkhead)?;
@@ -92,6 +95,7 @@ fn together(settings: &Settings) -> Result<(), Error> {
         ("retry", "overallTimeout", policy.and_then(|policy| policy.overall_timeout)),
         ("timeout", "after", settings.timeout),
         ("hedge", "delayMin", hedge.map(|hedge| hedge.policy.delay_min)),
+        ("keyedRateLimit", "waitMax", settings.keyed_rate_limit.map(|limit| limit.policy.wait_max)),
         ("rateLimit", "waitMax", settings.rate_limit.map(|limit| limit.policy.wait_max)),
         ("bulkhead", "waitMax", settings.bulkhead.map(|bulkhead| bulkhead.wait_max)),
         ("shed", "waitMax", settings.shed.map(|shed| shed.wait_max)),
@@ -215,6 +219,20 @@ impl Guard {
             })?;
         }
         self.is_budget(budget)
+    }
+
+    fn keyed_rate_limit(&self, keys_max: usize, quota: Quota, settings: &Settings) -> Result<(), Error> {
+        self.unless(keys_max == 0, "keysMax", || {
+            ("must be 1 or more".to_owned(), "raise it, or switch this off")
+        })?;
+        let Some(all) = settings.rate_limit.map(|limit| limit.quota) else { return Ok(()) };
+        // The limit of all stands below: of a key that may have more than all of them it alone is ever met.
+        let per_second = |quota: Quota| f64::from(quota.permits()) / quota.window().as_secs_f64();
+        let is_never_met = per_second(quota) > per_second(all) && quota.burst() >= all.burst();
+        self.unless(is_never_met, "rate", || {
+            let problem = format!("{quota}, is more for one key than for all together, {all}");
+            (problem, "lower it, or raise `rateLimit.rate`")
+        })
     }
 
     fn bulkhead(&self, policy: &BulkheadPolicy) -> Result<(), Error> {

@@ -53,6 +53,18 @@ pub struct RateLimitSettings {
     pub policy: RateLimitPolicy,
 }
 
+/// At which rate the calls of each key are taken, and how many keys are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyedRateLimitSettings {
+    /// How much of each key is let through.
+    pub quota: Quota,
+    /// What becomes of a call that does not conform.
+    pub policy: RateLimitPolicy,
+    /// The most keys that are remembered, 1 or more, rounded up to a multiple of 16; each takes some 20 to 40 bytes.
+    /// Further ones share a quota while all of these have used something of theirs.
+    pub keys_max: usize,
+}
+
 /// The guards of outgoing calls; `None` is one that is switched off. All are by default.
 ///
 /// It is a document, too: names are in camel case, durations, shares and rates have units, and a name that is unknown is
@@ -116,9 +128,11 @@ pub struct OutgoingSettings {
 /// let settings: IncomingSettings = serde_json::from_str(r#"{
 ///     "serverTiming": true,
 ///     "deadline": {"default": "3s", "max": "1m"},
+///     "keyedRateLimit": {"rate": "50/s", "burst": 100, "keysMax": 10000},
 ///     "bulkhead": {"concurrencyMax": 512},
 ///     "refuseExpired": {"shareMax": "20%"}
 /// }"#)?;
+/// assert_eq!(settings.keyed_rate_limit.map(|limit| limit.keys_max), Some(10_000));
 /// assert_eq!(settings.bulkhead.map(|bulkhead| bulkhead.concurrency_max), Some(512));
 ///
 /// let typo = serde_json::from_str::<IncomingSettings>(r#"{"bulkhead": {"concurrency": 512}}"#).unwrap_err();
@@ -133,7 +147,12 @@ pub struct IncomingSettings {
     /// The deadline that the caller states.
     #[serde(with = "super::form::Optional::<super::form::ServerDeadline>")]
     pub deadline: Option<ServerDeadlineLayer>,
-    /// Calls per time.
+    /// Calls per time of each key; what the key of a request is, is code.
+    #[serde(with = "super::form::Optional::<super::form::KeyedRateLimit>")]
+    pub keyed_rate_limit: Option<KeyedRateLimitSettings>,
+    /// Whether failures, and what is refused for want of room, are substituted; what by is code.
+    pub fallback: bool,
+    /// Calls per time of all together.
     #[serde(with = "super::form::Optional::<super::form::RateLimit>")]
     pub rate_limit: Option<RateLimitSettings>,
     /// Calls at a time.
@@ -185,5 +204,12 @@ impl Default for RateLimitSettings {
     /// A hundred calls per second; what does not conform is refused at once.
     fn default() -> Self {
         Self { quota: Quota::per_second(100), policy: RateLimitPolicy::default() }
+    }
+}
+
+impl Default for KeyedRateLimitSettings {
+    /// A hundred calls per second of each of ten thousand keys; what does not conform is refused at once.
+    fn default() -> Self {
+        Self { quota: Quota::per_second(100), policy: RateLimitPolicy::default(), keys_max: 10_000 }
     }
 }

@@ -58,7 +58,7 @@ impl Diagnostics {
 
     /// Adds the guards of a stack that have something to show: its bulkhead, its load shedding and its hedging. Its breaker
     /// is shown with the registry that lists it.
-    pub fn register_stack<T, C, F>(&self, stack: &Stack<T, C, F>) {
+    pub fn register_stack<T, C>(&self, stack: &Stack<T, C>) {
         if let Some(bulkhead) = stack.bulkhead() {
             self.register(bulkhead.clone());
         }

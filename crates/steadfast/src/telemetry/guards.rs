@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use steadfast_base::Priority;
-use steadfast_guard::{Bulkhead, Hedge, RateLimiter, Shed, bulkhead, hedge, shed};
+use steadfast_guard::{Bulkhead, Hedge, KeyedRateLimiter, RateLimiter, Shed, bulkhead, hedge, shed};
 
 /// All guards of a process: one collector, for a metric must not stand twice in the text.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,7 @@ pub(super) struct Listed {
     pub(super) sheds: Vec<Shed>,
     pub(super) hedges: Vec<Hedge>,
     pub(super) limiters: Vec<(Box<str>, RateLimiter)>,
+    pub(super) keyed_limiters: Vec<(Box<str>, KeyedRateLimiter)>,
 }
 
 impl Guards {
@@ -37,8 +38,9 @@ impl Guards {
 
 impl Listed {
     fn is_empty(&self) -> bool {
-        let Self { bulkheads, sheds, hedges, limiters } = self;
-        bulkheads.is_empty() && sheds.is_empty() && hedges.is_empty() && limiters.is_empty()
+        let Self { bulkheads, sheds, hedges, limiters, keyed_limiters } = self;
+        let are_limiters = !(limiters.is_empty() && keyed_limiters.is_empty());
+        bulkheads.is_empty() && sheds.is_empty() && hedges.is_empty() && !are_limiters
     }
 }
 
@@ -49,7 +51,8 @@ impl Collector for Guards {
         bulkheads(&mut text, &listed.bulkheads.iter().map(Bulkhead::snapshot).collect::<Vec<_>>())?;
         sheds(&mut text, &listed.sheds.iter().map(Shed::snapshot).collect::<Vec<_>>())?;
         hedges(&mut text, &listed.hedges.iter().map(Hedge::snapshot).collect::<Vec<_>>())?;
-        limiters(&mut text, &listed.limiters)
+        limiters(&mut text, &listed.limiters)?;
+        keyed_limiters(&mut text, &listed.keyed_limiters)
     }
 }
 
@@ -132,6 +135,22 @@ fn limiters(text: &mut Text<'_>, all: &[(Box<str>, RateLimiter)]) -> fmt::Result
     })
 }
 
+fn keyed_limiters(text: &mut Text<'_>, all: &[(Box<str>, KeyedRateLimiter)]) -> fmt::Result {
+    let name = |(name, _): &(Box<str>, KeyedRateLimiter)| name.to_string();
+    let label = "rate_limit";
+    text.gauge("rate_limit_keys", "Keys that are remembered", None, all, label, name, |(_, limiter)| {
+        Some(limiter.keys() as f64)
+    })?;
+    let help = "The most keys that are remembered";
+    text.gauge("rate_limit_keys_max", help, None, all, label, name, |(_, limiter)| {
+        Some(limiter.keys_max() as f64)
+    })?;
+    let help = "Calls of keys for which there was no place, so that they shared a quota";
+    text.counter("rate_limit_keyed_calls", help, all, [label, "quota"], name, |(_, limiter)| {
+        vec![("shared", limiter.strange())]
+    })
+}
+
 /// The text that metrics are written to. A metric of which there is none is left out.
 struct Text<'a> {
     encoder: DescriptorEncoder<'a>,
@@ -191,7 +210,7 @@ mod tests {
     use std::sync::Arc;
 
     use steadfast_base::{Budget, Seed};
-    use steadfast_guard::rate_limit::Quota;
+    use steadfast_guard::rate_limit::{Key, Quota};
     use steadfast_guard::{BulkheadLayer, BulkheadPolicy, Error, HedgePolicy, ShedPolicy};
     use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -210,6 +229,9 @@ mod tests {
         let limiter = RateLimiter::new(Quota::per_second(50).with_burst(5));
         metrics.register_rate_limiter("tenants", &limiter);
         limiter.try_acquire(2).expect("they conform");
+        let keyed = KeyedRateLimiter::new(Quota::per_second(50), 160);
+        metrics.register_keyed_rate_limiter("customers", &keyed);
+        keyed.try_acquire(Key::of("alice"), 1).expect("it conforms");
         let service = ServiceBuilder::new()
             .layer(BulkheadLayer::new(bulkhead))
             .map_err(Error::<Infallible>::Inner)
@@ -226,6 +248,9 @@ mod tests {
             "orders_hedge_attempts_total{hedge=\"reads\",outcome=\"won\"} 0",
             "orders_rate_limit_available{rate_limit=\"tenants\"} 3.0",
             "orders_rate_limit_permits_per_second{rate_limit=\"tenants\"} 50.0",
+            "orders_rate_limit_keys{rate_limit=\"customers\"} 1.0",
+            "orders_rate_limit_keys_max{rate_limit=\"customers\"} 160.0",
+            "orders_rate_limit_keyed_calls_total{rate_limit=\"customers\",quota=\"shared\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -87,10 +87,21 @@ impl Metrics {
         self.register_guard(|guards| guards.limiters.push((name.into(), limiter.clone())));
     }
 
-    /// Registers the guards of a stack that have something to show: its bulkhead, its load shedding, its hedging and its
-    /// rate limiter, under the stack's name. Its breaker is shown with the registry that lists it.
+    /// Registers how many keys a rate limiter remembers that has a quota for each: `rate_limit_keys`, beside
+    /// `rate_limit_keys_max`, and `rate_limit_keyed_calls_total` of keys that shared a quota for want of a place.
     #[cfg(feature = "guard")]
-    pub fn register_stack<T, C, F>(&self, stack: &steadfast_guard::stack::Stack<T, C, F>) {
+    pub fn register_keyed_rate_limiter(
+        &self,
+        name: impl Into<Box<str>>,
+        limiter: &steadfast_guard::KeyedRateLimiter,
+    ) {
+        self.register_guard(|guards| guards.keyed_limiters.push((name.into(), limiter.clone())));
+    }
+
+    /// Registers the guards of a stack that have something to show: its bulkhead, its load shedding, its hedging and its
+    /// rate limiters, under the stack's name. Its breaker is shown with the registry that lists it.
+    #[cfg(feature = "guard")]
+    pub fn register_stack<T, C>(&self, stack: &steadfast_guard::stack::Stack<T, C>) {
         if let Some(bulkhead) = stack.bulkhead() {
             self.register_bulkhead(bulkhead);
         }
@@ -102,6 +113,9 @@ impl Metrics {
         }
         if let Some(limiter) = stack.rate_limiter() {
             self.register_rate_limiter(stack.name(), limiter);
+        }
+        if let Some(limiter) = stack.keyed_rate_limiter() {
+            self.register_keyed_rate_limiter(stack.name(), limiter);
         }
     }
 

@@ -52,7 +52,7 @@ impl Shown {
     }
 
     /// Shows the guards of a stack.
-    pub fn stack<T, C, F>(&self, stack: &Stack<T, C, F>) {
+    pub fn stack<T, C>(&self, stack: &Stack<T, C>) {
         if let Some(diagnostics) = &self.0 {
             diagnostics.register_stack(stack);
         }

@@ -120,7 +120,6 @@ pub fn incoming_defaults() -> IncomingSettings {
     IncomingSettings {
         server_timing: true,
         deadline: Some(ServerDeadlineLayer::default()),
-        rate_limit: None,
         bulkhead: Some(BulkheadPolicy {
             concurrency_max: 2048,
             queue_max: 2048,
@@ -135,6 +134,8 @@ pub fn incoming_defaults() -> IncomingSettings {
             ..ShedPolicy::default()
         }),
         refuse_expired: Some(RefuseExpiredPolicy::default()),
+        // Off are the rate limit, that by key and the fallback, of which the last two have no place here.
+        ..IncomingSettings::default()
     }
 }
 

@@ -7,7 +7,9 @@ use super::store::Store;
 use crate::host::{Gate, Key};
 use crate::orders::domain::{OrderId, Quantity, Sku};
 use crate::proto::inventory::inventory_server::Inventory;
-use crate::proto::inventory::{ReleaseRequest, ReleaseResponse, ReserveRequest, ReserveResponse};
+use crate::proto::inventory::{
+    LevelRequest, LevelResponse, ReleaseRequest, ReleaseResponse, ReserveRequest, ReserveResponse,
+};
 
 /// How many lines a reservation may have.
 const LINES_MAX: usize = 500;
@@ -48,5 +50,9 @@ impl Inventory for Service {
         let (_, reservation) = self.store()?.execute(key, Command::Release(order)).await?;
         let reserved_before = matches!(reservation, Reservation::Released { reserved: Some(_) });
         Ok(Response::new(ReleaseResponse { reserved_before }))
+    }
+    async fn level(&self, request: Request<LevelRequest>) -> Result<Response<LevelResponse>, Status> {
+        let sku: Sku = request.into_inner().sku.parse()?;
+        Ok(Response::new(LevelResponse { free: self.store()?.free(&sku) }))
     }
 }

@@ -73,6 +73,12 @@ impl Levels {
         }
     }
 
+    /// Returns how much of an article neither is set aside nor is about to be.
+    pub fn free(&self, sku: &Sku) -> u64 {
+        let taken = self.state.lock().taken.get(sku).copied().unwrap_or(0);
+        self.stock.saturating_sub(taken)
+    }
+
     /// Returns what the log says is set aside, by order and article.
     pub fn by_order(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
         let mut reserved = BTreeMap::<_, BTreeMap<_, u64>>::new();
@@ -128,7 +134,8 @@ mod tests {
         let levels = Levels::new(3);
         let [one, two, three] = ["1", "2", "3"].map(Arc::from);
         assert_eq!(levels.hold(&one, &aside(1, 4)), Err(Refused::TooLittle(sku("b"))));
-        assert_eq!(levels.hold(&two, &aside(3, 3)), Ok(true), "the refused line took nothing");
+        assert_eq!(levels.hold(&two, &aside(3, 2)), Ok(true), "the refused line took nothing");
+        assert_eq!([levels.free(&sku("a")), levels.free(&sku("b")), levels.free(&sku("c"))], [0, 1, 3]);
         assert_eq!(levels.hold(&three, &aside(1, 0)), Err(Refused::TooLittle(sku("a"))));
         levels.let_go("2");
         assert_eq!(levels.hold(&three, &aside(3, 0)), Ok(true));

@@ -10,6 +10,7 @@ use super::levels::Levels;
 use super::log::Reservations;
 use crate::host::{Key, Work};
 use crate::ledger::{Behind, Crowded, Locks, LogView, status};
+use crate::orders::domain::Sku;
 
 /// How many calls may hold or wait for one key.
 const USERS_MAX: usize = 64;
@@ -50,6 +51,11 @@ impl Store {
     pub async fn reserved(&self) -> Result<BTreeMap<String, BTreeMap<String, u64>>, Behind> {
         self.shelves.levels.caught_up().await?;
         Ok(self.shelves.levels.look(Levels::by_order))
+    }
+
+    /// Returns how much of an article is free, as far as has been heard: what was put back may follow in a moment.
+    pub(super) fn free(&self, sku: &Sku) -> u64 {
+        self.shelves.levels.look(|levels| levels.free(sku))
     }
 
     /// Carries out a command; says whether that changed anything, and how the reservation stands.

@@ -11,10 +11,15 @@ use steadfast::guard::stack::{
 use steadfast::guard::{BreakerPolicy, BulkheadPolicy, RetryPolicy};
 
 use super::process::Dependencies;
+use super::stock::Reader;
 use crate::host::{Incoming, incoming_defaults};
 
 /// The time of a call that states none.
 const DEFAULT_TIME: Duration = Duration::from_secs(3);
+/// How long an attempt to ask what changes nothing may take.
+const QUESTION_WITHIN: Duration = Duration::from_millis(500);
+/// How long such a question may wait for a time that a guard, or inventory, asks for.
+const QUESTION_WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// What is set of all guards: of calls that come in, and of those to each dependency.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,11 +31,13 @@ pub struct Guards {
     pub payment: OutgoingSettings,
     /// The guards of calls to inventory.
     pub inventory: OutgoingSettings,
+    /// The guards of questions to inventory, which change nothing.
+    pub stock: OutgoingSettings,
 }
 
 impl Default for Guards {
     fn default() -> Self {
-        Self { incoming: incoming_defaults(), payment: outgoing(), inventory: outgoing() }
+        Self { incoming: incoming_defaults(), payment: outgoing(), inventory: outgoing(), stock: questions() }
     }
 }
 
@@ -39,14 +46,21 @@ impl Guards {
     ///
     /// # Errors
     /// Some settings contradict each other, or cannot be.
-    pub fn apply(&self, incoming: &Incoming, dependencies: &Dependencies) -> Result<(), Error> {
+    pub fn apply(
+        &self,
+        incoming: &Incoming,
+        dependencies: &Dependencies,
+        stock: &Reader,
+    ) -> Result<(), Error> {
         let Dependencies { inventory, payment } = dependencies;
         incoming.stack().check(&self.incoming)?;
         payment.stack().check(&self.payment)?;
         inventory.stack().check(&self.inventory)?;
+        stock.stack().check(&self.stock)?;
         incoming.stack().apply(&self.incoming)?;
         payment.stack().apply(&self.payment)?;
-        inventory.stack().apply(&self.inventory)
+        inventory.stack().apply(&self.inventory)?;
+        stock.stack().apply(&self.stock)
     }
 }
 
@@ -63,6 +77,24 @@ fn outgoing() -> OutgoingSettings {
         }),
         breaker: Some(breaker()),
         ..OutgoingSettings::default()
+    }
+}
+
+/// The guards of questions to inventory. There is something to fall back on, so that they give up sooner than what
+/// changes something, and leave inventory alone when half of them fail.
+fn questions() -> OutgoingSettings {
+    let retry = RetryPolicy {
+        attempts_max: 3,
+        attempt_timeout: Some(QUESTION_WITHIN),
+        // Nobody waits for an open breaker who can have the last answer at once.
+        retry_after_max: QUESTION_WAIT_MAX,
+        ..retry().policy
+    };
+    OutgoingSettings {
+        fallback: true,
+        retry: Some(RetrySettings { policy: retry, budget: BudgetPolicy::default() }),
+        breaker: Some(BreakerPolicy::default()),
+        ..outgoing()
     }
 }
 

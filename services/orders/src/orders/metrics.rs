@@ -4,7 +4,7 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
@@ -53,7 +53,14 @@ impl Collector for Present {
             None,
             running.metric_type(),
         )?)?;
-        Ok(())
+        let stale = ConstCounter::new(api.stock.substituted());
+        let help = "Answers of inventory that stood in for others which did not come";
+        stale.encode(encoder.encode_descriptor(
+            "stock_answers_substituted",
+            help,
+            None,
+            stale.metric_type(),
+        )?)
     }
 }
 

@@ -17,6 +17,7 @@ use super::guards::Guards;
 use super::metrics::OrderMetrics;
 use super::notices::{Notices, Transport};
 use super::process::{Dependencies, Dependency, Manager, Services};
+use super::stock::Reader;
 use super::view::Totals;
 use crate::host::{Common, Gate, HttpMetrics, Incoming, Opened, Program, Work, ending, probes};
 
@@ -69,7 +70,8 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         defects.switch_off(&mut guards);
         guards
     };
-    let guards = adjusted(guarding.load("orders")?);
+    // Boxed, for it would be a large part of what starts the program.
+    let guards = Box::new(adjusted(guarding.load("orders")?));
     let incoming = Incoming::new("orders", &guards.incoming)?;
     let program = Program::bind(&arguments.common, stopping.clone()).await?;
     let gate = Gate::<Api>::default();
@@ -125,13 +127,16 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
             shown.stack(dependency.stack());
             metrics.register_stack(dependency.stack());
         }
+        let stock = Reader::new(dependencies.inventory.channel(), &breakers, &guards.stock, seed)?;
+        shown.stack(stock.stack());
+        metrics.register_stack(stock.stack());
         for dependency in [&dependencies.inventory, &dependencies.payment] {
             while !dependency.is_well().await {
                 tokio::time::sleep(PROBE_EVERY).await;
             }
         }
-        let guarded = dependencies.clone();
-        let apply = move |guards: Guards| adjusted(guards).apply(&incoming, &guarded);
+        let (guarded, asked) = (dependencies.clone(), stock.clone());
+        let apply = move |guards: Guards| adjusted(guards).apply(&incoming, &guarded, &asked);
         work.spawn("guards", guarding.follow("orders", stopping.clone(), apply));
         let persistent = !defects.no_retry;
         let services = Services::new(Arc::clone(&orders), dependencies, stopping.clone(), persistent);
@@ -141,7 +146,7 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let notices = Notices::start(&store, durability, &arguments.notices, !defects.no_outbox)?;
         let closing = Arc::clone(&manager);
         let deadline = !defects.no_breaker_no_deadline;
-        gate.open(Arc::new(Api { orders, manager, totals, work: work.clone(), deadline }));
+        gate.open(Arc::new(Api { orders, manager, totals, stock, work: work.clone(), deadline }));
         let mut ending = ending();
         ending.add(Phase::Flush, "commands", async move {
             closing.close().await;

@@ -206,6 +206,8 @@ pub struct Answer {
     pub status: StatusCode,
     pub body: Value,
     pub content_type: String,
+    /// The header `Age`.
+    pub age: Option<String>,
 }
 
 pub struct Client(Hyper<HttpConnector, Full<Bytes>>);
@@ -234,11 +236,12 @@ impl Client {
         let response = self.0.request(request).await.ok()?;
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.ok()?.to_bytes();
-        let content_type = head.headers.get("content-type").and_then(|value| value.to_str().ok());
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         Some(Answer {
             status: head.status,
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-            content_type: content_type.unwrap_or_default().to_owned(),
+            content_type: header("content-type").unwrap_or_default().to_owned(),
+            age: header("age").map(str::to_owned),
         })
     }
 }

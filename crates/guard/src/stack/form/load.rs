@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use steadfast_base::units::{HumanDuration, Percentage, Rate};
 
 use crate::deadline::RefuseExpiredPolicy;
-use crate::stack::RateLimitSettings;
+use crate::stack::{KeyedRateLimitSettings, RateLimitSettings};
 use crate::{BulkheadPolicy, Quota, RateLimitPolicy, ShedPolicy};
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +44,41 @@ impl TryFrom<RateLimit> for RateLimitSettings {
 impl Default for RateLimit {
     fn default() -> Self {
         let mut form: Self = RateLimitSettings::default().into();
+        form.burst = None;
+        form
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::stack) struct KeyedRateLimit {
+    rate: Rate,
+    /// Null: as many as the rate gives in its time.
+    burst: Option<u32>,
+    wait_max: HumanDuration,
+    keys_max: usize,
+}
+
+impl From<KeyedRateLimitSettings> for KeyedRateLimit {
+    fn from(KeyedRateLimitSettings { quota, policy, keys_max }: KeyedRateLimitSettings) -> Self {
+        let RateLimit { rate, burst, wait_max } = RateLimitSettings { quota, policy }.into();
+        Self { rate, burst, wait_max, keys_max }
+    }
+}
+
+impl TryFrom<KeyedRateLimit> for KeyedRateLimitSettings {
+    type Error = &'static str;
+
+    fn try_from(form: KeyedRateLimit) -> Result<Self, Self::Error> {
+        let KeyedRateLimit { rate, burst, wait_max, keys_max } = form;
+        let RateLimitSettings { quota, policy } = RateLimit { rate, burst, wait_max }.try_into()?;
+        Ok(Self { quota, policy, keys_max })
+    }
+}
+
+impl Default for KeyedRateLimit {
+    fn default() -> Self {
+        let mut form: Self = KeyedRateLimitSettings::default().into();
         form.burst = None;
         form
     }

@@ -12,6 +12,7 @@ pub(super) use calls::Breaker;
 pub(super) use calls::Hedge;
 pub(super) use calls::Retry;
 pub(super) use load::Bulkhead;
+pub(super) use load::KeyedRateLimit;
 pub(super) use load::RateLimit;
 pub(super) use load::RefuseExpired;
 pub(super) use load::Shed;

@@ -7,12 +7,13 @@ use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::breaker::{BreakerPolicy, Phase, SlowCalls, Window};
-use crate::rate_limit::{Quota, RateLimitPolicy};
+use crate::rate_limit::{Key, Quota, RateLimitPolicy};
 use crate::stack::{
-    BudgetPolicy, DeadlineSettings, Error, OutgoingSettings, RateLimitSettings, RetrySettings, Stack,
+    BudgetPolicy, DeadlineSettings, Error, IncomingSettings, KeyedRateLimitSettings, OutgoingSettings,
+    RateLimitSettings, RetrySettings, Stack,
 };
 use crate::testing::{Answer, Callee, Request, TRANSIENT, success};
-use crate::{BulkheadPolicy, Rejection, RetryPolicy};
+use crate::{BulkheadPolicy, FallbackLayer, Rejection, RetryPolicy};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -113,6 +114,56 @@ async fn what_was_used_of_a_quota_and_of_a_budget_stays_used() {
     assert_eq!(counts(), Some((1, 4)));
     assert!(service.oneshot(Request::new(())).await.is_err());
     assert_eq!(counts(), Some((1, 5)), "counts go on, and the budget is still spent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_key_has_used_stays_used_and_further_keys_find_a_place() {
+    let settings = |permits, keys_max| IncomingSettings {
+        keyed_rate_limit: Some(KeyedRateLimitSettings {
+            quota: Quota::new(permits, Duration::from_secs(3600)),
+            policy: RateLimitPolicy::default(),
+            keys_max,
+        }),
+        ..IncomingSettings::default()
+    };
+    let stack = Stack::incoming("test")
+        .keyed_rate_limit(|request: &Request| Key::of(request.uri().path()), Default::default())
+        .configured(&settings(2, 16))
+        .expect("it can be");
+    let service = stack.layer(Callee::new(|_, _| async { success() }));
+    let ask = async |path: &str| {
+        let request = http::Request::get(path).body(()).expect("a valid request");
+        service.clone().oneshot(request).await.is_ok()
+    };
+    assert_eq!([ask("/a").await, ask("/a").await, ask("/a").await], [true, true, false]);
+    stack.apply(&settings(3, 1600)).expect("it can be");
+    assert_eq!([ask("/a").await, ask("/a").await], [true, false], "one more, for two were used");
+    let limiter = stack.keyed_rate_limiter().expect("it has a place");
+    assert_eq!((limiter.keys(), limiter.keys_max()), (1, 1600));
+    // Off, it lets all through, and forgets nothing.
+    stack.apply(&IncomingSettings::default()).expect("it can be");
+    assert!(ask("/a").await);
+    stack.apply(&settings(3, 1600)).expect("it can be");
+    assert!(!ask("/a").await);
+    assert!(ask("/b").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_at_a_server_is_switched_while_calls_run() {
+    let on = |fallback| IncomingSettings { fallback, ..IncomingSettings::default() };
+    let substitute = FallbackLayer::value(|_: &Answer| Some(http::Response::new(())));
+    let stack =
+        Stack::incoming("test").fallback(substitute.clone()).configured(&on(true)).expect("it can be");
+    let mut service = stack.layer(Callee::new(|_, _| async {
+        sleep(100 * MS).await;
+        Err(TRANSIENT)
+    }));
+    let under_way = service.ready().await.expect("ready").call(Request::new(()));
+    stack.apply(&on(false)).expect("it can be");
+    let after = service.ready().await.expect("ready").call(Request::new(()));
+    assert!(after.await.is_err());
+    assert!(under_way.await.is_ok(), "it ends as it was begun");
+    assert_eq!(substitute.substituted(), 1);
 }
 
 #[tokio::test(start_paused = true)]

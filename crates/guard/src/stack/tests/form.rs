@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::breaker::{BreakerPolicy, SlowCalls, Window};
 use crate::rate_limit::Quota;
 use crate::stack::{
-    BudgetPolicy, DeadlineSettings, HedgeSettings, IncomingSettings, OutgoingSettings, RateLimitSettings,
-    RetrySettings,
+    BudgetPolicy, DeadlineSettings, HedgeSettings, IncomingSettings, KeyedRateLimitSettings,
+    OutgoingSettings, RateLimitSettings, RetrySettings,
 };
 use crate::{BulkheadPolicy, HedgePolicy, RateLimitPolicy, RetryPolicy, ShedPolicy};
 
@@ -32,6 +32,13 @@ fn an_empty_guard_is_one_with_its_defaults() {
         timeout: Some(Duration::from_secs(1)),
     };
     assert_eq!(outgoing(all), Ok(expected));
+    let all = json!({"keyedRateLimit": {}, "rateLimit": {}});
+    let expected = IncomingSettings {
+        keyed_rate_limit: Some(KeyedRateLimitSettings::default()),
+        rate_limit: Some(RateLimitSettings::default()),
+        ..IncomingSettings::default()
+    };
+    assert_eq!(serde_json::from_value::<IncomingSettings>(all).ok(), Some(expected));
     let null = json!({"deadline": null, "breaker": null});
     assert_eq!(outgoing(null), Ok(OutgoingSettings::default()));
 }
@@ -51,6 +58,20 @@ fn errors_name_what_is_wrong() {
     ] {
         let found = outgoing(document.clone()).expect_err("it is wrong");
         assert!(found.contains(error), "{document}: {found}");
+    }
+}
+
+#[test]
+fn errors_in_incoming_settings_name_what_is_wrong() {
+    for (document, error) in [
+        (json!({"keyedRateLimits": {}}), "unknown field `keyedRateLimits`, expected one of `serverTiming`"),
+        (json!({"keyedRateLimit": {"keys": 3}}), "unknown field `keys`, expected one of `rate`, `burst`"),
+        (json!({"keyedRateLimit": {"rate": "0/s"}}), "the rate must be more than 0"),
+        (json!({"keyedRateLimit": {"keysMax": -1}}), "invalid value: integer `-1`, expected usize"),
+        (json!({"fallback": {}}), "invalid type: map, expected a boolean"),
+    ] {
+        let found = serde_json::from_value::<IncomingSettings>(document.clone()).expect_err("it is wrong");
+        assert!(found.to_string().contains(error), "{document}: {found}");
     }
 }
 
@@ -140,6 +161,26 @@ proptest! {
         prop_assert_eq!(rate(&read), rate(&settings), "{}", text);
         let without = |settings: &OutgoingSettings| OutgoingSettings { rate_limit: None, ..settings.clone() };
         prop_assert_eq!(without(&read), without(&settings), "{}", text);
+    }
+
+    #[test]
+    fn what_is_written_of_incoming_calls_is_read_back(
+        settings in settings(),
+        (by_key, fallback, keys_max, permits) in (any::<bool>(), any::<bool>(), 1..1_000_000_usize, 1..1000_u32),
+    ) {
+        let OutgoingSettings { rate_limit, bulkhead, shed, .. } = settings;
+        let quota = Quota::per_second(permits).with_burst(7);
+        let policy = rate_limit.map(|limit| limit.policy).unwrap_or_default();
+        let incoming = IncomingSettings {
+            server_timing: fallback,
+            keyed_rate_limit: by_key.then_some(KeyedRateLimitSettings { quota, policy, keys_max }),
+            fallback,
+            bulkhead,
+            shed,
+            ..IncomingSettings::default()
+        };
+        let text = serde_json::to_string(&incoming).expect("it can be written");
+        prop_assert_eq!(serde_json::from_str::<IncomingSettings>(&text).expect(&text), incoming, "{}", text);
     }
 
     #[test]

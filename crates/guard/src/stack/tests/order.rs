@@ -7,9 +7,11 @@ use tower::{Layer, ServiceExt};
 
 use crate::breaker::BreakerPolicy;
 use crate::deadline::RefuseExpiredPolicy;
-use crate::rate_limit::{Quota, RateLimitPolicy};
-use crate::stack::{BudgetPolicy, DeadlineSettings, OutgoingSettings, Stack};
-use crate::testing::{Callee, Request, TRANSIENT, success};
+use crate::rate_limit::{Key, Quota, RateLimitPolicy};
+use crate::stack::{
+    BudgetPolicy, DeadlineSettings, IncomingSettings, KeyedRateLimitSettings, OutgoingSettings, Stack,
+};
+use crate::testing::{Answer, Callee, Request, TRANSIENT, success};
 use crate::{
     BulkheadPolicy, FallbackLayer, HedgePolicy, Rejection, RetryPolicy, ServerDeadlineLayer, ShedPolicy,
 };
@@ -28,7 +30,7 @@ async fn guards_stand_in_their_order_in_whatever_order_they_are_named() {
         .rate_limit(Quota::new(9, hour), limit)
         .deadline(DeadlineSettings::default())
         .breaker(BreakerPolicy::default())
-        .fallback(FallbackLayer::value(|_: &crate::testing::Answer| None))
+        .fallback(FallbackLayer::value(|_: &Answer| None))
         .bulkhead(BulkheadPolicy::default())
         .hedge(HedgePolicy::default(), BudgetPolicy::default())
         .build()
@@ -46,17 +48,64 @@ async fn guards_stand_in_their_order_in_whatever_order_they_are_named() {
 
     let stack = Stack::incoming("test")
         .refuse_expired(RefuseExpiredPolicy::default())
+        .fallback(FallbackLayer::value(|_: &Answer| None))
         .shed(ShedPolicy::default())
         .bulkhead(BulkheadPolicy::default())
-        .rate_limit(Quota::per_second(5), limit)
+        .rate_limit(Quota::per_second(500), limit)
+        .keyed_rate_limit(|_: &Request| Key::of("all"), KeyedRateLimitSettings::default())
         .deadline(ServerDeadlineLayer::default())
         .server_timing()
         .build()
         .expect("it can be");
-    let order = ["serverTiming", "deadline", "rateLimit", "bulkhead", "shed", "refuseExpired"];
+    let order = [
+        "serverTiming",
+        "deadline",
+        "keyedRateLimit",
+        "fallback",
+        "rateLimit",
+        "bulkhead",
+        "shed",
+        "refuseExpired",
+    ];
     assert_eq!(guards(&stack.to_string()), order);
     let answer = stack.layer(Callee::new(|_, _| async { success() })).oneshot(Request::new(())).await;
     assert!(answer.expect("it succeeds").headers().contains_key("server-timing"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_too_often_is_told_so_and_what_others_bring_about_is_substituted() {
+    let hour = Duration::from_secs(3600);
+    let substitute = FallbackLayer::value(|failure: &Answer| {
+        let is_known = matches!(
+            failure.as_ref().map_err(|error| error.rejection()),
+            Err(None | Some(Rejection::RateLimited(_) | Rejection::Bulkhead(_)))
+        );
+        is_known.then(|| http::Response::builder().status(203).body(()).expect("a valid response"))
+    });
+    let quota = |permits| KeyedRateLimitSettings { quota: Quota::new(permits, hour), ..Default::default() };
+    let by_path = |request: &Request| Key::of(request.uri().path());
+    let stack = Stack::incoming("test")
+        .fallback(substitute.clone())
+        .keyed_rate_limit(by_path, quota(2))
+        .rate_limit(Quota::new(3, hour), RateLimitPolicy::default())
+        .build()
+        .expect("it can be");
+    let service = stack.layer(Callee::new(|_, _| async { Err(TRANSIENT) }));
+    let ask = async |path: &'static str| {
+        let request = http::Request::get(path).body(()).expect("a valid request");
+        service.clone().oneshot(request).await
+    };
+    for _ in 0..2 {
+        assert!(ask("/a").await.is_ok_and(|answer| answer.status() == 203), "the handler's failure");
+    }
+    // The third of this key is told so, and takes nothing of the quota of all.
+    let rejection = ask("/a").await.expect_err("it is refused").rejection();
+    assert!(matches!(rejection, Some(Rejection::RateLimited(_))), "{rejection:?}");
+    assert_eq!(stack.rate_limiter().map(|limiter| limiter.available()), Some(1));
+    assert!(ask("/b").await.is_ok());
+    // This one finds nothing left by others.
+    assert!(ask("/b").await.is_ok_and(|answer| answer.status() == 203));
+    assert_eq!(substitute.substituted(), 4);
 }
 
 #[test]
@@ -84,6 +133,31 @@ bulkhead      32 at a time; 64 wait, up to 1s, first in, first out
 shed          2 to 1000 at a time, at first 20, latency up to 1.5 times the baseline; 256 wait, up to 100ms, or 5ms in a standing queue
 breaker       opens at 50% failed of the calls of 10s (20 at least), at 50% longer than 300ms; 3 probes after 1s, within 5s
 timeout       350ms an attempt";
+    assert_eq!(stack.to_string(), expected);
+
+    let stack = Stack::incoming("test")
+        .keyed_rate_limit(|_: &Request| Key::of("all"), KeyedRateLimitSettings::default())
+        .fallback(FallbackLayer::value(|_: &Answer| None))
+        .configured(&IncomingSettings::default())
+        .expect("nothing is set");
+    assert!(stack.to_string().lines().all(|line| line.ends_with(" off")), "{stack}");
+    let settings = r#"{
+        "serverTiming": true,
+        "deadline": {"default": "2s"},
+        "keyedRateLimit": {"rate": "600/m", "burst": 20, "waitMax": "100ms", "keysMax": 5000},
+        "fallback": true,
+        "refuseExpired": {}
+    }"#;
+    stack.apply(&serde_json::from_str(settings).expect("settings")).expect("they can be");
+    let expected = "\
+serverTiming   on
+deadline       2s by default, 1m at most
+keyedRateLimit 600 per 60s, 20 at a time, for each of 5000 keys; waits up to 100ms
+fallback       on
+rateLimit      off
+bulkhead       off
+shed           off
+refuseExpired  up to 20% of the calls";
     assert_eq!(stack.to_string(), expected);
 }
 

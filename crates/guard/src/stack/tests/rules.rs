@@ -1,6 +1,9 @@
 //! What is refused, and that it says how to mend it.
 
-use crate::stack::{Error, IncomingSettings, OutgoingSettings, Stack};
+use crate::FallbackLayer;
+use crate::rate_limit::Key;
+use crate::stack::{Error, IncomingSettings, KeyedRateLimitSettings, OutgoingSettings, Stack};
+use crate::testing::{Answer, Request};
 
 fn outgoing(settings: &str) -> Result<(), Error> {
     let settings: OutgoingSettings = serde_json::from_str(settings).expect(settings);
@@ -67,6 +70,14 @@ fn nonsense_in_outgoing_stacks_is_refused_by_name() {
 fn nonsense_in_incoming_stacks_is_refused_by_name() {
     for (settings, place) in [
         (r#""refuseExpired": {}"#, "refuseExpired"),
+        (r#""fallback": true"#, "fallback"),
+        (r#""keyedRateLimit": {}"#, "keyedRateLimit"),
+        (r#""keyedRateLimit": {"keysMax": 0}"#, "keyedRateLimit.keysMax"),
+        (
+            r#""deadline": {"max": "2s", "default": "1s"}, "keyedRateLimit": {"waitMax": "3s"}"#,
+            "keyedRateLimit.waitMax",
+        ),
+        (r#""keyedRateLimit": {"rate": "101/s"}, "rateLimit": {"rate": "100/s"}"#, "keyedRateLimit.rate"),
         (r#""deadline": {"default": "2m"}"#, "deadline.default"),
         (r#""deadline": {"default": "1s", "max": "2s"}, "bulkhead": {"waitMax": "3s"}"#, "bulkhead.waitMax"),
     ] {
@@ -87,6 +98,21 @@ fn what_makes_sense_is_taken() {
     }
     let all = r#"{"serverTiming": true, "deadline": {}, "rateLimit": {}, "bulkhead": {}, "shed": {}, "refuseExpired": {}}"#;
     assert_eq!(incoming(all), Ok(()));
+    let named = |settings: &str| {
+        Stack::incoming("test")
+            .keyed_rate_limit(|_: &Request| Key::of("all"), KeyedRateLimitSettings::default())
+            .fallback(FallbackLayer::value(|_: &Answer| None))
+            .configured(&serde_json::from_str(settings).expect(settings))
+            .map(|_| ())
+    };
+    for settings in [
+        "{}",
+        r#"{"keyedRateLimit": {}, "fallback": true, "rateLimit": {}}"#,
+        // It bounds bursts, which the limit of all does not.
+        r#"{"keyedRateLimit": {"rate": "200/s", "burst": 10}, "rateLimit": {"rate": "100/s"}}"#,
+    ] {
+        assert_eq!(named(settings), Ok(()), "{settings}");
+    }
 }
 
 #[test]
@@ -94,6 +120,14 @@ fn an_error_says_what_is_wrong_and_how_to_mend_it() {
     let error =
         outgoing(r#"{"deadline": {"default": "2s"}, "retry": {"attemptTimeout": "5s"}}"#).unwrap_err();
     let text = "retry.attemptTimeout: 5s is longer than a call may take, 2s; lower it, or raise the deadline";
+    assert_eq!(error.to_string(), text);
+    let error = incoming(r#"{"keyedRateLimit": {"rate": "101/s"}, "rateLimit": {}}"#).unwrap_err();
+    let text = "keyedRateLimit.rate: 101 per 1s, 101 at a time, is more for one key than for all together, \
+                100 per 1s, 100 at a time; lower it, or raise `rateLimit.rate`";
+    assert_eq!(error.to_string(), text);
+    let error = incoming(r#"{"keyedRateLimit": {}}"#).unwrap_err();
+    let text = "keyedRateLimit: this stack has no place for it; \
+                name it when the stack is built, for what the key of a request is is code";
     assert_eq!(error.to_string(), text);
     let error = outgoing(r#"{"retry": {}}"#).unwrap_err();
     let text = "retry: repetitions without a deadline go on when nobody waits any more; \

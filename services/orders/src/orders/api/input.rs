@@ -32,8 +32,7 @@ impl<S: Send + Sync> FromRequest<S> for Input {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let deadline = request.deadline().unwrap_or_else(|| Deadline::within(Duration::from_secs(3)));
-        let deadline = deadline.derive(OVERHEAD).map_err(|_| out_of_time())?;
+        let deadline = answer_by(&request)?;
         let key = key(request.headers())?;
         let has_key = key.is_some();
         let key = key.unwrap_or_else(|| {
@@ -46,6 +45,12 @@ impl<S: Send + Sync> FromRequest<S> for Input {
         let fingerprint = Fingerprint::of(&path, &body);
         Ok(Self { cause: Cause { key, fingerprint, trace }, body, deadline, has_key })
     }
+}
+
+/// Returns until when the answer to a request must leave.
+pub(super) fn answer_by(request: &Request) -> Result<Deadline, Problem> {
+    let deadline = request.deadline().unwrap_or_else(|| Deadline::within(Duration::from_secs(3)));
+    deadline.derive(OVERHEAD).map_err(|_| out_of_time())
 }
 
 pub(super) fn out_of_time() -> Problem {

@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use steadfast::fault::FaultLayer;
 
-use super::{command, read};
+use super::{command, read, stock};
 use crate::host::{Gate, Incoming, Work, problem};
 use crate::orders::command::Orders;
 use crate::orders::domain::Command;
 use crate::orders::process::Manager;
+use crate::orders::stock::Reader;
 use crate::orders::view::Totals;
 
 /// The largest body of a request, in bytes; the example payload has 15 KiB.
@@ -24,6 +25,8 @@ pub struct Api {
     pub manager: Arc<Manager>,
     /// Sums up.
     pub totals: Arc<Totals>,
+    /// Asks what is free.
+    pub stock: Reader,
     /// Where commands run to their end.
     pub work: Work,
     /// Whether the caller's deadline counts. Off only to show that proof finds it.
@@ -43,6 +46,7 @@ pub fn router(gate: Gate<Api>, faults: FaultLayer, guards: &Incoming) -> Router 
         .route("/events", get(read::events))
         .route("/notices", get(read::notices))
         .route("/totals", get(read::totals))
+        .route("/stock/{sku}", get(stock::level))
         .method_not_allowed_fallback(async || {
             problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "not this method")
         })

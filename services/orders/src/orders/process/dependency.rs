@@ -86,6 +86,11 @@ impl Dependency {
         &self.stack
     }
 
+    /// Returns the connection, for calls that have guards of their own.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
     /// Makes a call through the guards.
     ///
     /// # Errors
@@ -155,7 +160,8 @@ async fn send(channel: Channel, call: &Call) -> Result<Done, Status> {
     Ok(Done { service_time: head_only.service_time() })
 }
 
-fn is_timeout(status: &Status) -> bool {
+/// Says whether the channel has counted the time of a call, and found it up.
+pub(in crate::orders) fn is_timeout(status: &Status) -> bool {
     let mut source = std::error::Error::source(status);
     while let Some(error) = source {
         if error.is::<TimeoutExpired>() {
@@ -166,7 +172,8 @@ fn is_timeout(status: &Status) -> bool {
     false
 }
 
-fn request<T: Clone>(message: &T, call: &Call) -> Result<Request<T>, Status> {
+/// Makes a request of gRPC with what is left of the call's time.
+pub(in crate::orders) fn request<T: Clone>(message: &T, call: &impl Context) -> Result<Request<T>, Status> {
     let mut request = Request::new(message.clone());
     if let Some(remaining) = call.deadline().map(Deadline::remaining) {
         if remaining.is_zero() {

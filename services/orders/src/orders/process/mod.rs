@@ -27,6 +27,8 @@ pub use confirmation::Refused;
 pub use dependency::Dependencies;
 pub use dependency::Dependency;
 pub use dependency::NoWay;
+pub(super) use dependency::is_timeout;
+pub(super) use dependency::request;
 pub use manager::Manager;
 pub use manager::Waited;
 pub use port::Services;
