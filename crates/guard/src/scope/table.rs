@@ -23,7 +23,7 @@ const CLOSED: usize = 1 << (usize::BITS - 1);
 pub(super) struct Table {
     /// How many tasks are alive, and [`CLOSED`].
     alive: AtomicUsize,
-    tasks_max: usize,
+    tasks_max: AtomicUsize,
     entered: AtomicU64,
     refused: AtomicU64,
     shards: [Shard; SHARDS],
@@ -78,7 +78,7 @@ impl Table {
     pub(super) fn new(tasks_max: usize) -> Self {
         Self {
             alive: AtomicUsize::new(0),
-            tasks_max,
+            tasks_max: AtomicUsize::new(tasks_max),
             entered: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             shards: Default::default(),
@@ -87,16 +87,13 @@ impl Table {
     }
 
     pub(super) fn enter(&self, about: About) -> Result<Key, Refused> {
+        let tasks_max = self.tasks_max.load(Ordering::Relaxed);
         let before = self.alive.fetch_add(1, Ordering::AcqRel);
-        if before & CLOSED != 0 || before >= self.tasks_max {
+        if before & CLOSED != 0 || before >= tasks_max {
             self.leave_count();
             self.refused.fetch_add(1, Ordering::Relaxed);
             let is_closed = before & CLOSED != 0;
-            return Err(if is_closed {
-                Refused::Closed
-            } else {
-                Refused::Full { tasks_max: self.tasks_max }
-            });
+            return Err(if is_closed { Refused::Closed } else { Refused::Full { tasks_max } });
         }
         let shard = self.entered.fetch_add(1, Ordering::Relaxed) as usize % SHARDS;
         let mut entries = self.shards[shard].0.lock();
@@ -135,6 +132,11 @@ impl Table {
         if self.alive.fetch_sub(1, Ordering::AcqRel) == CLOSED | 1 {
             self.emptied.notify_waiters();
         }
+    }
+
+    /// Takes so many from now on. Those that are alive stay.
+    pub(super) fn set_tasks_max(&self, tasks_max: usize) {
+        self.tasks_max.store(tasks_max, Ordering::Relaxed);
     }
 
     /// Takes no more tasks from now on.

@@ -117,38 +117,11 @@ fn level(health: Health) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use steadfast_base::Seed;
-    use steadfast_guard::pool_health::{Borrowed, Pool, PoolHealth, PoolHealthPolicy, Status};
+    use steadfast_guard::pool_health::{PoolHealth, PoolHealthPolicy};
 
+    use crate::idle_pool::Idle;
     use crate::telemetry::Metrics;
-
-    /// A pool of two idle connections that answer.
-    struct Idle;
-
-    impl Pool for Idle {
-        type Connection = ();
-        type Error = Infallible;
-
-        fn status(&self) -> Status {
-            Status { size: 2, idle: 2, ..Status::default() }
-        }
-
-        async fn borrow_idle(&self) -> Borrowed<()> {
-            Borrowed::new(Some(()), 0)
-        }
-
-        async fn check(&self, (): &mut ()) -> Result<(), Infallible> {
-            Ok(())
-        }
-
-        fn evict(&self, (): ()) {}
-
-        async fn connect(&self) -> Result<(), Infallible> {
-            Ok(())
-        }
-    }
 
     #[tokio::test]
     async fn shows_what_a_pool_has_and_what_was_found_in_it() {
