@@ -35,6 +35,8 @@ pub struct Metrics {
     pools: super::workers::Pools,
     #[cfg(feature = "guard")]
     connections: super::connections::Connections,
+    #[cfg(feature = "redis-limit")]
+    shared_limits: super::shared_limits::SharedLimits,
 }
 
 impl Metrics {
@@ -112,6 +114,18 @@ impl Metrics {
     pub fn register_pool(&self, pool: steadfast_guard::pool_health::Probe) {
         if self.connections.add(pool) {
             self.registry.write().register_collector(Box::new(self.connections.clone()));
+        }
+    }
+
+    /// Registers what a rate limit that processes share by Redis has done: `shared_rate_limit_by_redis` (1, or 0 while the
+    /// local share decides), `shared_rate_limit_calls_total` by outcome, `shared_rate_limit_decisions_total` by who decided,
+    /// `shared_rate_limit_round_trips_total` by outcome, `shared_rate_limit_round_trip_time_seconds_total`,
+    /// `shared_rate_limit_leases_total`, `shared_rate_limit_leased_permits_total` by what was done with them, and
+    /// `shared_rate_limit_changes_total`. The limiter is not kept alive.
+    #[cfg(feature = "redis-limit")]
+    pub fn register_redis_limiter(&self, limiter: &steadfast_backends::redis::limiter::RedisLimiter) {
+        if self.shared_limits.add(limiter.probe()) {
+            self.registry.write().register_collector(Box::new(self.shared_limits.clone()));
         }
     }
 

@@ -10,6 +10,8 @@ mod logs;
 mod metrics;
 #[cfg(feature = "guard")]
 mod scopes;
+#[cfg(feature = "redis-limit")]
+mod shared_limits;
 #[cfg(feature = "guard")]
 mod workers;
 
