@@ -11,6 +11,9 @@ use parking_lot::RwLock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+#[cfg(feature = "guard")]
+use super::text::Probes;
+
 /// The metrics of a process. Clones share the registry.
 ///
 /// # Examples
@@ -30,13 +33,13 @@ pub struct Metrics {
     #[cfg(feature = "guard")]
     guards: super::guards::Guards,
     #[cfg(feature = "guard")]
-    scopes: super::scopes::Scopes,
+    scopes: Probes<steadfast_guard::scope::Snapshot>,
     #[cfg(feature = "guard")]
-    pools: super::workers::Pools,
+    pools: Probes<steadfast_guard::workers::Snapshot>,
     #[cfg(feature = "guard")]
-    connections: super::connections::Connections,
+    connections: Probes<steadfast_guard::pool_health::Snapshot>,
     #[cfg(feature = "redis-limit")]
-    shared_limits: super::shared_limits::SharedLimits,
+    shared_limits: Probes<steadfast_backends::redis::limiter::Snapshot>,
 }
 
 impl Metrics {

@@ -13,6 +13,8 @@ mod scopes;
 #[cfg(feature = "redis-limit")]
 mod shared_limits;
 #[cfg(feature = "guard")]
+mod text;
+#[cfg(feature = "guard")]
 mod workers;
 
 pub use logs::Error;

@@ -1,72 +1,32 @@
 //! Scopes as metrics, read when they are scraped.
 
 use std::fmt;
-use std::sync::Arc;
 
-use parking_lot::RwLock;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use steadfast_guard::Probe;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use steadfast_guard::scope::Snapshot;
 
-/// All scopes of a process: one collector, for a metric must not stand twice in the text.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Scopes(Arc<RwLock<Vec<Probe<Snapshot>>>>);
+use super::text::{Probes, Text};
 
-impl Scopes {
-    /// Adds a scope, and says whether it is the first.
-    pub(super) fn add(&self, scope: Probe<Snapshot>) -> bool {
-        let mut scopes = self.0.write();
-        scopes.push(scope);
-        scopes.len() == 1
-    }
-}
-
-type Value = fn(&Snapshot) -> u64;
-
-const GAUGES: [(&str, &str, Value); 3] = [
-    ("tasks_alive", "Tasks that are alive", |seen| seen.alive),
-    ("tasks_old", "Tasks that are far older than they should be", |seen| seen.old),
-    ("tasks_growing", "Tasks of which there are more and more", |seen| seen.growing),
-];
-
-const OUTCOMES: [(&str, Value); 5] = [
-    ("finished", |seen| seen.finished),
-    ("panicked", |seen| seen.panicked),
-    ("expired", |seen| seen.expired),
-    ("cancelled", |seen| seen.cancelled),
-    ("refused", |seen| seen.refused),
-];
-
-impl prometheus_client::collector::Collector for Scopes {
+impl Collector for Probes<Snapshot> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let scopes: Vec<_> = self.0.read().iter().map(Probe::snapshot).collect();
-        for (name, help, value) in GAUGES {
-            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for seen in &scopes {
-                let labels = [("scope", seen.name.as_str())];
-                ConstGauge::new(value(seen)).encode(gauge.encode_family(&labels)?)?;
-            }
-        }
-        let help = "Tasks by how they ended, or that they were refused";
-        let mut tasks = encoder.encode_descriptor("tasks", help, None, MetricType::Counter)?;
-        for seen in &scopes {
-            for (outcome, value) in OUTCOMES {
-                let labels = [("scope", seen.name.as_str()), ("outcome", outcome)];
-                ConstCounter::new(value(seen)).encode(tasks.encode_family(&labels)?)?;
-            }
-        }
-        let help = "Panics by task";
-        let mut panics = encoder.encode_descriptor("task_panics", help, None, MetricType::Counter)?;
-        for seen in &scopes {
-            for (task, count) in &seen.panics {
-                let labels = [("scope", seen.name.as_str()), ("task", task)];
-                ConstCounter::new(*count).encode(panics.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
+        let all = self.snapshots();
+        let mut text = Text { encoder: &mut encoder, all: &all, label: "scope", name: |seen| &seen.name };
+        text.gauge("tasks_alive", "Tasks that are alive", |seen| seen.alive)?;
+        text.gauge("tasks_old", "Tasks that are far older than they should be", |seen| seen.old)?;
+        text.gauge("tasks_growing", "Tasks of which there are more and more", |seen| seen.growing)?;
+        text.counters("tasks", "Tasks by how they ended, or that they were refused", "outcome", |seen| {
+            vec![
+                ("finished", seen.finished),
+                ("panicked", seen.panicked),
+                ("expired", seen.expired),
+                ("cancelled", seen.cancelled),
+                ("refused", seen.refused),
+            ]
+        })?;
+        text.counters("task_panics", "Panics by task", "task", |seen| {
+            seen.panics.iter().map(|(task, count)| (*task, *count)).collect()
+        })
     }
 }
 
