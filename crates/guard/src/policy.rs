@@ -58,3 +58,22 @@ pub(crate) mod duration {
         HumanDuration::deserialize(deserializer).map(Into::into)
     }
 }
+
+/// A duration with its unit, or null for none, for `#[serde(with = …)]`.
+pub(crate) mod optional_duration {
+    use super::{Duration, HumanDuration};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(HumanDuration).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<HumanDuration>::deserialize(deserializer)?.map(Into::into))
+    }
+}

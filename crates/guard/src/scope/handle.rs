@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use steadfast_base::Deadline;
+use steadfast_base::units::format_duration;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::closed::Listed;
 use super::leaks::Inspector;
+use super::polls::SlowPoll;
 use super::supervised::{End, Registration, Supervised};
 use super::table::{About, Table};
 use super::{Closed, Leaks, Refused, ScopePolicy, Snapshot, Task, TaskInfo};
@@ -59,6 +61,8 @@ struct Owner {
 pub(super) struct Shared {
     name: Box<str>,
     policy: watch::Sender<ScopePolicy>,
+    /// What the policy says of it, for every poll to see.
+    pub(super) slow_poll: SlowPoll,
     token: CancellationToken,
     pub(super) table: Table,
     ends: [AtomicU64; 4],
@@ -85,6 +89,7 @@ impl Scope {
         let shared = Arc::new(Shared {
             name: name.into(),
             policy: watch::Sender::new(policy),
+            slow_poll: SlowPoll::new(policy.slow_poll),
             token: parent.child_token(),
             table: Table::new(policy.tasks_max),
             ends: Default::default(),
@@ -128,6 +133,7 @@ impl Scope {
         self.owner.shared.policy.send_modify(|current| {
             *current = policy;
             self.owner.shared.table.set_tasks_max(policy.tasks_max);
+            self.owner.shared.slow_poll.set(policy.slow_poll);
         });
         Ok(())
     }
@@ -196,8 +202,8 @@ impl Scope {
     {
         let shared = &self.owner.shared;
         let about = About { name, spawned_at, started: Instant::now(), deadline };
-        let key = shared.table.enter(about)?;
-        let registration = Registration::new(Arc::clone(shared), key, about);
+        let (key, times) = shared.table.enter(about)?;
+        let registration = Registration::new(Arc::clone(shared), key, about, times);
         let handle = tokio::spawn(Supervised::new(task, limit, registration));
         shared.table.attach(key, handle.abort_handle());
         Ok(Task::new(handle))
@@ -321,6 +327,7 @@ impl Observed<Snapshot> for Shared {
             panics: self.panics.lock().clone(),
             old: leaks.old.iter().map(|old| old.tasks as u64).sum(),
             growing: leaks.growing.iter().map(|growing| growing.to as u64).sum(),
+            polls: self.table.poll_times(),
         }
     }
 }
@@ -349,6 +356,12 @@ impl Shared {
         *self.panics.lock().entry(about.name).or_default() += 1;
         let (scope, task, spawned_at) = (&*self.name, about.name, about.spawned_at);
         tracing::error!(scope, task, %spawned_at, message, "a task panicked");
+    }
+
+    pub(super) fn report_blocking(&self, about: &About, took: Duration, polls: u64) {
+        let (scope, task, spawned_at) = (&*self.name, about.name, about.spawned_at);
+        let took = format_duration(took);
+        tracing::warn!(scope, task, %spawned_at, took, polls, "a task blocks its thread");
     }
 }
 

@@ -143,6 +143,7 @@ mod tests {
         old_after: Duration::from_secs(60),
         inspect_every: SECOND,
         growth_window: 6,
+        slow_poll: None,
     };
 
     #[track_caller]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{PolicyError, at_least, duration, lasts, unless};
+use crate::policy::{PolicyError, at_least, duration, lasts, optional_duration, unless};
 
 /// The bounds of a scope.
 ///
@@ -37,10 +37,15 @@ pub struct ScopePolicy {
     pub inspect_every: Duration,
     /// Over how many inspections growth is judged; 2 to 64.
     pub growth_window: usize,
+    /// From which length on a poll counts as slow, for it keeps a thread from all other tasks; `None` (`null` in a
+    /// document): polls are not timed.
+    #[serde(with = "optional_duration")]
+    pub slow_poll: Option<Duration>,
 }
 
 impl Default for ScopePolicy {
-    /// 65,536 tasks, 1 s to stop, old after 10 minutes, looked at every 30 s, growth over 8 inspections.
+    /// 65,536 tasks, 1 s to stop, old after 10 minutes, looked at every 30 s, growth over 8 inspections;
+    /// polls are slow from 10 ms on.
     fn default() -> Self {
         Self {
             tasks_max: 1 << 16,
@@ -48,6 +53,7 @@ impl Default for ScopePolicy {
             old_after: Duration::from_secs(600),
             inspect_every: Duration::from_secs(30),
             growth_window: 8,
+            slow_poll: Some(Duration::from_millis(10)),
         }
     }
 }
@@ -63,6 +69,7 @@ impl ScopePolicy {
     pub fn check(&self) -> Result<(), PolicyError> {
         at_least("tasksMax", self.tasks_max, 1)?;
         lasts("inspectEvery", self.inspect_every, INSPECT_EVERY_MIN)?;
+        lasts("slowPoll", self.slow_poll.unwrap_or(Duration::MAX), Duration::from_nanos(1))?;
         unless(!GROWTH_WINDOW.contains(&self.growth_window), "growthWindow", || {
             (format!("{} is out of range", self.growth_window), "write 2 to 64".to_owned())
         })
