@@ -65,6 +65,7 @@ mod error;
 pub mod fallback;
 mod gate;
 pub mod hedge;
+mod histogram;
 mod pause;
 mod policy;
 pub mod pool_health;

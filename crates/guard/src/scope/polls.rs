@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::table::SHARDS;
+use crate::histogram::{Counted, Histogram};
 
 /// How many names are told apart. Those that come later are counted together.
 const NAMES_MAX: usize = 64;
@@ -74,33 +75,15 @@ impl SlowPoll {
 #[repr(align(128))]
 #[derive(Debug)]
 pub(super) struct Times {
-    buckets: [AtomicU64; BUCKETS],
-    total_ns: AtomicU64,
-    max_ns: AtomicU64,
+    polls: Histogram<BUCKETS>,
     /// Of all shards.
     slow: Arc<AtomicU64>,
 }
 
 impl Times {
-    fn new(slow: &Arc<AtomicU64>) -> Self {
-        Self {
-            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
-            total_ns: AtomicU64::new(0),
-            max_ns: AtomicU64::new(0),
-            slow: Arc::clone(slow),
-        }
-    }
-
     #[inline]
     pub(super) fn record(&self, took: Duration) {
-        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = (u64::BITS - (ns / 1000).leading_zeros()) as usize;
-        self.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
-        self.total_ns.fetch_add(ns, Ordering::Relaxed);
-        // Longest ones are rare, and looking does not take the line away from others.
-        if ns > self.max_ns.load(Ordering::Relaxed) {
-            self.max_ns.fetch_max(ns, Ordering::Relaxed);
-        }
+        self.polls.record(took);
     }
 
     /// Counts a slow one, and returns how many there are with it.
@@ -120,7 +103,7 @@ impl Polls {
         let is_own = names.contains_key(name) || names.len() < NAMES_MAX;
         let times = names.entry(if is_own { name } else { OTHERS }).or_insert_with(|| {
             let slow = Arc::default();
-            std::array::from_fn(|_| Arc::new(Times::new(&slow)))
+            std::array::from_fn(|_| Arc::new(Times { polls: Histogram::default(), slow: Arc::clone(&slow) }))
         });
         (Arc::clone(&times[shard]), is_own)
     }
@@ -131,33 +114,15 @@ impl Polls {
 }
 
 fn sum(shards: &[Arc<Times>; SHARDS]) -> PollTimes {
-    let all = |value: fn(&Times) -> &AtomicU64| {
-        shards.iter().map(move |times| value(times).load(Ordering::Relaxed))
-    };
-    let mut buckets = [0_u64; BUCKETS];
-    for times in shards {
-        for (sum, bucket) in buckets.iter_mut().zip(&times.buckets) {
-            *sum += bucket.load(Ordering::Relaxed);
-        }
-    }
-    let max_us = all(|times| &times.max_ns).max().unwrap_or(0).div_ceil(1000);
-    let count: u64 = buckets.iter().sum();
-    let below = |wanted: u64| {
-        let mut seen = 0;
-        let bucket = buckets.iter().position(|in_it| {
-            seen += in_it;
-            seen >= wanted
-        });
-        bucket.filter(|bucket| bucket + 1 < BUCKETS).map_or(max_us, |bucket| 1 << bucket).min(max_us)
-    };
+    let counted = shards.iter().map(|times| times.polls.counted()).fold(Counted::default(), Counted::and);
     PollTimes {
-        count,
-        total_us: all(|times| &times.total_ns).fold(0, u64::saturating_add) / 1000,
-        max_us,
-        p50_us: below(count - count / 2),
-        p99_us: below(count - count / 100),
+        count: counted.count(),
+        total_us: counted.total_us(),
+        max_us: counted.max_us(),
+        p50_us: counted.all_but_one_in(2),
+        p99_us: counted.all_but_one_in(100),
         slow: shards[0].slow.load(Ordering::Relaxed),
-        buckets,
+        buckets: counted.buckets,
     }
 }
 
@@ -184,15 +149,6 @@ mod tests {
         assert_eq!((times.p50_us, times.p99_us), (4, 4));
         assert_eq!(times.total_us, 8 * 99 * 3 + 4 + 5000);
         assert_eq!((times.buckets[0], times.buckets[2], times.buckets[13]), (8, 792, 1));
-    }
-
-    #[test]
-    fn what_takes_for_ever_does_not_overflow() {
-        let polls = Polls::default();
-        let (times, _) = polls.of("stuck", 0);
-        times.record(Duration::MAX);
-        let times = &polls.times()["stuck"];
-        assert_eq!((times.count, times.buckets[BUCKETS - 1], times.p50_us), (1, 1, times.max_us));
     }
 
     #[test]
