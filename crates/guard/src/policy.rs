@@ -22,7 +22,7 @@ pub struct PolicyError {
 /// Refuses what is less than `least`.
 pub(crate) fn at_least<T>(setting: &'static str, value: T, least: T) -> Result<(), PolicyError>
 where
-    T: PartialOrd + Display,
+    T: PartialOrd + Display + Copy,
 {
     unless(value < least, setting, || (format!("{value} is too little"), format!("write {least} or more")))
 }

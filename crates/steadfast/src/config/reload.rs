@@ -208,7 +208,9 @@ mod tests {
         let apply = |policies: Policies| {
             let Policies { pool, workers: of_workers, scope: of_scope } = policies;
             let applied = (|| -> Result<(), PolicyError> {
-                (pool.check()?, of_workers.check()?, of_scope.check()?);
+                pool.check()?;
+                of_workers.check()?;
+                of_scope.check()?;
                 handle.apply(pool)?;
                 workers.apply(of_workers)?;
                 scope.apply(of_scope)

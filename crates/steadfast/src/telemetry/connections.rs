@@ -14,12 +14,9 @@ impl Collector for Probes<Snapshot> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let all = self.snapshots();
         let mut text = Text { encoder: &mut encoder, all: &all, label: "pool", name: |seen| &seen.name };
-        text.gauges(
-            "pool_connections",
-            "Connections of the pool",
-            "state",
-            &[("idle", |seen| seen.idle), ("used", |seen| seen.in_use)],
-        )?;
+        text.gauges("pool_connections", "Connections of the pool", "state", |seen| {
+            vec![("idle", seen.idle), ("used", seen.in_use)]
+        })?;
         text.gauge("pool_pending_requests", "Callers that wait for a connection", |seen| seen.waiting)?;
         let help = "How the pool is: 1 healthy, 0.5 degraded, 0 unhealthy";
         text.gauge("pool_health", help, |seen| level(seen.health))?;

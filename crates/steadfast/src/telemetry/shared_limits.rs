@@ -12,8 +12,8 @@ use super::text::{Probes, Text};
 impl Collector for Probes<Snapshot> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let all = self.snapshots();
-        let (label, name) = ("shared_rate_limit", |seen: &Snapshot| seen.prefix.as_str());
-        let mut text = Text { encoder: &mut encoder, all: &all, label, name };
+        let mut text =
+            Text { encoder: &mut encoder, all: &all, label: "shared_rate_limit", name: |seen| &seen.prefix };
         let help = "Who decides: 1 Redis, 0 the local share";
         text.gauge("shared_rate_limit_by_redis", help, |seen| u64::from(seen.mode == Mode::Shared))?;
         text.counters("shared_rate_limit_calls", "Calls by outcome", "outcome", |seen| {
@@ -23,7 +23,7 @@ impl Collector for Probes<Snapshot> {
         text.counters("shared_rate_limit_decisions", help, "by", |seen| {
             vec![("redis", seen.shared), ("lease", seen.leased), ("local", seen.local)]
         })?;
-        let help = "Questions to Redis by what came of them";
+        let help = "Calls that asked Redis, or waited for one that did, by what came of it";
         text.counters("shared_rate_limit_round_trips", help, "outcome", |seen| {
             vec![("answered", seen.shared), ("timed_out", seen.timeouts), ("failed", seen.errors)]
         })?;

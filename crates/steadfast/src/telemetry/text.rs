@@ -77,18 +77,18 @@ impl<S> Text<'_, '_, S> {
     }
 
     /// Writes a gauge for each kind of something.
-    pub(super) fn gauges(
+    pub(super) fn gauges<'v>(
         &mut self,
         metric: &str,
         help: &str,
         kind: &str,
-        values: &[(&str, fn(&S) -> u64)],
+        values: impl Fn(&S) -> Vec<(&'v str, u64)>,
     ) -> fmt::Result {
         let (label, name) = (self.label, self.name);
         self.each(metric, help, None, MetricType::Gauge, |gauge, seen| {
-            values.iter().try_for_each(|(which, value)| {
+            values(seen).into_iter().try_for_each(|(which, value)| {
                 let labels = [(label, name(seen)), (kind, which)];
-                ConstGauge::new(value(seen)).encode(gauge.encode_family(&labels)?)
+                ConstGauge::new(value).encode(gauge.encode_family(&labels)?)
             })
         })
     }
