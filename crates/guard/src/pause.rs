@@ -43,7 +43,7 @@ mod tests {
                 sleep_until(began + *after).await;
                 policy.send_replace(*length);
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = pause(&policy, |length| *length) => {}
@@ -93,7 +93,7 @@ mod tests {
                 changes.iter().map(|(at, length)| (*at as u32 * MS, *length as u32 * MS)).collect();
             let end = runtime.expect("a runtime").block_on(ends(first as u32 * MS, &millis)).as_millis() as u64;
             let seen = |change: &&(u64, u64)| change.0 + 2 < end;
-            let (last, length) = changes.iter().filter(seen).last().copied().unwrap_or((0, first));
+            let (last, length) = changes.iter().rfind(seen).copied().unwrap_or((0, first));
             prop_assert!(end <= last + length + 4, "{end} ms, though {length} ms since {last} ms");
             let lengths = changes.iter().filter(|change| change.0 <= end).map(|change| change.1);
             let shortest = lengths.chain([first]).min().unwrap_or(first);
