@@ -10,6 +10,8 @@ use crate::{Options, Row};
 
 /// How many tasks a measurement spawns and joins.
 const TASKS: usize = 20_000;
+/// How often a measurement polls a task that does nothing but yield.
+const POLLS: usize = 100_000;
 const FAR: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
@@ -39,7 +41,49 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
             });
         }
     }
+    rows.extend(polls(rounds)?);
     Ok(rows)
+}
+
+/// Measures what it adds to a poll that a scope does it, with times and without.
+fn polls(rounds: usize) -> anyhow::Result<Vec<Row>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let untimed = ScopePolicy { slow_poll: None, ..ScopePolicy::default() };
+    let mut results = [const { Vec::new() }; 3];
+    for _ in 0..rounds {
+        let bare = async { Ok::<_, anyhow::Error>(tokio::spawn(yields()).await?) };
+        results[0].push(runtime.block_on(on_worker(bare))??);
+        for (at, policy) in [(1, ScopePolicy::default()), (2, untimed)] {
+            let in_scope = async move {
+                let scope = Scope::new("bench", policy);
+                Ok::<_, anyhow::Error>(scope.spawn_until_closed("bench", yields())?.await?)
+            };
+            results[at].push(runtime.block_on(on_worker(in_scope))??);
+        }
+    }
+    let [bare, timed, untimed] = results.map(|mut seconds| {
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    });
+    let row = |name: &str, ours: f64| Row {
+        name: name.to_owned(),
+        ours: ours * 1e9,
+        peer: bare * 1e9,
+        peer_name: "tokio::spawn".to_owned(),
+        ratio: bare / ours,
+        ratio_wanted: None,
+        unit: "ns for a poll that yields".to_owned(),
+    };
+    Ok(vec![row("scope: polls, timed", timed), row("scope: polls, not timed", untimed)])
+}
+
+/// Returns the seconds that a poll takes.
+async fn yields() -> f64 {
+    let start = Instant::now();
+    for _ in 0..POLLS {
+        tokio::task::yield_now().await;
+    }
+    start.elapsed().as_secs_f64() / POLLS as f64
 }
 
 async fn on_worker<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> anyhow::Result<T> {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Shows how a scope, a pool of workers or a pool of connections looks, without owning it: what is shown can end although there is a probe.
+/// Shows how a scope, a pool of workers or a pool of connections looks, without owning it: what is shown can end although
+/// there is a probe. `S` is what it looks like; whoever keeps counts of its own shows them by [`Observed`].
 ///
 /// # Examples
 /// ```
@@ -18,15 +19,18 @@ use std::sync::Arc;
 /// ```
 pub struct Probe<S>(Arc<dyn Observed<S>>);
 
-/// What a probe shows.
-pub(crate) trait Observed<S>: Send + Sync {
+/// What a probe shows. It is kept by the probe, so it is to keep nothing that has to end: counts, not connections.
+pub trait Observed<S>: Send + Sync {
+    /// Returns which one it is, as metrics show it.
     fn name(&self) -> &str;
 
+    /// Returns how it looks now. It must not block.
     fn snapshot(&self) -> S;
 }
 
 impl<S> Probe<S> {
-    pub(crate) fn new(observed: Arc<dyn Observed<S>>) -> Self {
+    /// Creates a probe of what is observed.
+    pub fn new(observed: Arc<dyn Observed<S>>) -> Self {
         Self(observed)
     }
 

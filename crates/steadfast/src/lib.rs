@@ -45,6 +45,8 @@ pub mod answer;
 pub mod config;
 #[cfg(feature = "diagnostics")]
 pub mod diagnostics;
+#[cfg(all(test, feature = "guard"))]
+mod idle_pool;
 pub mod problem;
 pub mod runtime;
 pub mod shutdown;

@@ -50,10 +50,11 @@ impl Round {
 }
 
 /// What a connection was found to be.
-enum Verdict {
+enum Verdict<C> {
+    /// It has answered, and is back.
     Fast(Duration),
-    Slow,
-    Broken(Box<str>),
+    Slow(C),
+    Broken(C, Box<str>),
 }
 
 /// Makes a round on a pool that was found `health` before. Returns what it found, and the last error that it met.
@@ -67,22 +68,22 @@ pub(super) async fn make<P: Pool>(
     let checks =
         borrowed.into_iter().map(|connection| Box::pin(examine(pool, connection, policy.check_within)));
     let mut stale = Vec::new();
-    for (connection, verdict) in all(checks.collect()).await {
+    for verdict in all(checks.collect()).await {
         match verdict {
-            // Those that answered are back before anything else is done.
             Verdict::Fast(took) => {
                 round.fast += 1;
                 round.slowest = round.slowest.max(took);
-                drop(connection);
-                continue;
             }
-            Verdict::Slow => round.slow += 1,
-            Verdict::Broken(error) => {
+            Verdict::Slow(connection) => {
+                round.slow += 1;
+                stale.push(connection);
+            }
+            Verdict::Broken(connection, error) => {
                 round.broken += 1;
                 problem = Some(error);
+                stale.push(connection);
             }
         }
-        stale.push(connection);
     }
     // A pool that has nothing idle left, and was unwell, is asked for in the same way: else it would stay unwell.
     if round.fast == 0 && (round.stale() > 0 || health != Health::Healthy) {
@@ -148,14 +149,13 @@ async fn examine<P: Pool>(
     pool: &P,
     mut connection: P::Connection,
     within: Duration,
-) -> (P::Connection, Verdict) {
+) -> Verdict<P::Connection> {
     let started = Instant::now();
-    let verdict = match timeout(within, pool.check(&mut connection)).await {
+    match timeout(within, pool.check(&mut connection)).await {
         Ok(Ok(())) => Verdict::Fast(started.elapsed()),
-        Ok(Err(error)) => Verdict::Broken(error.to_string().into()),
-        Err(_) => Verdict::Slow,
-    };
-    (connection, verdict)
+        Ok(Err(error)) => Verdict::Broken(connection, error.to_string().into()),
+        Err(_) => Verdict::Slow(connection),
+    }
 }
 
 /// Opens a connection beside the pool and checks it; says why it does not work.
@@ -164,12 +164,12 @@ async fn open<P: Pool>(pool: &P, policy: &PoolHealthPolicy) -> Result<(), Box<st
     let connection = connecting
         .map_err(|_| format!("a new connection was not open after {:?}", policy.connect_within))?
         .map_err(|error| error.to_string())?;
-    match examine(pool, connection, policy.check_within).await.1 {
+    match examine(pool, connection, policy.check_within).await {
         Verdict::Fast(_) => Ok(()),
-        Verdict::Slow => {
+        Verdict::Slow(_) => {
             Err(format!("a new connection did not answer within {:?}", policy.check_within).into())
         }
-        Verdict::Broken(error) => Err(error),
+        Verdict::Broken(_, error) => Err(error),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Health, WaitTimes};
+use super::{Health, PoolHealthPolicy, WaitTimes};
 
 /// What a pool has, and what its supervisor has found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -49,4 +49,6 @@ pub struct Snapshot {
     pub slowest_us: u64,
     /// The last error of a connection.
     pub last_error: Option<String>,
+    /// What holds for the next round.
+    pub policy: PoolHealthPolicy,
 }

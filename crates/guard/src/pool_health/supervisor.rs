@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use steadfast_base::{Rng, Seed};
-use tokio::time::sleep;
+use tokio::sync::watch;
 
 use super::health::Machine;
-use super::{Health, Pool, PoolHealthPolicy, Round, Snapshot, round};
+use super::{Handle, Health, Pool, PoolHealthPolicy, Round, Snapshot, round};
+use crate::pause::pause;
 use crate::probe::Observed;
 
 /// Supervises the connections of a pool.
@@ -30,13 +31,13 @@ use crate::probe::Observed;
 #[must_use = "nothing is checked unless it runs"]
 pub struct PoolHealth<P> {
     shared: Arc<Shared<P>>,
-    policy: PoolHealthPolicy,
     rng: Rng,
 }
 
 struct Shared<P> {
     name: Box<str>,
     pool: P,
+    policy: watch::Sender<PoolHealthPolicy>,
     found: Mutex<Found>,
 }
 
@@ -51,20 +52,20 @@ impl<P: Pool> PoolHealth<P> {
     /// Creates a supervisor of `pool`, which logs and metrics call `name`; fields of `policy` beyond their range are
     /// cut to it. The times of rounds are drawn from `seed`.
     pub fn new(name: impl Into<Box<str>>, pool: P, policy: PoolHealthPolicy, seed: Seed) -> Self {
-        Self {
-            shared: Arc::new(Shared { name: name.into(), pool, found: Mutex::default() }),
-            policy: policy.cut(),
-            rng: seed.stream("pool health"),
-        }
+        let policy = watch::Sender::new(policy.cut());
+        let shared = Shared { name: name.into(), pool, policy, found: Mutex::default() };
+        Self { shared: Arc::new(shared), rng: seed.stream("pool health") }
     }
 
-    /// Checks connections until the pool is closed; the first round comes after an interval.
+    /// Checks connections until the pool is closed; the first round comes after an interval. The policy can be changed
+    /// meanwhile, by a [`handle`](Self::handle).
     ///
     /// # Cancel safety
     /// Dropping the future ends supervision. What is being checked goes back into the pool.
     pub async fn run(mut self) {
         loop {
-            sleep(self.policy.pause(&mut self.rng)).await;
+            let draw = self.rng.unit();
+            pause(&self.shared.policy, |policy| policy.pause(draw)).await;
             if self.shared.pool.status().is_closed {
                 return;
             }
@@ -80,9 +81,11 @@ impl<P: Pool> PoolHealth<P> {
     /// Dropping the future gives back what is being checked. The round counts for nothing then.
     pub async fn round(&mut self) -> Round {
         let shared = &*self.shared;
+        // The same to the end of the round.
+        let policy = *shared.policy.borrow();
         let health = shared.found.lock().machine.health();
-        let (round, problem) = round::make(&shared.pool, &self.policy, health).await;
-        shared.note(&round, problem, &self.policy);
+        let (round, problem) = round::make(&shared.pool, &policy, health).await;
+        shared.note(&round, problem, &policy);
         round
     }
 }
@@ -91,6 +94,11 @@ impl<P> PoolHealth<P> {
     /// Returns the pool.
     pub fn pool(&self) -> &P {
         &self.shared.pool
+    }
+
+    /// Returns what changes the policy while it runs. It does not keep the pool.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.shared.policy.clone())
     }
 }
 
@@ -127,6 +135,7 @@ impl<P: Pool> Observed<Snapshot> for Shared<P> {
             in_use: status.in_use as u64,
             waiting: status.waiting as u64,
             wait_times,
+            policy: *self.policy.borrow(),
             ..found.counts.clone()
         }
     }
@@ -181,7 +190,7 @@ impl<P> fmt::Debug for PoolHealth<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolHealth")
             .field("pool", &self.shared.name)
-            .field("policy", &self.policy)
+            .field("policy", &*self.shared.policy.borrow())
             .finish_non_exhaustive()
     }
 }

@@ -45,6 +45,20 @@ async fn what_answers_in_time_stays_and_what_does_not_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_answered_is_back_though_others_are_still_being_checked() {
+    let (fake, mut health) = usual([FAST, Kind::Frozen, takes(100 * MS), FAST, FAST]);
+    let watch = async {
+        sleep(10 * MS).await;
+        assert_eq!(fake.state().idle, [4, 0, 3]);
+        sleep(100 * MS).await;
+        assert_eq!(fake.state().idle, [4, 0, 3, 2]);
+    };
+    let (round, ()) = tokio::join!(health.round(), watch);
+    assert_eq!((round.fast, round.slow, fake.evicted()), (3, 1, vec![1]));
+    nothing_wrong(&fake);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_fails_is_evicted_and_the_pool_is_degraded_until_it_is_clean() {
     let (fake, mut health) = usual([Kind::Broken, FAST, FAST]);
     let probe = health.probe();
@@ -288,9 +302,126 @@ fn settings_without_bounds_are_cut() {
     let cut = policy.cut();
     assert_eq!((cut.interval, cut.check_within, cut.checks_max), (10 * MS, MS, 1));
     let mut rng = Seed::new(1).rng();
-    assert!((0..1000).all(|_| (MS..=20 * MS).contains(&cut.pause(&mut rng))));
+    assert!((0..1000).all(|_| (MS..=20 * MS).contains(&cut.pause(rng.unit()))));
     let far = PoolHealthPolicy { interval: Duration::MAX, ..policy }.cut();
-    assert!(far.pause(&mut rng) > SECOND);
+    assert!(far.pause(rng.unit()) > SECOND);
+}
+
+#[test]
+fn what_is_written_is_read_back_and_what_cannot_be_is_refused_by_name() {
+    let policy = PoolHealthPolicy { interval: 90 * SECOND, evictions_max: 0, ..PoolHealthPolicy::default() };
+    let text = serde_json::to_string(&policy).expect("it is plain");
+    assert!(text.contains(r#""interval":"1m30s","jitter":"20%""#), "{text}");
+    assert_eq!(serde_json::from_str::<PoolHealthPolicy>(&text).expect("it is a policy"), policy);
+    let without_unit =
+        serde_json::from_str::<PoolHealthPolicy>(r#"{"interval": 5}"#).unwrap_err().to_string();
+    assert!(without_unit.contains("a duration with a unit"), "{without_unit}");
+
+    let health = supervised(&Fake::new([FAST]), PoolHealthPolicy::default());
+    let handle = health.handle();
+    for (text, problem) in [
+        (r#"{"interval": "9ms"}"#, "interval: 9ms is too little; write 10ms or more"),
+        (r#"{"checkWithin": "0s"}"#, "checkWithin: 0s is too little; write 1ms or more"),
+        (r#"{"connectWithin": "1us"}"#, "connectWithin: 1us is too little; write 1ms or more"),
+        (r#"{"checksMax": 0}"#, "checksMax: 0 is too little; write 1 or more"),
+        (r#"{"unhealthyAfter": 0}"#, "unhealthyAfter: 0 is too little; write 1 or more"),
+        (r#"{"healthyAfter": 0}"#, "healthyAfter: 0 is too little; write 1 or more"),
+    ] {
+        let policy = serde_json::from_str(text).expect("it is a policy");
+        assert_eq!(handle.apply(policy).unwrap_err().to_string(), problem);
+    }
+    assert_eq!(handle.policy(), PoolHealthPolicy::default());
+    assert_eq!(handle.apply(policy), Ok(()));
+    assert_eq!((handle.policy(), health.probe().snapshot().policy), (policy, policy));
+}
+
+/// Runs a supervisor with no jitter beside what is done, which changes its policy.
+async fn beside<T>(fake: &Fake, policy: PoolHealthPolicy, done: impl AsyncFnOnce(Handle) -> T) -> T {
+    let health = supervised(fake, steady(policy));
+    let handle = health.handle();
+    tokio::select! {
+        done = done(handle) => done,
+        () = health.run() => panic!("the pool is open"),
+    }
+}
+
+fn steady(policy: PoolHealthPolicy) -> PoolHealthPolicy {
+    PoolHealthPolicy { jitter: Percentage::ZERO, ..policy }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timer_is_set_anew_by_a_new_interval() {
+    let fake = Fake::new([FAST]);
+    let every = |interval| steady(PoolHealthPolicy { interval, ..PoolHealthPolicy::default() });
+    beside(&fake, every(3600 * SECOND), async |handle| {
+        sleep(SECOND).await;
+        handle.apply(every(3 * SECOND)).expect("it can be");
+        sleep(2 * SECOND - 5 * MS).await;
+        assert_eq!(fake.checked().len(), 0, "3 s since it began");
+        sleep(10 * MS).await;
+        assert_eq!(fake.checked().len(), 1);
+        sleep(2 * SECOND).await;
+        handle.apply(every(SECOND)).expect("it can be");
+        sleep(SECOND - 10 * MS).await;
+        assert_eq!(fake.checked().len(), 1, "not at once, though 2 s have passed");
+        sleep(20 * MS).await;
+        assert_eq!(fake.checked().len(), 2);
+        handle.apply(every(3600 * SECOND)).expect("it can be");
+        sleep(3599 * SECOND).await;
+        assert_eq!(fake.checked().len(), 2);
+        sleep(2 * SECOND).await;
+        assert_eq!(fake.checked().len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_ends_as_it_began_and_drops_nobody() {
+    let fake = Fake::new([takes(150 * MS), Kind::Frozen, takes(150 * MS), FAST, FAST, FAST]);
+    beside(&fake, PoolHealthPolicy::default(), async |handle| {
+        sleep(5 * SECOND + 20 * MS).await;
+        // Three connections are being checked. Callers come for the rest, and one more waits.
+        (0..4).for_each(|_| fake.state().take());
+        assert_eq!((fake.idle(), fake.state().waiting), (0, 1));
+        let policy = PoolHealthPolicy {
+            check_within: 10 * MS,
+            checks_max: 1,
+            evictions_max: 0,
+            ..PoolHealthPolicy::default()
+        };
+        handle.apply(steady(policy)).expect("it can be");
+        sleep(100 * MS).await;
+        assert_eq!((fake.evicted(), fake.state().waiting), (vec![], 1), "they still have time");
+        sleep(100 * MS).await;
+        // Who waited has got one of those that answered; the frozen one is gone.
+        assert_eq!((fake.evicted(), fake.idle(), fake.state().waiting), (vec![1], 1, 0));
+        assert_eq!(fake.state().used.len(), 4);
+        sleep(5 * SECOND + 500 * MS).await;
+        assert_eq!(fake.checked().len(), 4, "the last idle one is not taken, by the new policy either");
+        [0, 2].into_iter().for_each(|id| fake.set(id, FAST));
+        fake.state().all_leave();
+        sleep(5 * SECOND).await;
+        assert_eq!(fake.checked().len(), 5, "one in a round now");
+    })
+    .await;
+    nothing_wrong(&fake);
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_goes_by_what_holds_and_keeps_what_was_found() {
+    let (fake, mut health) = usual([Kind::Broken; 3]);
+    fake.state().server = None;
+    let (probe, handle) = (health.probe(), health.handle());
+    let policy = PoolHealthPolicy { unhealthy_after: 3, evictions_max: 0, ..PoolHealthPolicy::default() };
+    handle.apply(policy).expect("it can be");
+    for _ in 0..2 {
+        health.round().await;
+        assert_eq!(probe.health(), Health::Degraded);
+    }
+    handle.apply(PoolHealthPolicy { unhealthy_after: 2, ..policy }).expect("it can be");
+    assert_eq!((probe.health(), probe.snapshot().rounds), (Health::Degraded, 2));
+    health.round().await;
+    assert_eq!((probe.health(), fake.idle()), (Health::Unhealthy, 3));
 }
 
 #[test]
@@ -304,7 +435,7 @@ fn waits_are_told_by_their_tail() {
     assert_eq!((times.count, times.max_us, times.p99_us), (100, 1_000_000, 4096));
     assert_eq!(times.total_us, 99 * 3000 + 1_000_000);
     waits.record(Duration::MAX);
-    assert_eq!(waits.times().max_us, u64::MAX);
+    assert!(waits.times().max_us > u64::MAX / 1001);
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -314,6 +445,8 @@ enum Step {
     Turn(u32, Kind),
     Server(Option<Kind>),
     Pass(u64),
+    /// Interval, most checks and most evictions of a new policy.
+    Apply(u64, usize, usize),
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -334,6 +467,9 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => (0..12_u32, kinds()).prop_map(|(id, kind)| Step::Turn(id, kind)),
         1 => prop::option::of(kinds()).prop_map(Step::Server),
         4 => (1..700_u64).prop_map(Step::Pass),
+        1 => (10..1000_u64, 1..5_usize, 0..3_usize).prop_map(|(interval, checks_max, evictions_max)| {
+            Step::Apply(interval, checks_max, evictions_max)
+        }),
     ]
 }
 
@@ -342,8 +478,9 @@ fn is_dead(kind: Kind) -> bool {
 }
 
 proptest! {
-    /// Whatever callers, connections and the server do: no healthy connection is evicted, no caller misses the last
-    /// idle one, and once the server is well each dead one is gone within the stated number of rounds.
+    /// Whatever callers, connections and the server do, and however the policy is changed meanwhile: no healthy connection
+    /// is evicted, no caller misses the last idle one, and once the server is well each dead one is gone within the number
+    /// of rounds that the last policy states.
     #[test]
     fn callers_lose_nothing_and_find_nothing_dead(
         start in prop::collection::vec(kinds(), 1..10),
@@ -358,7 +495,9 @@ proptest! {
             let policy = PoolHealthPolicy {
                 interval: 100 * MS, checks_max, evictions_max, ..PoolHealthPolicy::default()
             };
-            let supervisor = |seed| PoolHealth::new("test", fake.clone(), policy, Seed::new(seed));
+            let supervisor = |policy, seed| PoolHealth::new("test", fake.clone(), policy, Seed::new(seed));
+            let health = supervisor(policy, seed);
+            let handle = health.handle();
             let script = async {
                 for step in &steps {
                     match *step {
@@ -367,19 +506,26 @@ proptest! {
                         Step::Turn(id, kind) => fake.set(id, kind),
                         Step::Server(kind) => fake.state().server = kind,
                         Step::Pass(ms) => sleep(Duration::from_millis(ms)).await,
+                        Step::Apply(ms, checks_max, evictions_max) => {
+                            let interval = Duration::from_millis(ms);
+                            let policy = PoolHealthPolicy { interval, checks_max, evictions_max, ..policy };
+                            prop_assert_eq!(handle.apply(policy), Ok(()));
+                        }
                     }
                 }
+                Ok(())
             };
             tokio::select! {
-                () = script => {}
-                () = supervisor(seed).run() => unreachable!("the pool is open"),
+                done = script => done?,
+                () = health.run() => unreachable!("the pool is open"),
             }
             prop_assert_eq!(&fake.state().wrong, &[""; 0]);
 
             fake.state().server = Some(FAST);
             fake.state().all_leave();
-            let mut supervisor = supervisor(seed);
-            for _ in 0..=fake.idle().div_ceil(checks_max) {
+            let policy = handle.policy();
+            let mut supervisor = supervisor(policy, seed);
+            for _ in 0..=fake.idle().div_ceil(policy.checks_max) {
                 supervisor.round().await;
             }
             prop_assert_eq!(fake.state().idle_of_kind(is_dead), 0);

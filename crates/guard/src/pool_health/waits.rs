@@ -1,10 +1,11 @@
 //! How long callers wait for connections.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
+
+use crate::histogram::Histogram;
 
 /// Measures how long callers wait. Clones share it.
 ///
@@ -18,21 +19,11 @@ use serde::Serialize;
 /// assert_eq!(waits.times().count, 1);
 /// assert_eq!(waits.times().max_us, 300);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Waits {
-    shared: Arc<Shared>,
+    // The last one holds what took longer than 17 minutes.
+    shared: Arc<Histogram<32>>,
 }
-
-#[derive(Debug)]
-struct Shared {
-    total_us: AtomicU64,
-    max_us: AtomicU64,
-    /// How many waits took less than 2ⁿ µs, and not less than half of that.
-    buckets: [AtomicU64; BUCKETS],
-}
-
-/// The last one holds what took longer than 36 minutes.
-const BUCKETS: usize = 32;
 
 /// How long callers have waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -49,44 +40,20 @@ pub struct WaitTimes {
     pub p99_us: u64,
 }
 
-impl Default for Waits {
-    fn default() -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                total_us: AtomicU64::new(0),
-                max_us: AtomicU64::new(0),
-                buckets: std::array::from_fn(|_| AtomicU64::new(0)),
-            }),
-        }
-    }
-}
-
 impl Waits {
     /// Counts a caller that waited for `wait`.
     pub fn record(&self, wait: Duration) {
-        let us = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
-        let shared = &*self.shared;
-        shared.total_us.fetch_add(us, Ordering::Relaxed);
-        shared.max_us.fetch_max(us, Ordering::Relaxed);
-        let bucket = (u64::BITS - us.leading_zeros()) as usize;
-        shared.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        self.shared.record(wait);
     }
 
     /// Returns how long callers have waited.
     pub fn times(&self) -> WaitTimes {
-        let shared = &*self.shared;
-        let buckets: [u64; BUCKETS] =
-            std::array::from_fn(|bucket| shared.buckets[bucket].load(Ordering::Relaxed));
-        let count: u64 = buckets.iter().sum();
-        let max_us = shared.max_us.load(Ordering::Relaxed);
-        let wanted = count - count / 100;
-        let mut below = 0;
-        let bucket = buckets.iter().position(|in_it| {
-            below += in_it;
-            below >= wanted
-        });
-        let p99_us = bucket.filter(|bucket| bucket + 1 < BUCKETS).map_or(max_us, |bucket| 1 << bucket);
-        let total_us = shared.total_us.load(Ordering::Relaxed);
-        WaitTimes { count, total_us, max_us, p99_us: p99_us.min(max_us) }
+        let counted = self.shared.counted();
+        WaitTimes {
+            count: counted.count(),
+            total_us: counted.total_us(),
+            max_us: counted.max_us(),
+            p99_us: counted.all_but_one_in(100),
+        }
     }
 }

@@ -10,17 +10,21 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use steadfast_base::Deadline;
+use steadfast_base::units::format_duration;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::closed::Listed;
 use super::leaks::Inspector;
+use super::polls::SlowPoll;
 use super::supervised::{End, Registration, Supervised};
 use super::table::{About, Table};
 use super::{Closed, Leaks, Refused, ScopePolicy, Snapshot, Task, TaskInfo};
-use crate::Probe;
+use crate::pause::pause;
 use crate::probe::Observed;
+use crate::{PolicyError, Probe};
 
 /// The owner of background tasks. Clones share them; when the last clone is dropped they are aborted.
 ///
@@ -56,7 +60,9 @@ struct Owner {
 /// What tasks hold too.
 pub(super) struct Shared {
     name: Box<str>,
-    policy: ScopePolicy,
+    policy: watch::Sender<ScopePolicy>,
+    /// What the policy says of it, for every poll to see.
+    pub(super) slow_poll: SlowPoll,
     token: CancellationToken,
     pub(super) table: Table,
     ends: [AtomicU64; 4],
@@ -82,7 +88,8 @@ impl Scope {
         let policy = policy.cut();
         let shared = Arc::new(Shared {
             name: name.into(),
-            policy,
+            policy: watch::Sender::new(policy),
+            slow_poll: SlowPoll::new(policy.slow_poll),
             token: parent.child_token(),
             table: Table::new(policy.tasks_max),
             ends: Default::default(),
@@ -91,6 +98,44 @@ impl Scope {
         });
         let inspection = tokio::spawn(inspect(Arc::clone(&shared))).abort_handle();
         Self { owner: Arc::new(Owner { shared, inspection }) }
+    }
+
+    /// Returns the policy that holds.
+    pub fn policy(&self) -> ScopePolicy {
+        *self.owner.shared.policy.borrow()
+    }
+
+    /// Changes the policy while tasks run. None is ended by that: a scope that has more than it may have now takes
+    /// nothing new until it has fewer. What was found so far stays; growth is judged anew where the interval is another.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when a setting is out of its range. The policy of before stays.
+    ///
+    /// # Examples
+    /// ```
+    /// use steadfast_guard::{PolicyError, Scope, ScopePolicy};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), PolicyError> {
+    /// let scope = Scope::new("orders", ScopePolicy::default());
+    /// scope.apply(ScopePolicy { tasks_max: 100, ..scope.policy() })?;
+    ///
+    /// let none = ScopePolicy { tasks_max: 0, ..scope.policy() };
+    /// let refused = scope.apply(none).unwrap_err();
+    /// assert_eq!(refused.to_string(), "tasksMax: 0 is too little; write 1 or more");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn apply(&self, policy: ScopePolicy) -> Result<(), PolicyError> {
+        policy.check()?;
+        let policy = policy.cut();
+        // Under the lock of the policy, so that of two who change it at the same time both bounds are those of one.
+        self.owner.shared.policy.send_modify(|current| {
+            *current = policy;
+            self.owner.shared.table.set_tasks_max(policy.tasks_max);
+            self.owner.shared.slow_poll.set(policy.slow_poll);
+        });
+        Ok(())
     }
 
     /// Returns the name, which logs and metrics show.
@@ -157,8 +202,8 @@ impl Scope {
     {
         let shared = &self.owner.shared;
         let about = About { name, spawned_at, started: Instant::now(), deadline };
-        let key = shared.table.enter(about)?;
-        let registration = Registration::new(Arc::clone(shared), key, about);
+        let (key, times) = shared.table.enter(about)?;
+        let registration = Registration::new(Arc::clone(shared), key, about, times);
         let handle = tokio::spawn(Supervised::new(task, limit, registration));
         shared.table.attach(key, handle.abort_handle());
         Ok(Task::new(handle))
@@ -183,7 +228,8 @@ impl Scope {
         closed.aborted = self.tasks();
         shared.table.abort();
         let (scope, aborted) = (self.name(), closed.aborted.len());
-        if timeout(shared.policy.abort_within, shared.table.emptied()).await.is_ok() {
+        let abort_within = shared.policy.borrow().abort_within;
+        if timeout(abort_within, shared.table.emptied()).await.is_ok() {
             tracing::warn!(scope, aborted, tasks = %Listed(&closed.aborted), "aborted tasks that did not end");
         } else {
             closed.stuck = self.tasks();
@@ -281,6 +327,7 @@ impl Observed<Snapshot> for Shared {
             panics: self.panics.lock().clone(),
             old: leaks.old.iter().map(|old| old.tasks as u64).sum(),
             growing: leaks.growing.iter().map(|growing| growing.to as u64).sum(),
+            polls: self.table.poll_times(),
         }
     }
 }
@@ -310,14 +357,21 @@ impl Shared {
         let (scope, task, spawned_at) = (&*self.name, about.name, about.spawned_at);
         tracing::error!(scope, task, %spawned_at, message, "a task panicked");
     }
+
+    pub(super) fn report_blocking(&self, about: &About, took: Duration, polls: u64) {
+        let (scope, task, spawned_at) = (&*self.name, about.name, about.spawned_at);
+        let took = format_duration(took);
+        tracing::warn!(scope, task, %spawned_at, took, polls, "a task blocks its thread");
+    }
 }
 
 /// Looks for leaks until the scope is closed or dropped.
 async fn inspect(shared: Arc<Shared>) {
-    let every = shared.policy.inspect_every;
-    let mut inspector = Inspector::new(shared.policy);
+    let mut inspector = Inspector::new(*shared.policy.borrow());
     let mut said = Said::default();
-    while shared.token.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+    let every = |policy: &ScopePolicy| policy.inspect_every;
+    while shared.token.run_until_cancelled(pause(&shared.policy, every)).await.is_some() {
+        inspector.set_policy(*shared.policy.borrow());
         let leaks = inspector.inspect(Instant::now(), &shared.table.list());
         said.warn(&shared.name, &leaks);
         *shared.leaks.lock() = leaks;

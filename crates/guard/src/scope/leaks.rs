@@ -78,6 +78,15 @@ impl Inspector {
         Self { policy, histories: BTreeMap::new() }
     }
 
+    /// Goes by `policy` from now on. What outlived an interval of another length says nothing about growth, and is
+    /// forgotten.
+    pub(super) fn set_policy(&mut self, policy: ScopePolicy) {
+        if policy.inspect_every != self.policy.inspect_every {
+            self.histories.clear();
+        }
+        self.policy = policy;
+    }
+
     pub(super) fn inspect(&mut self, now: Instant, alive: &[About]) -> Leaks {
         let mut old = BTreeMap::<Group, Old>::new();
         let mut survivors = BTreeMap::<Group, usize>::new();
@@ -99,7 +108,7 @@ impl Inspector {
         let window = self.policy.growth_window;
         let mut growing = Vec::new();
         self.histories.retain(|&group, history| {
-            if history.len() == window {
+            while history.len() >= window {
                 history.pop_front();
             }
             history.push_back(survivors.get(&group).copied().unwrap_or(0));
@@ -134,6 +143,7 @@ mod tests {
         old_after: Duration::from_secs(60),
         inspect_every: SECOND,
         growth_window: 6,
+        slow_poll: None,
     };
 
     #[track_caller]
@@ -178,6 +188,22 @@ mod tests {
             assert_eq!(inspector.inspect(now, &young), Leaks::default());
         }
         assert!(inspector.histories.is_empty(), "a group that is gone is forgotten");
+    }
+
+    #[test]
+    fn growth_is_judged_by_a_shorter_window_at_once_and_anew_by_another_interval() {
+        let (start, mut inspector) = (Instant::now(), Inspector::new(POLICY));
+        let mut at = 0;
+        let mut inspect = |inspector: &mut Inspector| {
+            at += 1;
+            inspector.inspect(start + SECOND * at, &tasks(at as usize, start, None)).growing.len()
+        };
+        assert_eq!((0..5).map(|_| inspect(&mut inspector)).sum::<usize>(), 0);
+        inspector.set_policy(ScopePolicy { growth_window: 2, ..POLICY });
+        assert_eq!(inspect(&mut inspector), 1, "the last two are enough");
+        inspector.set_policy(ScopePolicy { growth_window: 2, inspect_every: SECOND / 2, ..POLICY });
+        assert_eq!(inspect(&mut inspector), 0, "one of the new interval");
+        assert_eq!(inspect(&mut inspector), 1);
     }
 
     #[test]

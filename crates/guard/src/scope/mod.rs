@@ -18,12 +18,18 @@
 //! *growing*: of those that one line spawned there are more and more that have outlived an interval. Growth is judged
 //! over a window of inspections: the fewest in its younger half are more than the most in its older half, so that a
 //! load that goes up and down is none.
+//!
+//! # Tasks that block
+//! A task that computes, or waits by blocking, keeps a thread of the runtime from all others. Polls of tasks are timed by
+//! the task's name ([`PollTimes`]); one that takes [`slow_poll`](ScopePolicy::slow_poll) or longer is counted and warned
+//! of. A poll counts once it has ended.
 
 mod closed;
 mod error;
 mod handle;
 mod leaks;
 mod policy;
+mod polls;
 mod snapshot;
 mod supervised;
 mod table;
@@ -41,5 +47,6 @@ pub use leaks::Growing;
 pub use leaks::Leaks;
 pub use leaks::Old;
 pub use policy::ScopePolicy;
+pub use polls::PollTimes;
 pub use snapshot::Snapshot;
 pub use task::Task;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::PollTimes;
+
 /// What a scope has done, and what is alive in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,4 +33,6 @@ pub struct Snapshot {
     pub old: u64,
     /// How many tasks were in groups that are growing without end, at the last inspection.
     pub growing: u64,
+    /// How long polls took, by the name of the task; of names beyond the 64th together, as `(others)`.
+    pub polls: BTreeMap<&'static str, PollTimes>,
 }

@@ -5,12 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
 use super::TaskError;
 use super::error::panic_message;
 use super::handle::Shared;
+use super::polls::Times;
 use super::table::{About, Key};
 
 pin_project! {
@@ -52,7 +55,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let task = this.task.as_pin_mut().expect("not polled after it has ended");
-        match catch_unwind(AssertUnwindSafe(|| task.poll(cx))) {
+        match this.registration.timed(|| catch_unwind(AssertUnwindSafe(|| task.poll(cx)))) {
             // The result goes first: one that is there when the time is up is still a result.
             Ok(Poll::Ready(result)) => {
                 this.registration.end = Some(End::Finished);
@@ -77,6 +80,7 @@ pub(super) struct Registration {
     pub(super) shared: Arc<Shared>,
     pub(super) key: Key,
     pub(super) about: About,
+    times: Arc<Times>,
     end: Option<End>,
 }
 
@@ -90,8 +94,31 @@ pub(super) enum End {
 }
 
 impl Registration {
-    pub(super) fn new(shared: Arc<Shared>, key: Key, about: About) -> Self {
-        Self { shared, key, about, end: None }
+    pub(super) fn new(shared: Arc<Shared>, key: Key, about: About, times: Arc<Times>) -> Self {
+        Self { shared, key, about, times, end: None }
+    }
+
+    /// Measures how long a poll takes.
+    #[inline]
+    fn timed<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let Some(slow) = self.shared.slow_poll.get() else { return poll() };
+        let started = Instant::now();
+        let polled = poll();
+        let took = started.elapsed();
+        self.times.record(took);
+        if took >= slow {
+            self.blocked(took);
+        }
+        polled
+    }
+
+    /// Counts a poll that was slow, and says so when there are twice as many as were said last.
+    #[cold]
+    fn blocked(&self, took: Duration) {
+        let polls = self.times.record_slow();
+        if polls.is_power_of_two() {
+            self.shared.report_blocking(&self.about, took, polls);
+        }
     }
 
     fn panicked(&mut self, message: &str) {

@@ -3,7 +3,9 @@
 //! Spawning is the hot path. A task costs one atomic count and three short locks of one shard out of several: to
 //! enter, to add what aborts it (which exists only after it was spawned), and to leave.
 
+use std::collections::BTreeMap;
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -13,9 +15,10 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::{Refused, TaskInfo};
+use super::polls::{Polls, Times};
+use super::{PollTimes, Refused, TaskInfo};
 
-const SHARDS: usize = 8;
+pub(super) const SHARDS: usize = 8;
 /// The bit of the count that says that the table takes no more.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
@@ -23,11 +26,12 @@ const CLOSED: usize = 1 << (usize::BITS - 1);
 pub(super) struct Table {
     /// How many tasks are alive, and [`CLOSED`].
     alive: AtomicUsize,
-    tasks_max: usize,
+    tasks_max: AtomicUsize,
     entered: AtomicU64,
     refused: AtomicU64,
     shards: [Shard; SHARDS],
     emptied: Notify,
+    polls: Polls,
 }
 
 // A line of its own for each, so that threads do not disturb each other.
@@ -41,6 +45,8 @@ struct Entries {
     /// Tells a task from another one that has its place now.
     generation: u64,
     is_aborting: bool,
+    /// Where polls are counted, of the names that have a place of their own.
+    times: Vec<(&'static str, Arc<Times>)>,
 }
 
 #[derive(Debug)]
@@ -48,6 +54,20 @@ struct Entry {
     about: About,
     generation: u64,
     abort: Option<AbortHandle>,
+}
+
+impl Entries {
+    fn times_of(&mut self, name: &'static str, shard: usize, polls: &Polls) -> Arc<Times> {
+        // They are few, and differ in their first letters.
+        if let Some((_, times)) = self.times.iter().find(|(known, _)| *known == name) {
+            return Arc::clone(times);
+        }
+        let (times, is_own) = polls.of(name, shard);
+        if is_own {
+            self.times.push((name, Arc::clone(&times)));
+        }
+        times
+    }
 }
 
 /// What the table knows of a task.
@@ -78,32 +98,37 @@ impl Table {
     pub(super) fn new(tasks_max: usize) -> Self {
         Self {
             alive: AtomicUsize::new(0),
-            tasks_max,
+            tasks_max: AtomicUsize::new(tasks_max),
             entered: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             shards: Default::default(),
             emptied: Notify::new(),
+            polls: Polls::default(),
         }
     }
 
-    pub(super) fn enter(&self, about: About) -> Result<Key, Refused> {
+    /// Takes a task, and says where its polls are counted.
+    pub(super) fn enter(&self, about: About) -> Result<(Key, Arc<Times>), Refused> {
+        let tasks_max = self.tasks_max.load(Ordering::Relaxed);
         let before = self.alive.fetch_add(1, Ordering::AcqRel);
-        if before & CLOSED != 0 || before >= self.tasks_max {
+        if before & CLOSED != 0 || before >= tasks_max {
             self.leave_count();
             self.refused.fetch_add(1, Ordering::Relaxed);
             let is_closed = before & CLOSED != 0;
-            return Err(if is_closed {
-                Refused::Closed
-            } else {
-                Refused::Full { tasks_max: self.tasks_max }
-            });
+            return Err(if is_closed { Refused::Closed } else { Refused::Full { tasks_max } });
         }
         let shard = self.entered.fetch_add(1, Ordering::Relaxed) as usize % SHARDS;
         let mut entries = self.shards[shard].0.lock();
         entries.generation += 1;
         let generation = entries.generation;
         let at = entries.tasks.insert(Entry { about, generation, abort: None });
-        Ok(Key { shard, at, generation })
+        let times = entries.times_of(about.name, shard, &self.polls);
+        Ok((Key { shard, at, generation }, times))
+    }
+
+    /// Returns how long polls took, by the name of the task.
+    pub(super) fn poll_times(&self) -> BTreeMap<&'static str, PollTimes> {
+        self.polls.times()
     }
 
     /// Adds what aborts the task, which may have ended by now.
@@ -135,6 +160,11 @@ impl Table {
         if self.alive.fetch_sub(1, Ordering::AcqRel) == CLOSED | 1 {
             self.emptied.notify_waiters();
         }
+    }
+
+    /// Takes so many from now on. Those that are alive stay.
+    pub(super) fn set_tasks_max(&self, tasks_max: usize) {
+        self.tasks_max.store(tasks_max, Ordering::Relaxed);
     }
 
     /// Takes no more tasks from now on.

@@ -314,3 +314,117 @@ proptest! {
         prop_assert_eq!(seen.finished, count(|does| matches!(does, Does::Finish | Does::Listen)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_smaller_scope_keeps_its_tasks_and_takes_none_until_there_is_room() {
+    let scope = scope();
+    let task = |name| scope.spawn_until_closed(name, std::future::pending::<()>());
+    let mut tasks: Vec<_> = (0..3).map(|_| task("stays").expect("there is room")).collect();
+    scope.apply(ScopePolicy { tasks_max: 2, ..scope.policy() }).expect("it can be");
+    assert_eq!(scope.snapshot().alive, 3);
+    for _ in 0..2 {
+        assert_eq!(task("comes").unwrap_err(), Refused::Full { tasks_max: 2 });
+        tasks.pop().expect("a task").cancel();
+        settle().await;
+    }
+    let _one = task("comes").expect("there is room");
+    assert_eq!(task("comes").unwrap_err(), Refused::Full { tasks_max: 2 });
+    scope.apply(ScopePolicy { tasks_max: 3, ..scope.policy() }).expect("it can be");
+    let _one = task("comes").expect("there is room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaks_are_looked_for_as_the_new_policy_says() {
+    let scope = scope();
+    let _task = scope.spawn("old", Deadline::within(3600 * SECOND), std::future::pending::<()>());
+    scope.apply(ScopePolicy { inspect_every: 3600 * SECOND, ..scope.policy() }).expect("it can be");
+    sleep(1000 * SECOND).await;
+    assert_eq!(scope.snapshot().old, 0, "nobody has looked");
+    scope.apply(ScopePolicy { inspect_every: SECOND, ..scope.policy() }).expect("it can be");
+    sleep(SECOND + SECOND / 10).await;
+    assert_eq!(scope.snapshot().old, 1);
+    scope.apply(ScopePolicy { old_after: 3000 * SECOND, ..scope.policy() }).expect("it can be");
+    sleep(SECOND + SECOND / 10).await;
+    assert_eq!(scope.snapshot().old, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_cannot_be_is_refused_by_name_and_changes_nothing() {
+    let scope = scope();
+    for (text, problem) in [
+        (r#"{"tasksMax": 0}"#, "tasksMax: 0 is too little; write 1 or more"),
+        (r#"{"inspectEvery": "0s"}"#, "inspectEvery: 0s is too little; write 1ms or more"),
+        (r#"{"growthWindow": 1}"#, "growthWindow: 1 is out of range; write 2 to 64"),
+        (r#"{"slowPoll": "0s"}"#, "slowPoll: 0s is too little; write 1ns or more"),
+        (r#"{"growthWindow": 65}"#, "growthWindow: 65 is out of range; write 2 to 64"),
+    ] {
+        let policy = serde_json::from_str(text).expect("it is a policy");
+        assert_eq!(scope.apply(policy).unwrap_err().to_string(), problem);
+    }
+    assert_eq!(scope.policy(), ScopePolicy::default());
+    let untimed: ScopePolicy = serde_json::from_str(r#"{"slowPoll": null}"#).expect("it is a policy");
+    assert_eq!(untimed, ScopePolicy { slow_poll: None, ..ScopePolicy::default() });
+    let text = serde_json::to_string(&ScopePolicy::default()).expect("it is plain");
+    assert_eq!(serde_json::from_str::<ScopePolicy>(&text).expect("it is a policy"), ScopePolicy::default());
+}
+
+/// Lets time go by within a poll, as one that computes does, and then ends the poll.
+async fn block(time: Duration) {
+    advance(time).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_are_timed_by_name_and_slow_ones_counted() {
+    let scope = scope();
+    let blocks = async {
+        for millis in [10, 9, 25] {
+            block(Duration::from_millis(millis)).await;
+        }
+    };
+    let waits = async {
+        sleep(SECOND).await;
+        tokio::task::yield_now().await;
+    };
+    let (blocks, waits) = (scope.spawn("blocks", soon(), blocks), scope.spawn_until_closed("waits", waits));
+    blocks.expect("there is room").await.expect("it ends");
+    waits.expect("there is room").await.expect("it ends");
+    let polls = scope.snapshot().polls;
+    let (blocks, waits) = (&polls["blocks"], &polls["waits"]);
+    assert_eq!((blocks.count, blocks.slow, blocks.total_us, blocks.max_us), (4, 2, 44_000, 25_000));
+    assert_eq!((waits.count, waits.slow, waits.max_us), (3, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_panics_or_is_the_last_counts_too() {
+    let scope = scope();
+    let fails = async {
+        block(SECOND).await;
+        panic!("in the test");
+    };
+    let _: Result<(), _> = scope.spawn_until_closed("fails", fails).expect("there is room").await;
+    let fails = &scope.snapshot().polls["fails"];
+    assert_eq!((fails.count, fails.slow), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_slow_is_said_by_the_policy_also_for_tasks_that_run() {
+    let scope = scope();
+    let task = scope.spawn_until_closed("blocks", async {
+        loop {
+            block(SECOND).await;
+            sleep(SECOND).await;
+        }
+    });
+    let counted = || scope.snapshot().polls.get("blocks").map_or((0, 0), |polls| (polls.count, polls.slow));
+    sleep(10 * SECOND + SECOND / 2).await;
+    let (count, slow) = counted();
+    assert!(count >= 8 && slow >= 4, "{count} {slow}");
+    scope.apply(ScopePolicy { slow_poll: Some(2 * SECOND), ..scope.policy() }).expect("it can be");
+    sleep(10 * SECOND).await;
+    let (more, slow_now) = counted();
+    assert!(more > count && slow_now == slow, "{more} {slow_now}");
+    scope.apply(ScopePolicy { slow_poll: None, ..scope.policy() }).expect("it can be");
+    sleep(10 * SECOND).await;
+    assert_eq!(counted(), (more, slow), "none is timed");
+    drop(task);
+}

@@ -18,7 +18,7 @@ use super::threads::{self, Threads};
 use super::{Grant, Job, JobError, Memory, Refused, Snapshot, Submitted, WorkersPolicy, sampler};
 use crate::probe::Observed;
 use crate::scope::panic_message;
-use crate::{Probe, Scope, ScopePolicy};
+use crate::{PolicyError, Probe, Scope, ScopePolicy};
 
 /// A pool under a memory quota. Clones share it; when the last clone is dropped, jobs that wait are told that they
 /// were not started, and those that run go on.
@@ -58,7 +58,8 @@ pub(super) struct Shared {
     pub(super) memory: Arc<dyn Memory>,
     pub(super) runtime: Handle,
     state: Mutex<State>,
-    pub(super) admitted: Notify,
+    /// Tells the sampler that the next sample may be due earlier.
+    pub(super) hurried: Notify,
     emptied: Notify,
     counts: Counts,
 }
@@ -138,7 +139,7 @@ impl Workers {
             memory,
             runtime: Handle::current(),
             state: Mutex::new(state),
-            admitted: Notify::new(),
+            hurried: Notify::new(),
             emptied: Notify::new(),
             counts: Counts::default(),
         });
@@ -150,6 +151,44 @@ impl Workers {
         let pressure = shared.memory.pressure_source().name();
         tracing::info!(workers, %quota, pressure, concurrency_max = policy.concurrency_max, "workers started");
         Self { owner: Arc::new(Owner { shared, scope }) }
+    }
+
+    /// Returns the policy that holds.
+    pub fn policy(&self) -> WorkersPolicy {
+        self.owner.shared.lock().pool.policy()
+    }
+
+    /// Changes the policy while jobs wait and run. Jobs that run keep what they have reserved, and those that wait keep
+    /// their places: a queue that is longer than it may be now takes nothing new until it is shorter, and a job that needs
+    /// more than the new quota runs once nothing else does. What a larger quota has room for starts at once.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when a setting cannot be. The policy of before stays.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use steadfast_base::units::Size;
+    /// use steadfast_guard::workers::{Workers, WorkersPolicy, memory::ProcessMemory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), steadfast_guard::PolicyError> {
+    /// let workers = Workers::start("images", WorkersPolicy::default(), Arc::new(ProcessMemory::new()));
+    /// workers.apply(WorkersPolicy { quota: Size::from_mebibytes(512), ..workers.policy() })?;
+    /// assert_eq!(workers.snapshot().quota, 512 << 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn apply(&self, policy: WorkersPolicy) -> Result<(), PolicyError> {
+        policy.check()?;
+        let shared = &self.owner.shared;
+        shared.lock().pool.set_policy(policy);
+        // What is there is judged by the new quota before anything is let in by it.
+        shared.sample(false);
+        shared.dispatch();
+        // It may be due earlier.
+        shared.hurried.notify_one();
+        Ok(())
     }
 
     /// Returns the name, which logs, metrics and threads show.
@@ -376,7 +415,7 @@ impl Shared {
                         peak_before: admitted.is_watched.then(|| self.memory.peak()).flatten(),
                         is_over: false,
                     };
-                    self.admitted.notify_one();
+                    self.hurried.notify_one();
                     self.start(start, grant);
                 }
             }

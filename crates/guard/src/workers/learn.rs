@@ -26,6 +26,10 @@ impl Learned {
         Self { need_min, kinds: BTreeMap::new() }
     }
 
+    pub(super) fn set_need_min(&mut self, need_min: u64) {
+        self.need_min = need_min;
+    }
+
     /// Returns what a job of that name needs, with a quarter for what may differ, once something is known.
     pub(super) fn need(&self, name: &str) -> Option<u64> {
         let kind = self.kinds.get(name)?;

@@ -35,6 +35,12 @@ impl Limit {
         self.current
     }
 
+    /// Follows a change of the most from `before` to `now`: at once, unless it had to shrink before; then it grows as
+    /// ever.
+    pub(super) fn set_max(&mut self, before: usize, now: usize) {
+        self.current = if self.current >= before { now } else { self.current.min(now) };
+    }
+
     pub(super) fn observe(&mut self, policy: &WorkersPolicy, seen: Seen) {
         let Seen { now, resident, quota, running, is_pressed } = seen;
         // Of those that run, not of the limit: a limit that nobody reaches must not have to shrink many times before it
@@ -131,6 +137,22 @@ mod tests {
             limit.observe(&policy, seen(now, 799, 3, false));
             assert_eq!(limit.current(), expected);
         }
+    }
+
+    #[test]
+    fn follows_its_most_at_once_unless_it_had_to_shrink() {
+        let (policy, now) = (policy(), Instant::now());
+        let mut limit = Limit::new(&policy);
+        for (before, most, expected) in [(8, 12, 12), (12, 3, 3), (3, 8, 8)] {
+            limit.set_max(before, most);
+            assert_eq!(limit.current(), expected);
+        }
+        limit.observe(&policy, seen(now, 900, 8, false));
+        assert_eq!(limit.current(), 6);
+        limit.set_max(8, 20);
+        assert_eq!(limit.current(), 6, "it grows as ever");
+        limit.set_max(20, 4);
+        assert_eq!(limit.current(), 4);
     }
 
     proptest! {

@@ -2,10 +2,27 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use steadfast_base::units::{Percentage, Size};
 
+use crate::policy::{PolicyError, at_least, duration, lasts, unless};
+
 /// The bounds of a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// It is a document, too: names are in camel case, sizes, durations and shares have units, and a name that is unknown is
+/// refused.
+///
+/// # Examples
+/// ```
+/// use steadfast_base::units::Size;
+/// use steadfast_guard::WorkersPolicy;
+///
+/// let policy: WorkersPolicy = serde_json::from_str(r#"{"quota": "512MiB", "concurrencyMax": 2}"#)?;
+/// assert_eq!((policy.quota, policy.concurrency_max), (Size::from_mebibytes(512), 2));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct WorkersPolicy {
     /// How large the resident set of the process may become.
     pub quota: Size,
@@ -18,10 +35,13 @@ pub struct WorkersPolicy {
     /// The share of the quota below which concurrency grows back; at most `shrink_at`.
     pub grow_below: Percentage,
     /// How long to wait after a change of concurrency before it grows by one.
+    #[serde(with = "duration")]
     pub grow_every: Duration,
     /// The longest time between two samples of memory; 10 ms or more.
+    #[serde(with = "duration")]
     pub sample_every: Duration,
     /// How long a job waits until it is level with new ones of the next higher priority.
+    #[serde(with = "duration")]
     pub promote_after: Duration,
     /// How many smaller jobs may pass one that does not fit.
     pub overtakes_max: u32,
@@ -52,6 +72,29 @@ impl Default for WorkersPolicy {
 pub(super) const SAMPLE_EVERY_MIN: Duration = Duration::from_millis(10);
 
 impl WorkersPolicy {
+    /// Says whether it can be, for whoever changes several policies or none.
+    ///
+    /// # Errors
+    /// [`PolicyError`] that names the first setting that cannot be, by itself or beside another.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let Self { quota, shrink_at, grow_below, need_min, .. } = *self;
+        at_least("quota", quota, Size::from_bytes(1))?;
+        at_least("concurrencyMax", self.concurrency_max, 1)?;
+        at_least("queueMax", self.queue_max, 1)?;
+        unless(shrink_at == Percentage::ZERO, "shrinkAt", || {
+            ("0% of the quota is nothing".to_owned(), "raise it".to_owned())
+        })?;
+        unless(grow_below > shrink_at, "growBelow", || {
+            let problem = format!("{grow_below} is more than `shrinkAt`, {shrink_at}");
+            (problem, "lower it, or raise `shrinkAt`".to_owned())
+        })?;
+        lasts("sampleEvery", self.sample_every, SAMPLE_EVERY_MIN)?;
+        unless(need_min > quota, "needMin", || {
+            let problem = format!("{need_min} is more than the quota, {quota}");
+            (problem, "lower it, or raise `quota`".to_owned())
+        })
+    }
+
     /// Cuts each field to its range.
     pub(super) fn cut(self) -> Self {
         Self {

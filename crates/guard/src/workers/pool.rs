@@ -95,6 +95,17 @@ impl<P> Pool<P> {
         }
     }
 
+    pub(super) fn policy(&self) -> WorkersPolicy {
+        self.policy
+    }
+
+    /// Goes by `policy` from now on. Jobs that run keep what they have reserved, those that wait keep their places.
+    pub(super) fn set_policy(&mut self, policy: WorkersPolicy) {
+        self.limit.set_max(self.policy.concurrency_max, policy.concurrency_max);
+        self.learned.set_need_min(policy.need_min.bytes());
+        self.policy = policy;
+    }
+
     /// Takes a job into the queue.
     pub(super) fn enqueue(&mut self, job: Job, payload: P, now: Instant) -> Result<Ticket, (Refused, P)> {
         let WorkersPolicy { quota, queue_max, promote_after, .. } = self.policy;
@@ -334,6 +345,7 @@ mod tests {
         Finish { nth: usize },
         Observe { resident: u64, left: Option<u64>, is_pressed: bool },
         Pass { millis: u64 },
+        Policy { quota: u64, concurrency_max: usize, queue_max: usize },
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -345,6 +357,9 @@ mod tests {
             2 => (0_u64..1200, prop::option::of(0_u64..1200), prop::bool::weighted(0.1))
                 .prop_map(|(resident, left, is_pressed)| Step::Observe { resident, left, is_pressed }),
             2 => (0_u64..2000).prop_map(|millis| Step::Pass { millis }),
+            1 => (10_u64..1500, 1_usize..6, 1_usize..20).prop_map(|(quota, concurrency_max, queue_max)| {
+                Step::Policy { quota, concurrency_max, queue_max }
+            }),
         ]
     }
 
@@ -377,7 +392,9 @@ mod tests {
                             prop_assert!(before < limit);
                             let base = self.pool.base.unwrap_or(0);
                             prop_assert!(base + self.pool.reserved <= self.pool.policy.fill());
-                            prop_assert!(self.pool.resident() + self.pool.coming <= 1000);
+                            prop_assert!(
+                                self.pool.resident() + self.pool.coming <= self.pool.policy.quota.bytes()
+                            );
                         }
                     }
                 }
@@ -395,7 +412,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
 
-        /// Whatever comes, no job is lost, none is settled twice, and no admission breaks the quota.
+        /// Whatever comes and however the policy is changed, no job is lost, none is settled twice, and no admission
+        /// breaks the quota.
         #[test]
         fn every_job_goes_one_way(steps in prop::collection::vec(step(), 1..120)) {
             let policy = WorkersPolicy {
@@ -442,9 +460,14 @@ mod tests {
                         run.pool.observe(Sample { resident, cgroup }, run.now, is_pressed);
                     }
                     Step::Pass { millis } => run.now += Duration::from_millis(millis),
+                    Step::Policy { quota, concurrency_max, queue_max } => {
+                        let quota = Size::from_bytes(quota);
+                        run.pool.set_policy(WorkersPolicy { quota, concurrency_max, queue_max, ..policy });
+                    }
                 }
                 run.admit()?;
-                prop_assert!((1..=4).contains(&run.pool.limit.current()));
+                let concurrency_max = run.pool.policy.concurrency_max;
+                prop_assert!((1..=concurrency_max).contains(&run.pool.limit.current()));
                 let wait = run.pool.sample_in(run.now);
                 prop_assert!((SAMPLE_EVERY_MIN..=policy.sample_every).contains(&wait));
             }

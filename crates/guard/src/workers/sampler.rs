@@ -15,8 +15,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let is_pressed = tokio::select! {
             biased;
             () = &mut pressure => true,
-            // What was just admitted may call for an earlier one.
-            () = shared.admitted.notified() => continue,
+            // What was just admitted, or a new policy, may call for an earlier one.
+            () = shared.hurried.notified() => continue,
             () = sleep(shared.sample_in()) => false,
         };
         shared.sample(is_pressed);

@@ -499,3 +499,93 @@ async fn a_job_whose_handle_was_dropped_is_run_all_the_same() {
     assert!(workers.drain(10 * SECOND).await.is_clean());
     assert_eq!(done.load(Ordering::Relaxed), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_larger_quota_starts_what_waits_and_a_smaller_one_ends_nothing() {
+    let (workers, memory) = pool();
+    let first = admit(&workers, 400).await;
+    let second = admit(&workers, 400).await;
+    let (third, fourth) = (ask(&workers, job(300)), ask(&workers, job(700)));
+    settle().await;
+    assert_eq!(workers.snapshot().queued, 2);
+    workers.apply(WorkersPolicy { quota: Size::from_bytes(2000), ..policy() }).expect("it can be");
+    let third = granted(third).await;
+    assert_eq!((workers.snapshot().running, workers.snapshot().queued), (3, 1));
+
+    workers.apply(WorkersPolicy { quota: Size::from_bytes(500), ..policy() }).expect("it can be");
+    let snapshot = workers.snapshot();
+    assert_eq!((snapshot.quota, snapshot.reserved, snapshot.running, snapshot.queued), (500, 1100, 3, 1));
+    let quota = Size::from_bytes(500);
+    let refused = workers.admit(job(700)).await.unwrap_err();
+    assert_eq!(refused, Refused::TooLarge { need: Size::from_bytes(700), quota }.into());
+    drop((first, second));
+    sleep(10 * SECOND).await;
+    assert!(!fourth.is_finished(), "it is larger than the quota, and another runs");
+    drop(third);
+    memory.set(100);
+    assert_eq!(granted(fourth).await.reserved(), Size::from_bytes(700));
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_at_a_time_and_a_shorter_queue_hold_for_what_comes() {
+    let (workers, _memory) = pool();
+    let mut running = vec![admit(&workers, 10).await, admit(&workers, 10).await];
+    workers.apply(WorkersPolicy { concurrency_max: 1, queue_max: 1, ..policy() }).expect("it can be");
+    let mut waiting = vec![ask(&workers, job(10))];
+    settle().await;
+    assert_eq!(workers.admit(job(10)).await.unwrap_err(), Refused::QueueFull { queue_max: 1 }.into());
+    workers.apply(WorkersPolicy { concurrency_max: 1, queue_max: 3, ..policy() }).expect("it can be");
+    waiting.extend([ask(&workers, job(10)), ask(&workers, job(10))]);
+    settle().await;
+    workers.apply(WorkersPolicy { concurrency_max: 1, queue_max: 1, ..policy() }).expect("it can be");
+    assert_eq!((workers.snapshot().running, workers.snapshot().queued), (2, 3), "nobody is sent away");
+    running.pop();
+    sleep(SECOND).await;
+    assert_eq!((workers.snapshot().running, workers.snapshot().queued), (1, 3));
+    workers.apply(policy()).expect("it can be");
+    for asked in waiting {
+        running.push(granted(asked).await);
+    }
+    assert_eq!(workers.snapshot().running, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sampler_follows_a_shorter_interval_at_once() {
+    let memory = Fake::with(100);
+    let slow = WorkersPolicy { sample_every: 3600 * SECOND, ..policy() };
+    let workers = Workers::start("test", slow, Arc::clone(&memory) as _);
+    sleep(10 * SECOND).await;
+    let before = memory.samples.load(Ordering::Relaxed);
+    workers.apply(WorkersPolicy { sample_every: SECOND, ..slow }).expect("it can be");
+    sleep(10 * SECOND + 50 * MILLI).await;
+    let samples = memory.samples.load(Ordering::Relaxed) - before;
+    assert!((10..=11).contains(&samples), "one with the change, and one each second: {samples}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_cannot_be_is_refused_by_name_and_changes_nothing() {
+    let (workers, _memory) = pool();
+    for (text, problem) in [
+        (r#"{"quota": "0B"}"#, "quota: 0B is too little; write 1B or more"),
+        (r#"{"concurrencyMax": 0}"#, "concurrencyMax: 0 is too little; write 1 or more"),
+        (r#"{"queueMax": 0}"#, "queueMax: 0 is too little; write 1 or more"),
+        (r#"{"shrinkAt": "0%", "growBelow": "0%"}"#, "shrinkAt: 0% of the quota is nothing; raise it"),
+        (
+            r#"{"growBelow": "95%"}"#,
+            "growBelow: 95% is more than `shrinkAt`, 90%; lower it, or raise `shrinkAt`",
+        ),
+        (r#"{"sampleEvery": "1ms"}"#, "sampleEvery: 1ms is too little; write 10ms or more"),
+        (
+            r#"{"quota": "1MiB", "needMin": "2MiB"}"#,
+            "needMin: 2MiB is more than the quota, 1MiB; lower it, or raise `quota`",
+        ),
+    ] {
+        let policy = serde_json::from_str(text).expect("it is a policy");
+        assert_eq!(workers.apply(policy).unwrap_err().to_string(), problem);
+    }
+    assert_eq!(workers.policy(), policy());
+    let text = serde_json::to_string(&policy()).expect("it is plain");
+    assert_eq!(serde_json::from_str::<WorkersPolicy>(&text).expect("it is a policy"), policy());
+    let typo = serde_json::from_str::<WorkersPolicy>(r#"{"qouta": "1MiB"}"#).unwrap_err().to_string();
+    assert!(typo.contains("unknown field `qouta`"), "{typo}");
+}

@@ -174,4 +174,75 @@ mod tests {
         }
         assert_eq!(*names.borrow(), ["one", "refused", "three", "three"]);
     }
+
+    #[cfg(feature = "guard")]
+    #[tokio::test]
+    async fn the_policies_of_pools_workers_and_scopes_follow_the_file_all_or_none() {
+        use std::sync::Arc;
+
+        use serde::Deserialize;
+        use steadfast_base::Seed;
+        use steadfast_guard::pool_health::{PoolHealth, PoolHealthPolicy};
+        use steadfast_guard::workers::memory::ProcessMemory;
+        use steadfast_guard::{PolicyError, Scope, ScopePolicy, Workers, WorkersPolicy};
+
+        use crate::idle_pool::Idle;
+
+        #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+        struct Policies {
+            pool: PoolHealthPolicy,
+            workers: WorkersPolicy,
+            scope: ScopePolicy,
+        }
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("policies.json");
+        put(&file, r#"{"pool": {"interval": "1h"}}"#);
+        let pool = PoolHealth::new("ledger", Idle, PoolHealthPolicy::default(), Seed::new(1));
+        let (probe, handle) = (pool.probe(), pool.handle());
+        let workers = Workers::start("images", WorkersPolicy::default(), Arc::new(ProcessMemory::new()));
+        let scope = Scope::new("work", ScopePolicy::default());
+        let now = || Policies { pool: handle.policy(), workers: workers.policy(), scope: scope.policy() };
+        let answers = RefCell::new(Vec::new());
+        let apply = |policies: Policies| {
+            let Policies { pool, workers: of_workers, scope: of_scope } = policies;
+            let applied = (|| -> Result<(), PolicyError> {
+                pool.check()?;
+                of_workers.check()?;
+                of_scope.check()?;
+                handle.apply(pool)?;
+                workers.apply(of_workers)?;
+                scope.apply(of_scope)
+            })();
+            answers.borrow_mut().push(applied.as_ref().map_err(ToString::to_string).err());
+            applied
+        };
+        let until = async |count: usize| {
+            while answers.borrow().len() < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let changes = async {
+            until(1).await;
+            assert_eq!((now().pool.interval, probe.snapshot().rounds), (Duration::from_secs(3600), 0));
+            put(&file, r#"{"pool": {"interval": "20ms"}, "scope": {"tasksMax": 7}}"#);
+            until(2).await;
+            while probe.snapshot().rounds < 3 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let applied = now();
+            assert_eq!((applied.pool.interval, applied.scope.tasks_max), (Duration::from_millis(20), 7));
+            put(&file, r#"{"pool": {"interval": "1s"}, "workers": {"concurrencyMax": 0}}"#);
+            until(3).await;
+            assert_eq!(now(), applied);
+        };
+        tokio::select! {
+            ended = watch(&file, "NO_SUCH_PREFIX", EVERY, apply) => panic!("{ended:?}"),
+            () = pool.run() => panic!("the pool is open"),
+            () = changes => {}
+        }
+        let refused = "concurrencyMax: 0 is too little; write 1 or more".to_owned();
+        assert_eq!(*answers.borrow(), [None, None, Some(refused)]);
+    }
 }

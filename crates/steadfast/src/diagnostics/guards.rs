@@ -101,6 +101,21 @@ impl Diagnose for pool_health::Probe {
     }
 }
 
+#[cfg(feature = "redis-limit")]
+impl Diagnose for Probe<steadfast_backends::redis::limiter::Snapshot> {
+    fn kind(&self) -> &'static str {
+        "shared-rate-limits"
+    }
+
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn snapshot(&self) -> Value {
+        value(&self.snapshot())
+    }
+}
+
 /// A scope, with its oldest tasks.
 pub(super) struct Tasks {
     pub(super) scope: Probe<scope::Snapshot>,

@@ -75,6 +75,12 @@ impl Diagnostics {
         self.register(pool);
     }
 
+    /// Adds a rate limit that processes share by Redis. It is not kept alive.
+    #[cfg(feature = "redis-limit")]
+    pub fn register_redis_limiter(&self, limiter: &steadfast_backends::redis::limiter::RedisLimiter) {
+        self.register(limiter.probe());
+    }
+
     /// Adds the topics of a bus. It is not kept alive.
     #[cfg(feature = "core")]
     pub fn register_bus(&self, name: impl Into<Box<str>>, bus: &Arc<steadfast_core::bus::Bus>) {

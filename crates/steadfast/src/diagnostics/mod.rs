@@ -3,7 +3,7 @@
 //! | route | answers |
 //! |---|---|
 //! | `GET /diagnostics` | the kinds that there are, and how many of each |
-//! | `GET /diagnostics/KIND` | all of a kind: `scopes` with their oldest tasks, `workers`, `breakers`, `bulkheads`, `sheds`, `hedges`, `topics`, and whatever else [`Diagnose`] was implemented for |
+//! | `GET /diagnostics/KIND` | all of a kind: `scopes` with their oldest tasks, `workers`, `pools`, `breakers`, `bulkheads`, `sheds`, `hedges`, `shared-rate-limits`, `topics`, and whatever else [`Diagnose`] was implemented for |
 //! | `GET /diagnostics/runtime?seconds=1` | the runtime for a while: busy workers, how long what can run waits, allocations |
 //! | `GET /diagnostics/profile?seconds=5&perSecond=99&format=svg` | what the processor does, as a flame graph (`svg`) or as text (`folded`) |
 //!

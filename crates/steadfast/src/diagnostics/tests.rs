@@ -88,6 +88,21 @@ impl Diagnose for Own {
 }
 
 #[tokio::test]
+async fn a_task_that_blocks_its_thread_is_named() {
+    let (diagnostics, scope) = (diagnostics(), Scope::new("work", ScopePolicy::default()));
+    diagnostics.register_scope(&scope);
+    let waits = scope.spawn_until_closed("waits", tokio::task::yield_now()).expect("there is room");
+    let blocks = async { std::thread::sleep(Duration::from_millis(20)) };
+    scope.spawn_until_closed("blocks", blocks).expect("there is room").await.expect("it ends");
+    waits.await.expect("it ends");
+    let scopes = ask(&diagnostics.router(), "/diagnostics/scopes").await.json();
+    let polls = &scopes["shown"][0]["polls"];
+    assert_eq!((&polls["blocks"]["count"], &polls["blocks"]["slow"]), (&json!(1), &json!(1)), "{polls}");
+    assert!(polls["blocks"]["maxUs"].as_u64() >= Some(20_000), "{polls}");
+    assert_eq!(polls["waits"]["count"], 2, "{polls}");
+}
+
+#[tokio::test]
 async fn lists_what_was_registered_and_keeps_none_of_it_alive() {
     let diagnostics = diagnostics();
     let (scope, breakers) = (Scope::new("work", ScopePolicy::default()), Registry::default());

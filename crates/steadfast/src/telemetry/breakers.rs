@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use steadfast_guard::Registry;
 use steadfast_guard::breaker::Phase;
+
+use super::text::Text;
 
 #[derive(Debug)]
 pub(super) struct Collector {
@@ -22,56 +21,28 @@ impl Collector {
 
 impl prometheus_client::collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let breakers = self.breakers.list();
-
+        let all = self.breakers.list();
+        let mut text =
+            Text { encoder: &mut encoder, all: &all, label: "breaker", name: |breaker| &breaker.name };
         let help = "Whether the breaker is open: 0 closed, 0.5 half-open, 1 open";
-        let mut open = encoder.encode_descriptor("breaker_open", help, None, MetricType::Gauge)?;
-        for breaker in &breakers {
-            let value = match breaker.phase {
-                Phase::Closed => 0.0,
-                Phase::HalfOpen => 0.5,
-                Phase::Open => 1.0,
-            };
-            let labels = [("breaker", breaker.name.as_str())];
-            ConstGauge::new(value).encode(open.encode_family(&labels)?)?;
-        }
-
-        let help = "Calls by outcome";
-        let mut calls = encoder.encode_descriptor("breaker_calls", help, None, MetricType::Counter)?;
-        for breaker in &breakers {
+        text.gauge("breaker_open", help, |breaker| match breaker.phase {
+            Phase::Closed => 0.0,
+            Phase::HalfOpen => 0.5,
+            Phase::Open => 1.0,
+        })?;
+        text.counters("breaker_calls", "Calls by outcome", "outcome", |breaker| {
             let counts = breaker.counts;
-            for (outcome, count) in [
+            vec![
                 ("succeeded", counts.succeeded),
                 ("failed", counts.failed),
                 ("abandoned", counts.abandoned),
                 ("refused", counts.refused),
-            ] {
-                let labels = [("breaker", breaker.name.as_str()), ("outcome", outcome)];
-                ConstCounter::new(count).encode(calls.encode_family(&labels)?)?;
-            }
-        }
-
+            ]
+        })?;
         let help = "Calls that were slow, however they ended";
-        let mut slow = encoder.encode_descriptor("breaker_slow_calls", help, None, MetricType::Counter)?;
-        for breaker in &breakers {
-            let labels = [("breaker", breaker.name.as_str())];
-            ConstCounter::new(breaker.counts.slow).encode(slow.encode_family(&labels)?)?;
-        }
-
-        let help = "Calls under way";
-        let mut under_way = encoder.encode_descriptor("breaker_in_flight", help, None, MetricType::Gauge)?;
-        for breaker in &breakers {
-            let labels = [("breaker", breaker.name.as_str())];
-            ConstGauge::new(breaker.in_flight as i64).encode(under_way.encode_family(&labels)?)?;
-        }
-
-        let help = "How often the breaker opened";
-        let mut opened = encoder.encode_descriptor("breaker_opened", help, None, MetricType::Counter)?;
-        for breaker in &breakers {
-            let labels = [("breaker", breaker.name.as_str())];
-            ConstCounter::new(breaker.counts.opened).encode(opened.encode_family(&labels)?)?;
-        }
-        Ok(())
+        text.counter("breaker_slow_calls", help, None, |breaker| breaker.counts.slow)?;
+        text.gauge("breaker_in_flight", "Calls under way", |breaker| breaker.in_flight as i64)?;
+        text.counter("breaker_opened", "How often the breaker opened", None, |breaker| breaker.counts.opened)
     }
 }
 

@@ -2,108 +2,42 @@
 //! semantic conventions of OpenTelemetry name them for clients of databases (`db.client.connection.*`).
 
 use std::fmt;
-use std::sync::Arc;
 
-use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
-use steadfast_guard::pool_health::{Health, Probe, Snapshot};
+use steadfast_guard::pool_health::{Health, Snapshot};
 
-/// All pools of a process: one collector, for a metric must not stand twice in the text.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Connections(Arc<RwLock<Vec<Probe>>>);
+use super::text::{Probes, Text};
 
-impl Connections {
-    /// Adds a pool, and says whether it is the first.
-    pub(super) fn add(&self, pool: Probe) -> bool {
-        let mut pools = self.0.write();
-        pools.push(pool);
-        pools.len() == 1
-    }
-}
-
-type Value = fn(&Snapshot) -> u64;
-
-/// A metric, its help, the label beside the pool's name, and the values by that label.
-type Family = (&'static str, &'static str, &'static str, &'static [(&'static str, Value)]);
-
-const STATES: Family = (
-    "pool_connections",
-    "Connections of the pool",
-    "state",
-    &[("idle", |seen| seen.idle), ("used", |seen| seen.in_use)],
-);
-
-const COUNTERS: [Family; 3] = [
-    (
-        "pool_checks",
-        "Checks of idle connections by what was found",
-        "outcome",
-        &[("fast", |seen| seen.fast), ("slow", |seen| seen.slow), ("broken", |seen| seen.broken)],
-    ),
-    (
-        "pool_stale_connections",
-        "Stale connections by what was done with them",
-        "action",
-        &[("evicted", |seen| seen.evicted), ("kept", |seen| seen.kept)],
-    ),
-    (
-        "pool_check_rounds",
-        "Rounds of checks, by whether connections were left to callers",
-        "outcome",
-        &[("checked", |seen| seen.rounds.saturating_sub(seen.yielded)), ("yielded", |seen| seen.yielded)],
-    ),
-];
-
-impl Collector for Connections {
+impl Collector for Probes<Snapshot> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let pools: Vec<Snapshot> = self.0.read().iter().map(Probe::snapshot).collect();
-        let (name, help, label, states) = STATES;
-        let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for seen in &pools {
-            for (state, value) in states {
-                let labels = [("pool", seen.name.as_str()), (label, state)];
-                ConstGauge::new(value(seen)).encode(gauge.encode_family(&labels)?)?;
-            }
-        }
-        let help = "Callers that wait for a connection";
-        let mut gauge = encoder.encode_descriptor("pool_pending_requests", help, None, MetricType::Gauge)?;
-        for seen in &pools {
-            ConstGauge::new(seen.waiting).encode(gauge.encode_family(&[("pool", seen.name.as_str())])?)?;
-        }
+        let all = self.snapshots();
+        let mut text = Text { encoder: &mut encoder, all: &all, label: "pool", name: |seen| &seen.name };
+        text.gauges("pool_connections", "Connections of the pool", "state", |seen| {
+            vec![("idle", seen.idle), ("used", seen.in_use)]
+        })?;
+        text.gauge("pool_pending_requests", "Callers that wait for a connection", |seen| seen.waiting)?;
         let help = "How the pool is: 1 healthy, 0.5 degraded, 0 unhealthy";
-        let mut gauge = encoder.encode_descriptor("pool_health", help, None, MetricType::Gauge)?;
-        for seen in &pools {
-            ConstGauge::new(level(seen.health))
-                .encode(gauge.encode_family(&[("pool", seen.name.as_str())])?)?;
-        }
+        text.gauge("pool_health", help, |seen| level(seen.health))?;
         let help = "How long callers have waited for connections";
-        let unit = Some(&Unit::Seconds);
-        let mut counter = encoder.encode_descriptor("pool_wait_time", help, unit, MetricType::Counter)?;
-        for seen in &pools {
-            let seconds = seen.wait_times.total_us as f64 / 1e6;
-            ConstCounter::new(seconds).encode(counter.encode_family(&[("pool", seen.name.as_str())])?)?;
-        }
+        text.counter("pool_wait_time", help, Some(&Unit::Seconds), |seen| {
+            seen.wait_times.total_us as f64 / 1e6
+        })?;
         let help = "Callers that have asked for a connection and have stopped waiting";
-        let mut counter = encoder.encode_descriptor("pool_waits", help, None, MetricType::Counter)?;
-        for seen in &pools {
-            let count = ConstCounter::new(seen.wait_times.count);
-            count.encode(counter.encode_family(&[("pool", seen.name.as_str())])?)?;
-        }
-        for (name, help, label, values) in COUNTERS {
-            let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for seen in &pools {
-                for (kind, value) in values {
-                    let labels = [("pool", seen.name.as_str()), (label, kind)];
-                    ConstCounter::new(value(seen)).encode(counter.encode_family(&labels)?)?;
-                }
-            }
-        }
-        Ok(())
+        text.counter("pool_waits", help, None, |seen| seen.wait_times.count)?;
+        let help = "Checks of idle connections by what was found";
+        text.counters("pool_checks", help, "outcome", |seen| {
+            vec![("fast", seen.fast), ("slow", seen.slow), ("broken", seen.broken)]
+        })?;
+        let help = "Stale connections by what was done with them";
+        text.counters("pool_stale_connections", help, "action", |seen| {
+            vec![("evicted", seen.evicted), ("kept", seen.kept)]
+        })?;
+        let help = "Rounds of checks, by whether connections were left to callers";
+        text.counters("pool_check_rounds", help, "outcome", |seen| {
+            vec![("checked", seen.rounds.saturating_sub(seen.yielded)), ("yielded", seen.yielded)]
+        })
     }
 }
 
@@ -117,38 +51,11 @@ fn level(health: Health) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use steadfast_base::Seed;
-    use steadfast_guard::pool_health::{Borrowed, Pool, PoolHealth, PoolHealthPolicy, Status};
+    use steadfast_guard::pool_health::{PoolHealth, PoolHealthPolicy};
 
+    use crate::idle_pool::Idle;
     use crate::telemetry::Metrics;
-
-    /// A pool of two idle connections that answer.
-    struct Idle;
-
-    impl Pool for Idle {
-        type Connection = ();
-        type Error = Infallible;
-
-        fn status(&self) -> Status {
-            Status { size: 2, idle: 2, ..Status::default() }
-        }
-
-        async fn borrow_idle(&self) -> Borrowed<()> {
-            Borrowed::new(Some(()), 0)
-        }
-
-        async fn check(&self, (): &mut ()) -> Result<(), Infallible> {
-            Ok(())
-        }
-
-        fn evict(&self, (): ()) {}
-
-        async fn connect(&self) -> Result<(), Infallible> {
-            Ok(())
-        }
-    }
 
     #[tokio::test]
     async fn shows_what_a_pool_has_and_what_was_found_in_it() {

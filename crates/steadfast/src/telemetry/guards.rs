@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 use steadfast_base::Priority;
-use steadfast_guard::{Bulkhead, Hedge, KeyedRateLimiter, RateLimiter, Shed, bulkhead, hedge, shed};
+use steadfast_guard::{Bulkhead, Hedge, KeyedRateLimiter, RateLimiter, Shed};
+
+use super::text::Text;
 
 /// All guards of a process: one collector, for a metric must not stand twice in the text.
 #[derive(Debug, Clone, Default)]
@@ -45,163 +44,80 @@ impl Listed {
 }
 
 impl Collector for Guards {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let listed = self.0.read();
-        let mut text = Text { encoder };
-        bulkheads(&mut text, &listed.bulkheads.iter().map(Bulkhead::snapshot).collect::<Vec<_>>())?;
-        sheds(&mut text, &listed.sheds.iter().map(Shed::snapshot).collect::<Vec<_>>())?;
-        hedges(&mut text, &listed.hedges.iter().map(Hedge::snapshot).collect::<Vec<_>>())?;
-        limiters(&mut text, &listed.limiters)?;
-        keyed_limiters(&mut text, &listed.keyed_limiters)
+        bulkheads(&mut encoder, &listed.bulkheads)?;
+        sheds(&mut encoder, &listed.sheds)?;
+        hedges(&mut encoder, &listed.hedges)?;
+        limiters(&mut encoder, &listed.limiters)?;
+        keyed_limiters(&mut encoder, &listed.keyed_limiters)
     }
 }
 
-fn bulkheads(text: &mut Text<'_>, all: &[bulkhead::Snapshot]) -> fmt::Result {
-    let name = |seen: &bulkhead::Snapshot| seen.name.clone();
-    text.gauge("bulkhead_limit", "The most calls at a time", None, all, "bulkhead", name, |seen| {
-        Some(f64::from(seen.concurrency_max))
-    })?;
-    text.gauge("bulkhead_in_flight", "Calls under way", None, all, "bulkhead", name, |seen| {
-        Some(f64::from(seen.in_flight))
-    })?;
-    text.gauge("bulkhead_queued", "Calls that wait", None, all, "bulkhead", name, |seen| {
-        Some(seen.queued as f64)
-    })?;
-    let outcomes = |seen: &bulkhead::Snapshot| vec![("admitted", seen.admitted), ("refused", seen.refused)];
-    text.counter("bulkhead_calls", "Calls by outcome", all, ["bulkhead", "outcome"], name, outcomes)
+fn bulkheads(encoder: &mut DescriptorEncoder<'_>, all: &[Bulkhead]) -> fmt::Result {
+    let all: Vec<_> = all.iter().map(Bulkhead::snapshot).collect();
+    let mut text = Text { encoder, all: &all, label: "bulkhead", name: |seen| &seen.name };
+    text.gauge("bulkhead_limit", "The most calls at a time", |seen| f64::from(seen.concurrency_max))?;
+    text.gauge("bulkhead_in_flight", "Calls under way", |seen| f64::from(seen.in_flight))?;
+    text.gauge("bulkhead_queued", "Calls that wait", |seen| seen.queued as f64)?;
+    text.counters("bulkhead_calls", "Calls by outcome", "outcome", |seen| {
+        vec![("admitted", seen.admitted), ("refused", seen.refused)]
+    })
 }
 
-fn sheds(text: &mut Text<'_>, all: &[shed::Snapshot]) -> fmt::Result {
-    let name = |seen: &shed::Snapshot| seen.name.clone();
-    text.gauge("shed_limit", "The most calls at a time, for now", None, all, "shed", name, |seen| {
-        Some(f64::from(seen.limit))
-    })?;
-    let help = "The latency without load";
-    text.gauge("shed_baseline", help, Some(&Unit::Seconds), all, "shed", name, |seen| {
+fn sheds(encoder: &mut DescriptorEncoder<'_>, all: &[Shed]) -> fmt::Result {
+    let all: Vec<_> = all.iter().map(Shed::snapshot).collect();
+    let mut text = Text { encoder, all: &all, label: "shed", name: |seen| &seen.name };
+    text.gauge("shed_limit", "The most calls at a time, for now", |seen| f64::from(seen.limit))?;
+    text.maybe_gauge("shed_baseline", "The latency without load", Some(&Unit::Seconds), |seen| {
         seen.baseline.map(|baseline| baseline.as_secs_f64())
     })?;
-    text.gauge("shed_in_flight", "Calls under way", None, all, "shed", name, |seen| {
-        Some(f64::from(seen.in_flight))
+    text.gauge("shed_in_flight", "Calls under way", |seen| f64::from(seen.in_flight))?;
+    text.gauge("shed_queued", "Calls that wait", |seen| seen.queued as f64)?;
+    text.counters("shed_calls", "Calls by outcome", "outcome", |seen| {
+        vec![("admitted", seen.admitted), ("refused", seen.shed.iter().sum())]
     })?;
-    text.gauge("shed_queued", "Calls that wait", None, all, "shed", name, |seen| Some(seen.queued as f64))?;
-    let outcomes =
-        |seen: &shed::Snapshot| vec![("admitted", seen.admitted), ("refused", seen.shed.iter().sum())];
-    text.counter("shed_calls", "Calls by outcome", all, ["shed", "outcome"], name, outcomes)?;
-    let priorities = |seen: &shed::Snapshot| {
-        Priority::ALL.iter().map(|priority| priority.name()).zip(seen.shed).collect::<Vec<_>>()
-    };
-    text.counter(
-        "shed_refused_calls",
-        "Calls refused by priority",
-        all,
-        ["shed", "priority"],
-        name,
-        priorities,
-    )
+    text.counters("shed_refused_calls", "Calls refused by priority", "priority", |seen| {
+        Priority::ALL.iter().map(|priority| priority.name()).zip(seen.shed).collect()
+    })
 }
 
-fn hedges(text: &mut Text<'_>, all: &[hedge::Snapshot]) -> fmt::Result {
-    let name = |seen: &hedge::Snapshot| seen.name.clone();
+fn hedges(encoder: &mut DescriptorEncoder<'_>, all: &[Hedge]) -> fmt::Result {
+    let all: Vec<_> = all.iter().map(Hedge::snapshot).collect();
+    let mut text = Text { encoder, all: &all, label: "hedge", name: |seen| &seen.name };
     let help = "After how long a second attempt is made";
-    text.gauge("hedge_delay", help, Some(&Unit::Seconds), all, "hedge", name, |seen| {
+    text.maybe_gauge("hedge_delay", help, Some(&Unit::Seconds), |seen| {
         seen.delay.map(|delay| delay.as_secs_f64())
     })?;
-    let answers = |seen: &hedge::Snapshot| vec![("answered", seen.answers)];
-    text.counter("hedge_calls", "Calls that may be hedged", all, ["hedge", "outcome"], name, answers)?;
-    let attempts =
-        |seen: &hedge::Snapshot| vec![("won", seen.won), ("not_won", seen.hedged.saturating_sub(seen.won))];
-    text.counter("hedge_attempts", "Second attempts by outcome", all, ["hedge", "outcome"], name, attempts)
-}
-
-fn limiters(text: &mut Text<'_>, all: &[(Box<str>, RateLimiter)]) -> fmt::Result {
-    let name = |(name, _): &(Box<str>, RateLimiter)| name.to_string();
-    let label = "rate_limit";
-    text.gauge(
-        "rate_limit_available",
-        "Permits that conform now",
-        None,
-        all,
-        label,
-        name,
-        |(_, limiter)| Some(f64::from(limiter.available())),
-    )?;
-    text.gauge("rate_limit_burst", "The most permits at a time", None, all, label, name, |(_, limiter)| {
-        Some(f64::from(limiter.quota().burst()))
+    text.counters("hedge_calls", "Calls that may be hedged", "outcome", |seen| {
+        vec![("answered", seen.answers)]
     })?;
-    let help = "Permits per second";
-    text.gauge("rate_limit_permits_per_second", help, None, all, label, name, |(_, limiter)| {
-        let quota = limiter.quota();
-        Some(f64::from(quota.permits()) / quota.window().as_secs_f64())
+    text.counters("hedge_attempts", "Second attempts by outcome", "outcome", |seen| {
+        vec![("won", seen.won), ("not_won", seen.hedged.saturating_sub(seen.won))]
     })
 }
 
-fn keyed_limiters(text: &mut Text<'_>, all: &[(Box<str>, KeyedRateLimiter)]) -> fmt::Result {
-    let name = |(name, _): &(Box<str>, KeyedRateLimiter)| name.to_string();
-    let label = "rate_limit";
-    text.gauge("rate_limit_keys", "Keys that are remembered", None, all, label, name, |(_, limiter)| {
-        Some(limiter.keys() as f64)
-    })?;
+fn limiters(encoder: &mut DescriptorEncoder<'_>, all: &[(Box<str>, RateLimiter)]) -> fmt::Result {
+    let mut text = Text { encoder, all, label: "rate_limit", name: |(name, _)| name };
+    let help = "Permits that conform now";
+    text.gauge("rate_limit_available", help, |(_, limiter)| f64::from(limiter.available()))?;
+    let help = "The most permits at a time";
+    text.gauge("rate_limit_burst", help, |(_, limiter)| f64::from(limiter.quota().burst()))?;
+    text.gauge("rate_limit_permits_per_second", "Permits per second", |(_, limiter)| {
+        let quota = limiter.quota();
+        f64::from(quota.permits()) / quota.window().as_secs_f64()
+    })
+}
+
+fn keyed_limiters(encoder: &mut DescriptorEncoder<'_>, all: &[(Box<str>, KeyedRateLimiter)]) -> fmt::Result {
+    let mut text = Text { encoder, all, label: "rate_limit", name: |(name, _)| name };
+    text.gauge("rate_limit_keys", "Keys that are remembered", |(_, limiter)| limiter.keys() as f64)?;
     let help = "The most keys that are remembered";
-    text.gauge("rate_limit_keys_max", help, None, all, label, name, |(_, limiter)| {
-        Some(limiter.keys_max() as f64)
-    })?;
+    text.gauge("rate_limit_keys_max", help, |(_, limiter)| limiter.keys_max() as f64)?;
     let help = "Calls of keys for which there was no place, so that they shared a quota";
-    text.counter("rate_limit_keyed_calls", help, all, [label, "quota"], name, |(_, limiter)| {
+    text.counters("rate_limit_keyed_calls", help, "quota", |(_, limiter)| {
         vec![("shared", limiter.strange())]
     })
-}
-
-/// The text that metrics are written to. A metric of which there is none is left out.
-struct Text<'a> {
-    encoder: DescriptorEncoder<'a>,
-}
-
-impl Text<'_> {
-    #[allow(clippy::too_many_arguments, reason = "it is a table of few rows")]
-    fn gauge<T>(
-        &mut self,
-        metric: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        all: &[T],
-        label: &str,
-        name: impl Fn(&T) -> String,
-        value: impl Fn(&T) -> Option<f64>,
-    ) -> fmt::Result {
-        if all.is_empty() {
-            return Ok(());
-        }
-        let mut gauge = self.encoder.encode_descriptor(metric, help, unit, MetricType::Gauge)?;
-        for one in all {
-            if let Some(value) = value(one) {
-                let labels = [(label, name(one))];
-                ConstGauge::new(value).encode(gauge.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn counter<T>(
-        &mut self,
-        metric: &str,
-        help: &str,
-        all: &[T],
-        [label, what]: [&str; 2],
-        name: impl Fn(&T) -> String,
-        values: impl Fn(&T) -> Vec<(&'static str, u64)>,
-    ) -> fmt::Result {
-        if all.is_empty() {
-            return Ok(());
-        }
-        let mut counter = self.encoder.encode_descriptor(metric, help, None, MetricType::Counter)?;
-        for one in all {
-            for (kind, value) in values(one) {
-                let labels = [(label, name(one)), (what, kind.to_owned())];
-                ConstCounter::new(value).encode(counter.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use parking_lot::RwLock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+#[cfg(feature = "guard")]
+use super::text::Probes;
+
 /// The metrics of a process. Clones share the registry.
 ///
 /// # Examples
@@ -30,11 +33,13 @@ pub struct Metrics {
     #[cfg(feature = "guard")]
     guards: super::guards::Guards,
     #[cfg(feature = "guard")]
-    scopes: super::scopes::Scopes,
+    scopes: Probes<steadfast_guard::scope::Snapshot>,
     #[cfg(feature = "guard")]
-    pools: super::workers::Pools,
+    pools: Probes<steadfast_guard::workers::Snapshot>,
     #[cfg(feature = "guard")]
-    connections: super::connections::Connections,
+    connections: Probes<steadfast_guard::pool_health::Snapshot>,
+    #[cfg(feature = "redis-limit")]
+    shared_limits: Probes<steadfast_backends::redis::limiter::Snapshot>,
 }
 
 impl Metrics {
@@ -126,6 +131,18 @@ impl Metrics {
     pub fn register_pool(&self, pool: steadfast_guard::pool_health::Probe) {
         if self.connections.add(pool) {
             self.registry.write().register_collector(Box::new(self.connections.clone()));
+        }
+    }
+
+    /// Registers what a rate limit that processes share by Redis has done: `shared_rate_limit_by_redis` (1, or 0 while the
+    /// local share decides), `shared_rate_limit_calls_total` by outcome, `shared_rate_limit_decisions_total` by who decided,
+    /// `shared_rate_limit_round_trips_total` by outcome, `shared_rate_limit_round_trip_time_seconds_total`,
+    /// `shared_rate_limit_leases_total`, `shared_rate_limit_leased_permits_total` by what was done with them, and
+    /// `shared_rate_limit_changes_total`. The limiter is not kept alive.
+    #[cfg(feature = "redis-limit")]
+    pub fn register_redis_limiter(&self, limiter: &steadfast_backends::redis::limiter::RedisLimiter) {
+        if self.shared_limits.add(limiter.probe()) {
+            self.registry.write().register_collector(Box::new(self.shared_limits.clone()));
         }
     }
 

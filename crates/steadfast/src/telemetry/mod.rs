@@ -10,6 +10,10 @@ mod logs;
 mod metrics;
 #[cfg(feature = "guard")]
 mod scopes;
+#[cfg(feature = "redis-limit")]
+mod shared_limits;
+#[cfg(feature = "guard")]
+mod text;
 #[cfg(feature = "guard")]
 mod workers;
 

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -11,6 +10,7 @@ use futures::FutureExt;
 use parking_lot::Mutex;
 use steadfast_core::transport;
 use steadfast_guard::rate_limit::{Decision, Error, Key, KeyedRateLimiter, Quota, SharedLimiter};
+use steadfast_guard::{Observed, Probe};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -19,6 +19,7 @@ use super::answer::{Answer, Terms};
 use super::keeper;
 use super::leases::{Foregone, Lease, Leases};
 use super::mode::Machine;
+use super::record::Record;
 use super::{Mode, Settings, Snapshot};
 use crate::redis::connector::Connector;
 use crate::redis::{Config, error};
@@ -43,21 +44,10 @@ pub(super) struct Shared {
     /// Tells that the connection is lost.
     pub(super) broken: Notify,
     connection: watch::Sender<Option<MultiplexedConnection>>,
-    machine: Mutex<Machine>,
     terms: Mutex<Terms>,
     local: KeyedRateLimiter,
     leases: Leases,
-    counts: Counts,
-}
-
-#[derive(Default)]
-struct Counts {
-    shared: AtomicU64,
-    leased: AtomicU64,
-    local: AtomicU64,
-    refused: AtomicU64,
-    timeouts: AtomicU64,
-    errors: AtomicU64,
+    record: Arc<Record>,
 }
 
 impl RedisLimiter {
@@ -76,11 +66,10 @@ impl RedisLimiter {
             connector,
             broken: Notify::new(),
             connection: watch::Sender::new(None),
-            machine: Mutex::default(),
             terms: Mutex::new(Terms::new(settings.quota)),
             local: KeyedRateLimiter::new(settings.local_share, settings.keys_max),
             leases: Leases::new(settings.keys_max),
-            counts: Counts::default(),
+            record: Arc::new(Record::new(&settings.prefix)),
             settings,
         });
         let keeper = AbortOnDropHandle::new(tokio::spawn(keeper::keep(Arc::clone(&shared))));
@@ -116,22 +105,14 @@ impl RedisLimiter {
         self.owner.shared.local.set_quota(share);
     }
 
-    /// Returns who decides, and how often who did.
+    /// Returns who decides, how often who did, and what that took.
     pub fn snapshot(&self) -> Snapshot {
-        let (shared, counts) = (&self.owner.shared, &self.owner.shared.counts);
-        let machine = *shared.machine.lock();
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Snapshot {
-            prefix: self.prefix().to_owned(),
-            mode: machine.mode(),
-            changes: machine.changes,
-            shared: of(&counts.shared),
-            leased: of(&counts.leased),
-            local: of(&counts.local),
-            refused: of(&counts.refused),
-            timeouts: of(&counts.timeouts),
-            errors: of(&counts.errors),
-        }
+        self.owner.shared.record.snapshot()
+    }
+
+    /// Returns what shows the limiter to metrics. It keeps neither its task nor its connection.
+    pub fn probe(&self) -> Probe<Snapshot> {
+        Probe::new(Arc::clone(&self.owner.shared.record) as _)
     }
 }
 
@@ -142,15 +123,11 @@ impl SharedLimiter for RedisLimiter {
     /// Takes at most [`Settings::answer_within`].
     async fn acquire(&self, key: &str, permits: u32) -> Result<Result<Decision, Error>, Infallible> {
         let decided = self.owner.shared.acquire(key, permits).await;
-        if decided.is_err() {
-            add(&self.owner.shared.counts.refused);
-        }
+        let record = &self.owner.shared.record;
+        let count = if decided.is_ok() { &record.allowed } else { &record.refused };
+        count.add(1_u8);
         Ok(decided)
     }
-}
-
-fn add(count: &AtomicU64) {
-    count.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Shared {
@@ -173,7 +150,7 @@ impl Shared {
             }
             Ok(None) => self.decide_alone(key, permits),
             Err(_) => {
-                add(&self.counts.timeouts);
+                self.record.timeouts.add(1_u8);
                 self.failed("it does not answer in time");
                 self.decide_alone(key, permits)
             }
@@ -181,7 +158,7 @@ impl Shared {
     }
 
     fn decide_alone(&self, key: &str, permits: u32) -> Result<Decision, Error> {
-        add(&self.counts.local);
+        self.record.local.add(1_u8);
         self.local.try_acquire(Key::of(key), permits).map_err(|error| match error {
             // It is too much for the share, not for the quota: when Redis is back it may conform.
             Error::ExceedsBurst { .. } => {
@@ -216,10 +193,13 @@ impl Shared {
 
     fn foregone(&self, terms: Terms, kept: &Lease, permits: u32) -> Option<Result<Decision, Error>> {
         let decided = match kept.take(permits, Instant::now())? {
-            Foregone::Taken { debt } => Ok(terms.decision(debt)),
+            Foregone::Taken { debt } => {
+                self.record.leased_permits_used.add(permits);
+                Ok(terms.decision(debt))
+            }
             Foregone::Refused { wait } => Err(terms.refusal(wait)),
         };
-        add(&self.counts.leased);
+        self.record.leased.add(1_u8);
         Some(decided)
     }
 
@@ -236,12 +216,13 @@ impl Shared {
         let key = format!("{}:{key}", self.settings.prefix);
         match terms.ask(&mut connection, &key, fewest, most).await {
             Ok(answer) => {
-                add(&self.counts.shared);
-                self.machine.lock().answered();
+                self.record.shared.add(1_u8);
+                self.record.round_trips.record(asked.elapsed());
+                self.record.machine.lock().answered();
                 Some(match answer {
                     Answer::Taken { permits, debt } => {
                         if let Some(kept) = kept {
-                            kept.keep(permits.saturating_sub(fewest), debt, asked, self.settings.lease_for);
+                            self.lease(kept, permits.saturating_sub(fewest), debt, asked);
                         }
                         Ok(terms.decision(debt))
                     }
@@ -254,7 +235,7 @@ impl Shared {
                 })
             }
             Err(error) => {
-                add(&self.counts.errors);
+                self.record.errors.add(1_u8);
                 if error::is_connection_lost(&error) {
                     self.broken.notify_one();
                     self.lost("the connection is lost");
@@ -267,8 +248,17 @@ impl Shared {
         }
     }
 
+    /// Keeps what was taken in advance.
+    fn lease(&self, kept: &Lease, permits: u32, debt: u64, asked: Instant) {
+        if permits > 0 {
+            self.record.leases.add(1_u8);
+            self.record.leased_permits.add(permits);
+        }
+        kept.keep(permits, debt, asked, self.settings.lease_for);
+    }
+
     pub(super) fn mode(&self) -> Mode {
-        self.machine.lock().mode()
+        self.record.machine.lock().mode()
     }
 
     pub(super) fn connected(&self, connection: MultiplexedConnection) {
@@ -294,7 +284,7 @@ impl Shared {
     /// Changes the mode, and says so.
     fn change(&self, reason: &str, change: impl FnOnce(&mut Machine)) {
         let (before, after) = {
-            let mut machine = self.machine.lock();
+            let mut machine = self.record.machine.lock();
             let before = machine.mode();
             change(&mut machine);
             (before, machine.mode())

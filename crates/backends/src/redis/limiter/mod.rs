@@ -56,6 +56,7 @@ mod handle;
 mod keeper;
 mod leases;
 mod mode;
+mod record;
 mod settings;
 mod snapshot;
 

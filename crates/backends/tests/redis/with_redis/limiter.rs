@@ -125,6 +125,12 @@ async fn leases_save_round_trips_while_there_is_enough() {
     let (granted, _) = storm(std::slice::from_ref(&limiter), 8, 500 * MS).await;
     let snapshot = limiter.snapshot();
     assert_eq!(snapshot.shared + snapshot.leased, granted);
+    assert_eq!((snapshot.allowed, snapshot.refused), (granted, 0));
+    assert_eq!(snapshot.round_trips.count, snapshot.shared);
+    // A call that asked took one permit itself, all others were taken in advance.
+    assert_eq!(snapshot.leased_permits_used, snapshot.leased);
+    let left = snapshot.leased_permits - snapshot.leased_permits_used;
+    assert!(snapshot.leases == snapshot.shared && left <= 199 * snapshot.leases, "{snapshot:?}");
     assert!(granted > 1000 && snapshot.shared * 100 <= granted, "{snapshot:?}");
 }
 
@@ -289,6 +295,7 @@ async fn a_frozen_server_costs_callers_the_deadline_a_few_times_and_no_more() {
     let snapshot = limiter.snapshot();
     assert_eq!(snapshot.mode, Mode::Local);
     assert_eq!((snapshot.timeouts - before.timeouts, snapshot.local - before.local), (3, 100));
+    assert_eq!((snapshot.allowed, snapshot.round_trips.count), (101, before.round_trips.count));
 
     disturber.change_all(Network::Pass);
     until(&limiter, |snapshot| snapshot.mode == Mode::Shared).await;
@@ -330,11 +337,13 @@ async fn dropping_the_last_clone_ends_its_connection() {
     assert_eq!(clients().await, 2);
     drop(limiter.clone());
     assert_eq!(clients().await, 2);
+    let probe = limiter.probe();
     drop(limiter);
     let gone = async {
         while clients().await > 1 {
             tokio::time::sleep(5 * MS).await;
         }
     };
-    timeout(Duration::from_secs(10), gone).await.expect("it ends");
+    timeout(Duration::from_secs(10), gone).await.expect("it ends, though there is a probe");
+    assert_eq!((probe.name(), probe.snapshot().changes), ("limit", 1));
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use steadfast_backends::redis::Config;
 use steadfast_backends::redis::pool_health::{RedisPool, pool};
-use steadfast_guard::pool_health::{Health, PoolHealthPolicy, Probe};
+use steadfast_base::Seed;
+use steadfast_guard::pool_health::{Health, PoolHealth, PoolHealthPolicy, Probe};
 use steadfast_servers::Redis;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,6 +17,10 @@ const SIZE: usize = 6;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Three rounds, each with its checks and a new connection, and a second for a machine that has much to do.
 const FOUND_WITHIN: Duration = Duration::from_millis(3 * (120 + 200 + 200) + 1000);
+
+fn often() -> PoolHealthPolicy {
+    PoolHealthPolicy { interval: INTERVAL, ..PoolHealthPolicy::default() }
+}
 
 struct Bench {
     disturber: Disturber,
@@ -39,8 +44,7 @@ impl Bench {
     }
 
     fn supervise(&self) -> (Probe, AbortOnDropHandle<()>) {
-        let policy = PoolHealthPolicy { interval: INTERVAL, ..PoolHealthPolicy::default() };
-        supervise(self.pool.clone(), policy)
+        supervise(self.pool.clone(), often())
     }
 
     /// Asks often as a caller; says how often no answer came in good time.
@@ -84,6 +88,37 @@ async fn without_a_supervisor_callers_meet_each_of_them_once() {
     let bench = Bench::new().await;
     bench.disturber.cut();
     assert_eq!(bench.failures(2 * SIZE).await, SIZE, "what is known to be lost is not handed out again");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_changed_while_it_runs_holds_at_once_and_callers_do_not_notice() {
+    let bench = Bench::new().await;
+    let seldom = PoolHealthPolicy { interval: Duration::from_secs(3600), ..PoolHealthPolicy::default() };
+    let health = PoolHealth::new("test", bench.pool.clone(), seldom, Seed::new(1));
+    let (probe, handle) = (health.probe(), health.handle());
+    let _running = AbortOnDropHandle::new(tokio::spawn(health.run()));
+    bench.disturber.change(3, Mode::Frozen);
+    handle.apply(often()).expect("it can be");
+    let took = found(&probe, |snapshot| snapshot.evicted == 3).await;
+    assert!(took <= FOUND_WITHIN, "{took:?}");
+    let change = async {
+        for checks_max in [1, 6, 2, 4].into_iter().cycle() {
+            handle.apply(PoolHealthPolicy { checks_max, ..often() }).expect("it can be");
+            tokio::time::sleep(INTERVAL / 3).await;
+        }
+    };
+    let rounds = probe.snapshot().rounds;
+    let ask = async {
+        while probe.snapshot().rounds < rounds + 5 {
+            assert_eq!(bench.failures(10).await, 0);
+            tokio::time::sleep(INTERVAL / 10).await;
+        }
+    };
+    tokio::select! {
+        () = change => unreachable!("it has no end"),
+        () = ask => {}
+    }
+    assert_eq!(probe.snapshot().evicted, 3, "no other was evicted");
 }
 
 #[tokio::test]
