@@ -9,7 +9,7 @@ use super::{Done, Error, ProcessManager, StepError};
 pub enum Ended<P: ProcessManager> {
     /// All steps were done; here with what they returned.
     Completed(Vec<Done<P::Step, P::Output>>),
-    /// A step was refused, or stayed unknown and was given up; all others are undone.
+    /// A step was refused, or was given up since it stayed unknown or could not be sent; all others are undone.
     Compensated(StepError),
 }
 

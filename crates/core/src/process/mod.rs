@@ -10,7 +10,9 @@
 //! - undoes the steps done, the newest first, when one is refused. An undo is repeated until it succeeds.
 //!
 //! A step that stays unknown can be given up ([`Policy::attempts_max`]). It is undone like one that was done, for
-//! it may have been done, or may still arrive: hence the contract of [`Port::undo`].
+//! it may have been done, or may still arrive: hence the contract of [`Port::undo`]. One of which no attempt was sent
+//! ([`StepError::NotSent`]), by this driver nor by one that died, is not: an undo would ask the callee that could not
+//! be asked.
 //!
 //! # Examples
 //! Stock is reserved, then the customer is charged. A refused charge releases the stock.
@@ -77,7 +79,7 @@
 //! match process.ended_within(Deadline::within(Duration::from_secs(3))).await? {
 //!     Some(Ended::Completed(_)) => unreachable!("200"),
 //!     Some(Ended::Compensated(StepError::Refused { reason })) => assert_eq!(reason, "declined"), // 409
-//!     Some(Ended::Compensated(StepError::Unknown { .. })) => unreachable!("502"),
+//!     Some(Ended::Compensated(StepError::Unknown { .. } | StepError::NotSent { .. })) => unreachable!("502"),
 //!     None => unreachable!("202: it goes on in the background"),
 //! }
 //! # Ok(()) }

@@ -7,7 +7,8 @@ use crate::store::Durability;
 /// How a [`Driver`](super::Driver) repeats, waits and records.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// How often a step of unknown outcome is tried before the process is compensated; none: until it is known.
+    /// How often a step of unknown outcome, or one that is not sent, is tried before the process is compensated; none:
+    /// until it is known.
     /// Counted anew when a process is resumed; 0 counts as 1. An undo is always repeated until it succeeds.
     pub attempts_max: Option<u32>,
     /// How long one attempt may take.

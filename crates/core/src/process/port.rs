@@ -14,7 +14,8 @@ pub trait Port<P: ProcessManager>: Send + Sync + 'static {
     /// Does a step.
     ///
     /// # Errors
-    /// [`StepError::Refused`] only if the step was not done and will not be; in any doubt [`StepError::Unknown`].
+    /// [`StepError::Refused`] only if the step was not done and will not be; [`StepError::NotSent`] only if nothing left
+    /// for the callee in this attempt; in any doubt [`StepError::Unknown`].
     fn execute(&self, call: Call<P>) -> impl Future<Output = Result<P::Output, StepError>> + Send;
 
     /// Undoes the step that was done with the call's key.
@@ -42,6 +43,13 @@ pub enum StepError {
         /// What is known.
         reason: String,
     },
+    /// Nothing left for the callee, so this attempt has not done it: a guard refused the call. Repeating may do it. A
+    /// step that is given up is not undone if no attempt was sent.
+    #[error("not sent: {reason}")]
+    NotSent {
+        /// Why, for the caller of the process.
+        reason: String,
+    },
 }
 
 impl StepError {
@@ -53,6 +61,11 @@ impl StepError {
     /// Makes the error of a step that may or may not have been done.
     pub fn unknown(reason: impl Into<String>) -> Self {
         Self::Unknown { reason: reason.into() }
+    }
+
+    /// Makes the error of a step of which nothing left for the callee.
+    pub fn not_sent(reason: impl Into<String>) -> Self {
+        Self::NotSent { reason: reason.into() }
     }
 }
 

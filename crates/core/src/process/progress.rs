@@ -14,6 +14,9 @@ pub(super) enum Record<P: ProcessManager> {
     Started { input: Arc<P::Input> },
     /// The next step was done.
     Done { step: P::Step, output: P::Output },
+    /// A driver goes on with what it has not recorded itself: whoever did may be at the next step too, and meets this
+    /// record when it records.
+    Resumed,
     /// No further step will be done; `unknown` is a step that was given up and may have been done.
     Failed { cause: StepError, unknown: Option<P::Step> },
     /// The newest step that was not undone yet was undone.
@@ -33,10 +36,20 @@ impl<P: ProcessManager> Record<P> {
         match self {
             Self::Started { .. } => Self::STARTED,
             Self::Done { .. } => "step-done",
+            Self::Resumed => "resumed",
             Self::Failed { .. } => "failed",
             Self::Undone => "step-undone",
             Self::Completed => "completed",
             Self::Compensated => "compensated",
+        }
+    }
+
+    /// Says whether it is true of its step whoever else has attempted it.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Done { .. } => true,
+            Self::Failed { cause, .. } => !matches!(cause, StepError::NotSent { .. }),
+            _ => false,
         }
     }
 }
@@ -79,6 +92,16 @@ impl<P: ProcessManager> Progress<P> {
         self.input.as_ref()
     }
 
+    /// Returns how many steps are done.
+    pub(super) fn done(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Says whether step `number` is what must be done next.
+    pub(super) fn is_at(&self, number: usize) -> bool {
+        self.failed.is_none() && !self.ended && self.done.len() == number
+    }
+
     /// Decides what must be done next; none before the process has begun.
     pub(super) fn react(&self, manager: &P) -> Option<Task<P>> {
         let input = self.input.as_deref()?;
@@ -103,6 +126,7 @@ impl<P: ProcessManager> Progress<P> {
         match record {
             Record::Started { input } => self.input = Some(input),
             Record::Done { step, output } => self.done.push(Done { step, output }),
+            Record::Resumed => {}
             Record::Failed { cause, unknown } => {
                 let done = self.done.iter().map(|done| (done.step.clone(), Some(done.output.clone())));
                 let steps = done.chain(unknown.map(|step| (step, None)));

@@ -38,14 +38,32 @@ struct Run<'a, P: ProcessManager, T> {
     status: &'a watch::Sender<Status<P>>,
 }
 
+/// Where a process stands, as far as its driver knows.
+struct Stand<P: ProcessManager> {
+    progress: Progress<P>,
+    revision: Option<Revision>,
+    hold: Hold,
+}
+
+/// Who else may be at the step that comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Somebody, for the newest record is not this driver's. It attempts nothing before it has recorded that it goes on.
+    Loose,
+    /// Whoever was there before it went on, and may have attempted the step.
+    Shared,
+    /// Nobody: it has recorded what led to the step itself. Should somebody go on with it, its next record is not taken.
+    Sole,
+}
+
 impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
     async fn drive(&self, input: Option<P::Input>) -> Result<(), Error> {
-        let (mut progress, mut revision) = self.load().await?;
-        if let (None, Some(input)) = (revision, input) {
-            self.record(&mut progress, &mut revision, Record::Started { input: Arc::new(input) }).await?;
+        let mut stand = self.load().await?;
+        if let (None, Some(input)) = (stand.revision, input) {
+            self.record(&mut stand, Record::Started { input: Arc::new(input) }).await?;
         }
         loop {
-            let Some(task) = progress.react(&self.shared.manager) else { return Err(Error::Closed) };
+            let Some(task) = stand.progress.react(&self.shared.manager) else { return Err(Error::Closed) };
             if !matches!(task, Task::Rest(_)) {
                 self.status.send_if_modified(|status| {
                     let starting = matches!(status, Status::Starting);
@@ -61,31 +79,31 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
                     return Ok(());
                 }
                 Task::Record(record) => record,
-                Task::Execute { number, step } => self.execute(&progress, number, step).await?,
-                Task::Undo(undo) => self.undo(&progress, undo).await?,
+                Task::Execute { .. } if stand.hold == Hold::Loose => Record::Resumed,
+                Task::Execute { number, step } => self.execute(&stand, number, step).await?,
+                Task::Undo(undo) => self.undo(&stand.progress, undo).await?,
             };
-            self.record(&mut progress, &mut revision, record).await?;
+            self.record(&mut stand, record).await?;
         }
     }
 
     /// Does a step until its outcome is known, or it is given up.
-    async fn execute(
-        &self,
-        progress: &Progress<P>,
-        number: usize,
-        step: P::Step,
-    ) -> Result<Record<P>, Error> {
+    async fn execute(&self, stand: &Stand<P>, number: usize, step: P::Step) -> Result<Record<P>, Error> {
+        let mut may_be_sent = stand.hold != Hold::Sole;
         let attempts_max = self.shared.policy.attempts_max.map_or(u32::MAX, |max| max.max(1));
         for attempt in 1.. {
             self.shared.life.proceed().await?;
-            let call = self.call(progress, number, step.clone(), None, attempt);
+            let call = self.call(&stand.progress, number, step.clone(), None, attempt);
             match in_time(call.deadline(), self.shared.port.execute(call)).await {
                 Ok(output) => return Ok(Record::Done { step, output }),
                 Err(cause @ StepError::Refused { .. }) => return Ok(Record::Failed { cause, unknown: None }),
-                Err(cause) if attempt == attempts_max => {
-                    return Ok(Record::Failed { cause, unknown: Some(step) });
+                Err(cause) => {
+                    may_be_sent |= !matches!(cause, StepError::NotSent { .. });
+                    if attempt == attempts_max {
+                        return Ok(given_up(step, cause, may_be_sent));
+                    }
+                    self.wait(attempt, &step, &cause).await?;
                 }
-                Err(cause) => self.wait(attempt, &step, &cause).await?,
             }
         }
         unreachable!("the last attempt returns")
@@ -130,7 +148,7 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
         }
     }
 
-    async fn load(&self) -> Result<(Progress<P>, Option<Revision>), Error> {
+    async fn load(&self) -> Result<Stand<P>, Error> {
         let mut progress = Progress::new();
         let mut revision = None;
         let mut events = self.shared.store.read(Query::stream(Arc::clone(&self.stream)));
@@ -142,17 +160,15 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
             progress.evolve(record);
             revision = Some(stored.revision);
         }
-        Ok((progress, revision))
+        Ok(Stand { progress, revision, hold: Hold::Loose })
     }
 
     /// Records what happened and, in the same batch, what follows from it without any further step. If somebody else has
-    /// recorded meanwhile, takes up what they have.
-    async fn record(
-        &self,
-        progress: &mut Progress<P>,
-        revision: &mut Option<Revision>,
-        record: Record<P>,
-    ) -> Result<(), Error> {
+    /// come to something meanwhile, takes up what they have.
+    async fn record(&self, stand: &mut Stand<P>, record: Record<P>) -> Result<(), Error> {
+        let Stand { progress, revision, hold } = stand;
+        let (number, is_lasting) = (progress.done(), record.is_lasting());
+        let hold_after = if matches!(record, Record::Resumed) { Hold::Shared } else { Hold::Sole };
         let input = match &record {
             Record::Started { input } => Some(input),
             _ => progress.input(),
@@ -165,14 +181,27 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
             progress.evolve(end);
         }
         let batch = Batch::to_stream(Arc::clone(&self.stream), events);
-        let expected = revision.map_or(Expected::NoStream, Expected::Revision);
-        let condition = Condition::stream(Arc::clone(&self.stream), expected);
-        match self.append(&batch, &condition).await {
-            Ok(appended) => *revision = Some(appended.revision),
-            Err(store::Error::Conflict { .. }) => (*progress, *revision) = self.load().await?,
-            Err(error) => return Err(error.into()),
+        loop {
+            let expected = revision.map_or(Expected::NoStream, Expected::Revision);
+            let condition = Condition::stream(Arc::clone(&self.stream), expected);
+            match self.append(&batch, &condition).await {
+                Ok(appended) => {
+                    (*revision, *hold) = (Some(appended.revision), hold_after);
+                    return Ok(());
+                }
+                Err(store::Error::Conflict { .. }) => {
+                    let found = self.load().await?;
+                    // Others have gone on with it and recorded nothing of the step. Were it done again for that, two
+                    // drivers could do it without end.
+                    if !(is_lasting && found.progress.is_at(number)) {
+                        *stand = found;
+                        return Ok(());
+                    }
+                    *revision = found.revision;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(())
     }
 
     async fn append(&self, batch: &Batch, condition: &Condition) -> Result<store::Appended, store::Error> {
@@ -196,6 +225,17 @@ impl<P: ProcessManager, T: Port<P>> Run<'_, P, T> {
             stream: Arc::clone(&self.stream),
             problem: error.to_string(),
         })
+    }
+}
+
+/// Makes the record of a step that is given up, of which an attempt may have been sent.
+fn given_up<P: ProcessManager>(step: P::Step, cause: StepError, may_be_sent: bool) -> Record<P> {
+    match cause {
+        StepError::NotSent { reason } if may_be_sent => {
+            Record::Failed { cause: StepError::Unknown { reason }, unknown: Some(step) }
+        }
+        cause @ StepError::NotSent { .. } => Record::Failed { cause, unknown: None },
+        cause => Record::Failed { cause, unknown: Some(step) },
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -140,7 +140,8 @@ impl Port<Trip> for Services {
             }
             world.apply(&key, step)
         } else {
-            match world.draw(6) {
+            match world.draw(7) {
+                6 => return Err(StepError::not_sent("a guard refused it")),
                 0 => drop(world.apply(&key, step)),
                 1 => {}
                 2 => world.late.lock().push((key, step)),
@@ -347,6 +348,132 @@ async fn the_end_is_recorded_with_the_last_step() {
     let again = driver.start("b", 7).await.expect("found").ended().await;
     assert!(matches!(again, Ok(Ended::Completed(_))));
     assert_eq!(kinds(&store, "b").await, expected);
+}
+
+/// Services that answer as they are told, call by call, and wait until they are told more; they keep what was undone.
+#[derive(Default)]
+struct Told {
+    answers: Mutex<VecDeque<Result<u64, StepError>>>,
+    more: Notify,
+    asked: AtomicU64,
+    undone: Mutex<Vec<Step>>,
+}
+
+impl Told {
+    /// Waits until so many steps were asked for.
+    async fn asked(&self, steps: u64) {
+        while self.asked.load(Ordering::Acquire) < steps {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn tell(&self, answers: impl IntoIterator<Item = Result<u64, StepError>>) {
+        self.answers.lock().extend(answers);
+        self.more.notify_one();
+    }
+}
+
+impl Port<Trip> for Arc<Told> {
+    async fn execute(&self, _: Call<Trip>) -> Result<u64, StepError> {
+        self.asked.fetch_add(1, Ordering::AcqRel);
+        loop {
+            let answer = self.answers.lock().pop_front();
+            match answer {
+                Some(answer) => return answer,
+                None => self.more.notified().await,
+            }
+        }
+    }
+
+    async fn undo(&self, call: Call<Trip>) -> Result<(), StepError> {
+        self.undone.lock().push(*call.step());
+        Ok(())
+    }
+}
+
+fn told(
+    store: &Arc<MemoryStore>,
+    answers: &[Result<u64, StepError>],
+) -> (Arc<Told>, Driver<Trip, Arc<Told>>) {
+    let told = Arc::new(Told::default());
+    told.tell(answers.iter().cloned());
+    let policy = Policy { attempt_timeout: Duration::from_secs(3600), ..policy(Some(2)) };
+    (Arc::clone(&told), Driver::new(Trip, told, Arc::clone(store) as Arc<dyn EventStore>, policy))
+}
+
+/// Returns how a trip ends whose car is answered so, and what of it was undone.
+async fn with_car(store: &Arc<MemoryStore>, answers: &[Result<u64, StepError>]) -> (Ended<Trip>, Vec<Step>) {
+    let (told, driver) = told(store, answers);
+    let mut handle = driver.start("a", 7).await.expect("started");
+    let ended = handle.ended().await.expect("driven");
+    (ended, told.undone.lock().clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_is_undone_unless_none_of_its_attempts_was_sent() {
+    let not_sent = || Err(StepError::not_sent("breaker open"));
+    let lost = || Err(StepError::unknown("lost"));
+
+    let store = Arc::new(MemoryStore::new());
+    let (ended, undone) = with_car(&store, &[Ok(0), not_sent(), not_sent()]).await;
+    assert!(matches!(&ended, Ended::Compensated(StepError::NotSent { .. })), "{ended:?}");
+    assert_eq!(undone, [Step::Hotel]);
+    let expected = ["trip.started", "trip.step-done", "trip.failed", "trip.step-undone", "trip.compensated"];
+    assert_eq!(kinds(&store, "a").await, expected);
+
+    for answers in [[Ok(0), lost(), not_sent()], [Ok(0), not_sent(), lost()]] {
+        let (ended, undone) = with_car(&Arc::new(MemoryStore::new()), &answers).await;
+        assert!(matches!(&ended, Ended::Compensated(StepError::Unknown { .. })), "{ended:?}");
+        assert_eq!(undone, [Step::Car, Step::Hotel]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_of_a_driver_that_died_may_have_been_sent() {
+    let not_sent = || Err(StepError::not_sent("breaker open"));
+    let store = Arc::new(MemoryStore::new());
+    let (first, driver) = told(&store, &[Ok(0)]);
+    driver.start("a", 7).await.expect("started");
+    // The car is under way.
+    first.asked(2).await;
+    drop(driver);
+    let (ended, undone) = with_car(&store, &[not_sent(), not_sent()]).await;
+    assert!(matches!(&ended, Ended::Compensated(StepError::Unknown { .. })), "{ended:?}");
+    assert_eq!(undone, [Step::Car, Step::Hotel]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_goes_on_with_a_process_is_noticed_by_the_one_that_began_it() {
+    let not_sent = || Err(StepError::not_sent("breaker open"));
+    let store = Arc::new(MemoryStore::new());
+    let (first, driver) = told(&store, &[Ok(0)]);
+    let mut handle = driver.start("a", 7).await.expect("started");
+    first.asked(2).await;
+    // Another one sends the car and dies, while the first one's car waits for a guard.
+    let (second, twin) = told(&store, &[]);
+    assert_eq!(twin.resume().await.expect("readable"), 1);
+    second.asked(1).await;
+    assert_eq!(kinds(&store, "a").await, ["trip.started", "trip.step-done", "trip.resumed"]);
+    drop(twin);
+    first.tell([not_sent(), not_sent(), not_sent(), not_sent()]);
+    let ended = handle.ended().await.expect("driven");
+    assert!(matches!(&ended, Ended::Compensated(StepError::Unknown { .. })), "{ended:?}");
+    assert_eq!(*first.undone.lock(), [Step::Car, Step::Hotel]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_step_has_led_to_is_recorded_though_another_driver_goes_on_with_the_process() {
+    let store = Arc::new(MemoryStore::new());
+    let (first, driver) = told(&store, &[Ok(0)]);
+    let mut handle = driver.start("a", 7).await.expect("started");
+    first.asked(2).await;
+    let (second, twin) = told(&store, &[]);
+    assert_eq!(twin.resume().await.expect("readable"), 1);
+    second.asked(1).await;
+    first.tell([Ok(0), Ok(0), Ok(0)]);
+    let ended = handle.ended().await.expect("driven");
+    assert!(matches!(ended, Ended::Completed(_)), "{ended:?}");
+    assert_eq!(first.asked.load(Ordering::Acquire), 3, "each step was asked for once");
 }
 
 #[tokio::test(start_paused = true)]

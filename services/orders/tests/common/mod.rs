@@ -99,6 +99,13 @@ impl Program {
         client.inject(&id, &fault, Duration::from_secs(60), None).expect("it is injected");
     }
 
+    /// How many calls a fault has changed so far.
+    pub fn affected(&self, id: &str) -> u64 {
+        let leases = control::Client::new(self.socket()).list().expect("it answers");
+        let id = id.parse().expect("an id");
+        leases.iter().find(|lease| lease.id == id).expect("it was injected").dose.affected
+    }
+
     pub fn revoke(&self, id: &str) -> u64 {
         let client = control::Client::new(self.socket());
         client.revoke(&id.parse().expect("an id")).expect("it was injected").dose.affected

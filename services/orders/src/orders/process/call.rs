@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use steadfast::base::{Class, Classify, Context, ContextMut, Deadline, TraceContext};
@@ -20,18 +21,48 @@ pub enum Ask {
     Void(payment::VoidRequest),
 }
 
+/// Whether anything of a call has left for the dependency; its clones and those of the call share it.
+///
+/// What a guard refused has not, however often it was repeated, and so the dependency need not be asked to undo it.
+#[derive(Debug, Clone, Default)]
+pub struct Sent(Arc<AtomicBool>);
+
+impl Sent {
+    /// Says whether it has.
+    pub fn is_sent(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Notes that it is about to.
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// One call, with what the guards must know of it. Repetitions carry the same key.
 #[derive(Debug, Clone)]
 pub struct Call {
     ask: Arc<Ask>,
     deadline: Option<Deadline>,
     trace: Option<TraceContext>,
+    sent: Sent,
 }
 
 impl Call {
     /// Makes a call that has until `deadline`.
     pub fn new(ask: Arc<Ask>, deadline: Option<Deadline>, trace: Option<TraceContext>) -> Self {
-        Self { ask, deadline, trace }
+        Self { ask, deadline, trace, sent: Sent::default() }
+    }
+
+    /// Has `sent` note it when the call is sent.
+    #[must_use]
+    pub fn noted_in(self, sent: &Sent) -> Self {
+        Self { sent: sent.clone(), ..self }
+    }
+
+    /// Returns whether it was sent.
+    pub fn sent(&self) -> &Sent {
+        &self.sent
     }
 
     /// Returns what is asked.

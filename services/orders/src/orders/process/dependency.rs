@@ -129,6 +129,7 @@ impl Service<Call> for Transport {
     fn call(&mut self, call: Call) -> Self::Future {
         let channel = self.channel.clone();
         Box::pin(async move {
+            call.sent().set();
             match send(channel, &call).await {
                 Ok(done) => Ok(done),
                 // The channel counts the time too and may be a moment early. Whether it was the attempt's or the

@@ -16,6 +16,7 @@ pub use call::Ask;
 pub use call::Call;
 pub use call::CallError;
 pub use call::Done;
+pub use call::Sent;
 pub use confirm::Confirm;
 pub use confirm::Input;
 pub use confirm::Step;

@@ -8,7 +8,7 @@ use steadfast::core::process::{self, Port, StepError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Ask, Call, CallError};
+use super::call::{Ask, Call, CallError, Sent};
 use super::confirm::{Confirm, Input, Step};
 use super::confirmation::Reason;
 use super::dependency::{Dependencies, Dependency};
@@ -100,29 +100,29 @@ impl Shared {
         call: &process::Call<Confirm>,
         ask: Ask,
     ) -> Result<(), StepError> {
-        let (trace, ask) = (call.trace(), Arc::new(ask));
+        let (trace, ask, sent) = (call.trace(), Arc::new(ask), Sent::default());
         // Without a caller it is resumed, and nobody waits.
         let nobody = || Some(Deadline::within(Duration::ZERO));
         let deadline =
             self.callers.lock().get(&call.input().process_id()).map_or_else(nobody, |caller| caller.deadline);
         let late = || deadline.is_some_and(Deadline::is_expired);
         if !late() {
-            match attempt(dependency, trace, &ask, deadline).await {
+            match attempt(dependency, trace, &ask, deadline, &sent).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_refusal() => return Err(refused(dependency, &error)),
                 Err(error) if late() || error.is_out_of_time() => {
                     tracing::debug!(%error, "the caller's time is up");
                 }
-                Err(error) => return Err(unknown(dependency, &error)),
+                Err(error) => return Err(given_up(dependency, &error, &sent)),
             }
         }
         let give_up = Deadline::within(STEP_WITHIN);
         for repetition in 0.. {
-            match self.in_background(dependency, trace, &ask).await {
+            match self.in_background(dependency, trace, &ask, &sent).await {
                 Ok(()) => break,
                 Err(error) if error.is_refusal() => return Err(refused(dependency, &error)),
                 Err(error) if give_up.is_expired() || !self.persistent => {
-                    return Err(unknown(dependency, &error));
+                    return Err(given_up(dependency, &error, &sent));
                 }
                 Err(error) => tracing::debug!(%error, "once more in the background"),
             }
@@ -145,9 +145,10 @@ impl Shared {
         dependency: &Dependency,
         trace: Option<TraceContext>,
         ask: &Arc<Ask>,
+        sent: &Sent,
     ) -> Result<(), CallError> {
         let _slot = self.background.acquire().await.expect("never closed");
-        attempt(dependency, trace, ask, Some(Deadline::within(BACKGROUND_CALL))).await
+        attempt(dependency, trace, ask, Some(Deadline::within(BACKGROUND_CALL)), sent).await
     }
 
     async fn confirm(&self, id: OrderId) -> Result<(), StepError> {
@@ -189,8 +190,8 @@ impl Port<Confirm> for Services {
             Step::Charge => (&shared.dependencies.payment, void(key, call.input())),
             Step::Confirm => return Err(StepError::refused("a confirmed order stays so")),
         };
-        let undone = shared.in_background(dependency, call.trace(), &Arc::new(ask)).await;
-        undone.map_err(|error| unknown(dependency, &error))
+        let undone = shared.in_background(dependency, call.trace(), &Arc::new(ask), &Sent::default()).await;
+        undone.map_err(|error| StepError::unknown(format!("{}: {error}", dependency.name())))
     }
 }
 
@@ -198,7 +199,9 @@ impl From<&StepError> for Reason {
     fn from(error: &StepError) -> Self {
         match error {
             StepError::Refused { reason } => Self::Refused(reason.clone()),
-            StepError::Unknown { reason } => Self::Unavailable(reason.clone()),
+            StepError::Unknown { reason } | StepError::NotSent { reason } => {
+                Self::Unavailable(reason.clone())
+            }
         }
     }
 }
@@ -208,16 +211,20 @@ async fn attempt(
     trace: Option<TraceContext>,
     ask: &Arc<Ask>,
     deadline: Option<Deadline>,
+    sent: &Sent,
 ) -> Result<(), CallError> {
-    dependency.call(Call::new(Arc::clone(ask), deadline, trace)).await.map(|_| ())
+    let call = Call::new(Arc::clone(ask), deadline, trace).noted_in(sent);
+    dependency.call(call).await.map(|_| ())
 }
 
 fn refused(dependency: &Dependency, error: &CallError) -> StepError {
     StepError::refused(format!("{} refused: {error}", dependency.name()))
 }
 
-fn unknown(dependency: &Dependency, error: &CallError) -> StepError {
-    StepError::unknown(format!("{}: {error}", dependency.name()))
+/// Makes the error of a step whose attempts are over: what was never sent need not be undone.
+fn given_up(dependency: &Dependency, error: &CallError, sent: &Sent) -> StepError {
+    let reason = format!("{}: {error}", dependency.name());
+    if sent.is_sent() { StepError::unknown(reason) } else { StepError::not_sent(reason) }
 }
 
 fn reserve(key: &str, input: &Input) -> Ask {
