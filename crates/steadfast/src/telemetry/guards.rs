@@ -115,9 +115,7 @@ fn keyed_limiters(encoder: &mut DescriptorEncoder<'_>, all: &[(Box<str>, KeyedRa
     let help = "The most keys that are remembered";
     text.gauge("rate_limit_keys_max", help, |(_, limiter)| limiter.keys_max() as f64)?;
     let help = "Calls of keys for which there was no place, so that they shared a quota";
-    text.counters("rate_limit_keyed_calls", help, "quota", |(_, limiter)| {
-        vec![("shared", limiter.strange())]
-    })
+    text.counters("rate_limit_keyed_calls", help, "quota", |(_, limiter)| vec![("shared", limiter.strange())])
 }
 
 #[cfg(test)]
