@@ -68,11 +68,9 @@ impl Ours {
             latencies.extend(took);
         }
         self.next_id += u128::from(events);
-        let writes = self.writes.take();
-        // All frames are alike but for a byte or two of varints, so bytes tell events.
-        let frame = writes.iter().sum::<usize>() as f64 * batch as f64 / events as f64;
-        let batches =
-            writes.iter().map(|bytes| (*bytes as f64 * batch as f64 / frame).round() as u64).collect();
+        let mut batches = self.writes.take();
+        // A mark has none.
+        batches.retain(|events| *events > 0);
         Ok((Round { events, elapsed, latencies }, batches))
     }
 }

@@ -8,11 +8,11 @@ use steadfast_base::disk::{Disk, DiskFile, DiskLock, OpenMode, RealDisk};
 
 /// The real disk with a note of each write by the thread that commits.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Recording(Arc<Mutex<Vec<usize>>>);
+pub(super) struct Recording(Arc<Mutex<Vec<u64>>>);
 
 impl Recording {
-    /// Returns how many bytes each write since the last call had.
-    pub(super) fn take(&self) -> Vec<usize> {
+    /// Returns how many events each write since the last call had.
+    pub(super) fn take(&self) -> Vec<u64> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -60,7 +60,7 @@ impl DiskFile for File {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if std::thread::current().name() == Some("log-write") {
-            self.writes.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes.len());
+            self.writes.0.lock().unwrap_or_else(PoisonError::into_inner).push(events(bytes));
         }
         self.file.write_all_at(bytes, offset)
     }
@@ -73,6 +73,10 @@ impl DiskFile for File {
         self.file.allocate(length)
     }
 
+    fn write_zeros(&self, length: u64) -> io::Result<()> {
+        self.file.write_zeros(length)
+    }
+
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.file.set_length(length)
     }
@@ -80,4 +84,19 @@ impl DiskFile for File {
     fn length(&self) -> io::Result<u64> {
         self.file.length()
     }
+}
+
+/// Counts the events of the frames that `bytes` starts with. A frame has a header of 32 bytes, with the length of what
+/// follows at byte 8 and the count at byte 12, and is filled up to a multiple of 8.
+fn events(mut bytes: &[u8]) -> u64 {
+    let mut events = 0;
+    while let Some((header, rest)) =
+        bytes.split_at_checked(32).filter(|(header, _)| header.starts_with(b"SF"))
+    {
+        let number =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        events += u64::from(number(12));
+        bytes = rest.get((number(8) as usize).next_multiple_of(8)..).unwrap_or_default();
+    }
+    events
 }

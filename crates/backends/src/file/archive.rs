@@ -73,10 +73,8 @@ fn archive(shared: &Shared, kept: u32) -> Result<Archival, Error> {
         // Held while a segment is replaced: the log is not given back before.
         let _rewriting = shared.rewriting.lock();
         shared.check_open()?;
-        let (held, durable, told) = {
-            let state = shared.state();
-            (state.index.parts.held(number), state.durable_end, state.told)
-        };
+        let held = shared.state().index.parts.held(number);
+        let (durable, told) = (shared.progress.durable_end(), shared.progress.told());
         let Some(held) = held else { continue };
         // The log must never go on in a segment that is archived, so something durable must stand behind it.
         let before = shared.segments.stored(number).map_err(archiving)?;

@@ -67,11 +67,8 @@ impl Follower {
     }
 
     fn publish(&self) {
-        let state = self.shared.state();
-        let readable = state.next - 1;
-        let changed = state.readable != readable;
-        drop(state);
-        if changed {
+        let readable = self.shared.state().next - 1;
+        if self.shared.progress.readable() != readable {
             self.shared.publish_readable(readable);
         }
     }

@@ -19,6 +19,7 @@ use super::format::segment::Header;
 use super::group::Group;
 use super::index::{ANOTHER, Held};
 use super::prepare::{Preparer, make};
+use super::progress::Progress;
 use super::reader::Reader;
 use super::recovery::{Recovered, newest_header, opening, recover};
 use super::sealed::Sealer;
@@ -121,10 +122,7 @@ impl FileLog {
             segment_bytes: header.size,
             segment_version: header.version,
             new_segment_bytes: config.segment_bytes(),
-            readable: next - 1,
-            durable: next - 1,
-            durable_end: tail,
-            told,
+            progress: Arc::new(Progress::new(next - 1, tail, told)),
             queue_bytes_max: usize::try_from(config.queue_size_max.bytes()).unwrap_or(usize::MAX).max(1),
             placed: Vec::new(),
         };
@@ -141,8 +139,11 @@ impl FileLog {
                 Err(error) => return Err(error),
             }
         }
-        let end = shared.state().tail;
-        shared.state().durable_end = end;
+        let (end, segment_bytes) = {
+            let state = shared.state();
+            (state.tail, state.segment_bytes)
+        };
+        shared.progress.set_durable(next - 1, end);
         let preparer =
             Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
         let sealer = Sealer::new(Arc::clone(&shared), header.identity, sealed, config.prepare_ahead)
@@ -154,6 +155,7 @@ impl FileLog {
             identity: header.identity,
             file,
             segment: header.number,
+            segment_bytes,
             written_end: end,
             durable_end: end,
             telling: told,
@@ -318,7 +320,7 @@ impl EventStore for FileLog {
     fn head(&self) -> BoxFuture<'_, Result<Position, Error>> {
         Box::pin(async {
             self.shared.check_open()?;
-            Ok(Position::from_parts(self.shared.state().readable, 0))
+            Ok(Position::from_parts(self.shared.progress.readable(), 0))
         })
     }
 
@@ -326,7 +328,7 @@ impl EventStore for FileLog {
         Box::pin(async move {
             self.shared.check_open()?;
             let state = self.shared.state();
-            Ok(state.index.revision_until(stream, state.readable).map(Revision))
+            Ok(state.index.revision_until(stream, self.shared.progress.readable()).map(Revision))
         })
     }
 

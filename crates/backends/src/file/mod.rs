@@ -32,6 +32,7 @@ mod group;
 mod index;
 mod log;
 mod prepare;
+mod progress;
 mod read_only;
 mod reader;
 mod recovery;

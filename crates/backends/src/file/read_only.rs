@@ -18,6 +18,7 @@ use super::follower::{Follower, index};
 use super::format::Offset;
 use super::format::segment;
 use super::group::Group;
+use super::progress::Progress;
 use super::reader::Reader;
 use super::recovery::{damaged, opening, read_header};
 use super::segments::Segments;
@@ -102,10 +103,7 @@ impl FileLogReader {
             segment_bytes: first.size,
             segment_version: first.version,
             new_segment_bytes: first.size,
-            readable: 0,
-            durable: 0,
-            durable_end: Offset::start_of(1),
-            told: Offset::start_of(1),
+            progress: Arc::new(Progress::new(0, Offset::start_of(1), Offset::start_of(1))),
             queue_bytes_max: 0,
             placed: Vec::new(),
         };
@@ -197,7 +195,7 @@ impl EventStore for FileLogReader {
     fn head(&self) -> BoxFuture<'_, Result<Position, Error>> {
         Box::pin(async {
             catch_up(Arc::clone(&self.shared), Arc::clone(&self.follower)).await?;
-            Ok(Position::from_parts(self.shared.state().readable, 0))
+            Ok(Position::from_parts(self.shared.progress.readable(), 0))
         })
     }
 
@@ -205,7 +203,7 @@ impl EventStore for FileLogReader {
         Box::pin(async move {
             catch_up(Arc::clone(&self.shared), Arc::clone(&self.follower)).await?;
             let state = self.shared.state();
-            Ok(state.index.revision_until(stream, state.readable).map(Revision))
+            Ok(state.index.revision_until(stream, self.shared.progress.readable()).map(Revision))
         })
     }
 

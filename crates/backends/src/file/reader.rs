@@ -87,7 +87,7 @@ impl Reader {
     pub(super) fn new(shared: &Arc<Shared>, query: Query) -> Self {
         let (readable, identity, deletions) = {
             let state = shared.state();
-            (state.readable, state.identity, Arc::clone(&state.index.deletions))
+            (shared.progress.readable(), state.identity, Arc::clone(&state.index.deletions))
         };
         let at = query.from.map(|from| from.parts().0);
         let (from, to) = match query.direction {

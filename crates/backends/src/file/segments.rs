@@ -13,8 +13,8 @@ use super::format::archive::{self, Archive};
 use super::format::segment::{HEADER, Header, name};
 use super::sealed;
 
-/// How many bytes of zeros are written at once.
-const ZEROS: usize = 256 << 10;
+/// How many bytes are copied at once.
+const COPIED: usize = 256 << 10;
 /// How many files are kept open for readers.
 const OPEN_MAX: usize = 16;
 
@@ -171,10 +171,10 @@ impl Segments {
         to.allocate(size)?;
         // The block that it is in may be damaged.
         to.write_all_at(&header.encode(), 0)?;
-        let mut bytes = vec![0; ZEROS];
+        let mut bytes = vec![0; COPIED];
         let mut at = HEADER as u64;
         while at < size {
-            let count = (size - at).min(ZEROS as u64) as usize;
+            let count = (size - at).min(COPIED as u64) as usize;
             let kept = end.saturating_sub(at).min(count as u64) as usize;
             from.read_at(&mut bytes[..kept], at)?;
             bytes[kept..].fill(0);
@@ -222,13 +222,7 @@ impl Segments {
         let file = self.disk.open(&self.unfinished(header.number), OpenMode::CreateNew)?;
         file.allocate(header.size)?;
         // Blocks that are merely reserved would have to be marked as written by the first commit into them.
-        let zeros = vec![0; ZEROS.min(header.size as usize)];
-        let mut at = 0;
-        while at < header.size {
-            let count = (header.size - at).min(zeros.len() as u64);
-            file.write_all_at(&zeros[..count as usize], at)?;
-            at += count;
-        }
+        file.write_zeros(header.size)?;
         file.write_all_at(&header.encode(), 0)?;
         file.sync_data()?;
         Ok(file)

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::archived::Broken;
 use super::group::Group;
 use super::index::Held;
+use super::progress::Progress;
 use super::segments::Segments;
 use super::state::{State, Status};
 
@@ -26,6 +27,7 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) segments: Segments,
+    pub(super) progress: Arc<Progress>,
     pub(super) head: watch::Sender<Head>,
     state: Mutex<State>,
     /// Held while finished segments or their index files are made or replaced.
@@ -38,9 +40,11 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(segments: Segments, state: State) -> Self {
-        let head = Head { position: state.readable, ended: false, closed: false };
+        let progress = Arc::clone(&state.progress);
+        let head = Head { position: progress.readable(), ended: false, closed: false };
         Self {
             segments,
+            progress,
             head: watch::Sender::new(head),
             state: Mutex::new(state),
             rewriting: Mutex::new(()),
@@ -94,7 +98,7 @@ impl Shared {
 
     /// Lets readers go on to `position`.
     pub(super) fn publish_readable(&self, position: u64) {
-        self.state().readable = position;
+        self.progress.set_readable(position);
         self.head.send_modify(|head| head.position = position);
     }
 

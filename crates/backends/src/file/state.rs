@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::format::{Offset, VERSION, frame, record};
 use super::group::{Group, Run};
 use super::index::{Added, Index, Place, UNKNOWN};
+use super::progress::Progress;
 
 /// The longest name of a stream in bytes.
 const STREAM_MAX: usize = 512;
@@ -73,14 +74,7 @@ pub(super) struct State {
     pub(super) segment_version: u8,
     /// The length of segments to come.
     pub(super) new_segment_bytes: u64,
-    /// The newest event that is written, and the newest that is durable.
-    pub(super) readable: u64,
-    pub(super) durable: u64,
-    /// Up to where the log is durable.
-    pub(super) durable_end: Offset,
-    /// Up to where frames that are durable themselves tell that the log is durable: what is damaged before it is not taken
-    /// for a torn tail.
-    pub(super) told: Offset,
+    pub(super) progress: Arc<Progress>,
     pub(super) queue_bytes_max: usize,
     /// The streams and revisions of the batch that is being put; kept for its room.
     pub(super) placed: Vec<(u32, u64)>,
@@ -247,7 +241,11 @@ impl State {
                     Some(false) => {}
                     Some(true) => return Err(Error::Conflict { stream: "".into(), actual: None }),
                     None => {
-                        return Ok(Some(Scan { filter: filter.clone(), after, to: self.readable }));
+                        return Ok(Some(Scan {
+                            filter: filter.clone(),
+                            after,
+                            to: self.progress.readable(),
+                        }));
                     }
                 }
             }
@@ -271,7 +269,7 @@ impl State {
     /// conflict must find what it was about.
     pub(super) fn refuse(&mut self, conflict: Error) -> Result<Queued, Error> {
         let newest = self.next - 1;
-        if newest <= self.readable || !matches!(conflict, Error::Conflict { .. }) {
+        if newest <= self.progress.readable() || !matches!(conflict, Error::Conflict { .. }) {
             return Err(conflict);
         }
         let newest = Appended {
@@ -305,11 +303,12 @@ impl State {
         frame::end(&mut self.group.bytes, start, first, count);
         // Where the frame goes must be known first: each segment has its own part of the index.
         self.add_frame(start, true, false);
+        let readable = self.progress.readable();
         for (new, (number, revision)) in batch.events.into_iter().zip(self.placed.drain(..)) {
             let (begins, ends) = (self.next == first, self.next + 1 == first + u64::from(count));
             let id = new.event.id().as_u128();
             self.index.add_event(number, Added { id, revision, first: begins, last: ends });
-            self.index.recent.push(new.into(), self.next, self.readable);
+            self.index.recent.push(new.into(), self.next, readable);
             self.next += 1;
         }
         self.group.last = Some(self.next - 1);
@@ -328,7 +327,7 @@ impl State {
         let at = self.place(length, start, begins);
         // The writer seals the first frame of a run, with what is durable by then.
         if self.group.runs.last().is_none_or(|run| run.start != start) {
-            frame::seal(&mut self.group.bytes[start..], self.identity, at, self.durable_end);
+            frame::seal(&mut self.group.bytes[start..], self.identity, at, self.progress.durable_end());
         }
         self.index.add_frame(at, length, events);
         at
@@ -362,8 +361,8 @@ impl State {
         let position = appended.position.parts().0;
         let (reached, meeting) = match durability {
             Durability::Accepted => return Queued::Done(appended),
-            Durability::Written => (self.readable, &mut self.group.written),
-            _ => (self.durable, &mut self.group.durable),
+            Durability::Written => (self.progress.readable(), &mut self.group.written),
+            _ => (self.progress.durable(), &mut self.group.durable),
         };
         if position <= reached {
             return Queued::Done(appended);

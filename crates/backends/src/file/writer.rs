@@ -23,6 +23,8 @@ pub(super) struct Writer {
     pub(super) identity: u64,
     pub(super) file: Box<dyn DiskFile>,
     pub(super) segment: u32,
+    /// The length of that segment.
+    pub(super) segment_bytes: u64,
     /// Up to where the log is written, and up to where it is durable.
     pub(super) written_end: Offset,
     pub(super) durable_end: Offset,
@@ -119,7 +121,6 @@ impl Writer {
     fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
         for index in 0..group.runs.len() {
             let run = group.runs[index];
-            let end = group.runs.get(index + 1).map_or(group.bytes.len(), |next| next.start);
             if run.at.segment() != self.segment {
                 // What stands in the segment before is written, if there is anything.
                 let outcome = if index == 0 { Outcome::NotAppended } else { Outcome::Unknown };
@@ -129,13 +130,18 @@ impl Writer {
             let first = &mut group.bytes[run.start..run.start + run.first_length];
             frame::seal(first, self.identity, run.at, self.durable_end);
             self.telling = self.durable_end;
-            let bytes = &group.bytes[run.start..end];
+            let next = group.runs.get(index + 1).map(|next| next.start);
+            let end = run.at.plus(next.unwrap_or(group.bytes.len()) - run.start);
+            if next.is_none() {
+                group.bytes.resize(group.bytes.len() + self.rest_of_block(end), 0);
+            }
+            let bytes = &group.bytes[run.start..next.unwrap_or(group.bytes.len())];
             self.file.write_all_at(bytes, run.at.byte().into()).map_err(|error| Error::Io {
                 doing: "writing to the log",
                 source: Arc::new(error),
                 outcome: Outcome::Unknown,
             })?;
-            self.written_end = run.at.plus(bytes.len());
+            self.written_end = end;
         }
         if let Some(last) = group.last {
             self.written = last;
@@ -150,14 +156,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Returns how many zeros are written behind `end`, over zeros: what of a block is not in the page cache would have to
+    /// be read from the disk before a part of it is written.
+    fn rest_of_block(&self, end: Offset) -> usize {
+        const BLOCK: u64 = 4096;
+        let end = u64::from(end.byte());
+        let whole = end.next_multiple_of(BLOCK);
+        if whole <= self.segment_bytes { (whole - end) as usize } else { 0 }
+    }
+
     fn sync(&mut self) -> Result<(), Error> {
         if self.durable_end < self.written_end {
             self.file.sync_data().map_err(|error| Error::io("syncing the log", error, Outcome::Unknown))?;
             self.durable_end = self.written_end;
-            let mut state = self.shared.state();
-            state.durable = self.written;
-            state.durable_end = self.durable_end;
-            state.told = self.telling;
+            self.shared.progress.set_durable(self.written, self.durable_end);
+            self.shared.progress.set_told(self.telling);
         }
         Ok(())
     }
@@ -170,6 +183,7 @@ impl Writer {
             .preparer
             .take(number)
             .map_err(|error| Error::io("preparing the next segment of the log", error, outcome))?;
+        self.segment_bytes = self.preparer.segment_bytes();
         // All of the one before is durable.
         self.sealer.seal(std::mem::replace(&mut self.segment, number));
         self.archiver.wake();
@@ -224,6 +238,6 @@ pub(super) fn mark(
     let bytes = shared.state().mark();
     file.write_all_at(&bytes, at.byte().into()).map_err(failed)?;
     file.sync_data().map_err(failed)?;
-    shared.state().told = tail;
+    shared.progress.set_told(tail);
     Ok(at.segment())
 }

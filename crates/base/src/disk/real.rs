@@ -3,7 +3,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{Disk, DiskFile, DiskLock, OpenMode};
+use super::{Disk, DiskFile, DiskLock, OpenMode, write_zeros_from};
 
 /// The file system of the operating system.
 ///
@@ -113,12 +113,58 @@ impl DiskFile for RealFile {
         }
     }
 
+    fn write_zeros(&self, length: u64) -> io::Result<()> {
+        let done = self.write_zeros_directly(length)?;
+        write_zeros_from(self, done, length)
+    }
+
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
     }
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+impl RealFile {
+    /// Writes zeros past the cache as far as the file system lets it, and returns how far that was.
+    #[cfg(target_os = "linux")]
+    fn write_zeros_directly(&self, length: u64) -> io::Result<u64> {
+        /// What places, lengths and memory are multiples of: no device has larger blocks.
+        const BLOCK: usize = 4096;
+        const AT_ONCE: usize = 1 << 20;
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+        let flags = fcntl_getfl(&self.0)?;
+        if length < BLOCK as u64 || fcntl_setfl(&self.0, flags | OFlags::DIRECT).is_err() {
+            return Ok(0);
+        }
+        let memory = vec![0; AT_ONCE.min(length as usize) + BLOCK];
+        let zeros = &memory[memory.as_ptr().align_offset(BLOCK)..];
+        let mut done = 0;
+        let written = loop {
+            let count = (length - done).min(AT_ONCE as u64) as usize / BLOCK * BLOCK;
+            if count == 0 {
+                break Ok(());
+            }
+            match self.0.write_at(&zeros[..count], done) {
+                // Fewer than a block, and the next write would not be at the start of one.
+                Ok(written) if written < BLOCK => break Ok(()),
+                Ok(written) => done += (written / BLOCK * BLOCK) as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // It takes the flag and does not do it, or wants larger blocks.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        fcntl_setfl(&self.0, flags)?;
+        written.map(|()| done)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "as on Linux")]
+    fn write_zeros_directly(&self, _length: u64) -> io::Result<u64> {
+        Ok(0)
     }
 }
 
@@ -140,6 +186,25 @@ mod tests {
         assert_eq!(RealDisk.lock(&path).expect_err("held").kind(), io::ErrorKind::WouldBlock);
         drop(held);
         RealDisk.lock(&path).expect("free again");
+    }
+
+    #[test]
+    fn zeros_replace_what_was_there_and_nothing_behind_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for length in [0, 1, 4095, 4096, 4097, (1 << 20) + 4096, (3 << 20) + 77] {
+            let file =
+                RealDisk.open(&folder.path().join(length.to_string()), OpenMode::CreateNew).expect("made");
+            let before = vec![b'x'; length as usize + 5000];
+            file.write_all_at(&before, 0).expect("written");
+            file.write_zeros(length).expect("filled");
+            // As before: at any place, from any memory.
+            file.write_all_at(b"abc", length + 1).expect("written");
+            let mut after = vec![9; before.len()];
+            assert_eq!(file.read_at(&mut after, 0).expect("read"), before.len());
+            assert!(after[..length as usize].iter().all(|byte| *byte == 0), "{length}");
+            assert_eq!(&after[length as usize..][..5], b"xabcx", "{length}");
+            assert!(after[length as usize + 5..].iter().all(|byte| *byte == b'x'), "{length}");
+        }
     }
 
     #[test]

@@ -131,6 +131,8 @@ mod tests {
     use crate::runtime::RuntimeConfig;
 
     const EVERY: Duration = Duration::from_millis(50);
+    /// After this, what is waited for does not come any more.
+    const TOO_LONG: Duration = Duration::from_secs(30);
 
     /// Writes a file as configurations should be written: whole or not at all.
     fn put(file: &Path, text: &str) {
@@ -171,6 +173,7 @@ mod tests {
         tokio::select! {
             ended = watch(&file, "NO_SUCH_PREFIX", EVERY, apply) => panic!("{ended:?}"),
             () = changes => {}
+            () = tokio::time::sleep(TOO_LONG) => panic!("{:?}", *names.borrow()),
         }
         assert_eq!(*names.borrow(), ["one", "refused", "three", "three"]);
     }
@@ -241,6 +244,7 @@ mod tests {
             ended = watch(&file, "NO_SUCH_PREFIX", EVERY, apply) => panic!("{ended:?}"),
             () = pool.run() => panic!("the pool is open"),
             () = changes => {}
+            () = tokio::time::sleep(TOO_LONG) => panic!("{:?}", *answers.borrow()),
         }
         let refused = "concurrencyMax: 0 is too little; write 1 or more".to_owned();
         assert_eq!(*answers.borrow(), [None, None, Some(refused)]);
