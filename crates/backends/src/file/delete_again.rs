@@ -23,7 +23,7 @@ use super::format::deletion::Deletion;
 use super::recovery::{damaged, opening};
 use super::segments::Segments;
 
-const NAME: &str = "delete-again";
+pub(super) const NAME: &str = "delete-again";
 const MAGIC: &[u8; 8] = b"STEADDEL";
 const HEAD: usize = 24;
 const VERSION: u8 = 1;
@@ -59,6 +59,11 @@ impl DeleteAgain {
 
     pub(super) fn is_empty(&self) -> bool {
         self.streams.is_empty()
+    }
+
+    /// Returns the names of the streams, sorted.
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.streams.into_keys().collect()
     }
 
     /// Adds a stream that is deleted below a revision.
@@ -126,7 +131,45 @@ fn to_usize(length: u64) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use steadfast_base::disk::RealDisk;
+    use steadfast_core::Event;
+    use steadfast_core::store::{Batch, Condition, Durability, EventStore};
+
     use super::*;
+    use crate::file::{Config, FileLog, survey};
+
+    #[tokio::test]
+    async fn a_survey_tells_what_is_to_be_deleted_again_until_that_is_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config { segment_size: "64KiB".parse().expect("a size"), ..Config::default() };
+        let log = FileLog::open(folder.path(), config.clone()).expect("open");
+        for stream in ["customer-1", "customer-2"] {
+            let batch = Batch::to_stream(stream, [Event::new("/customers", "customer.named").build()]);
+            log.append(batch, Condition::Any, Durability::Written).await.expect("appended");
+        }
+        let identity = log.shared.state().identity;
+        log.close().await.expect("closed");
+        drop(log);
+        assert!(survey(folder.path()).expect("read").to_delete_again.is_empty());
+
+        let segments = Segments::new(Arc::new(RealDisk), folder.path().to_owned());
+        let mut note = DeleteAgain { identity, streams: BTreeMap::new() };
+        note.add("customer-1", 1);
+        note.store(&segments).expect("stored");
+        let found = survey(folder.path()).expect("read");
+        assert_eq!((found.to_delete_again, found.events), (vec!["customer-1".to_owned()], 2));
+
+        drop(FileLog::open(folder.path(), config).expect("open"));
+        let found = survey(folder.path()).expect("read");
+        assert_eq!((found.to_delete_again.len(), found.events, found.deleted), (0, 1, 1));
+
+        std::fs::write(path(&segments), b"STEADDEL").expect("written");
+        let found = survey(folder.path()).expect("read");
+        let damages: Vec<&str> = found.damages.iter().map(|damage| damage.segment.as_str()).collect();
+        assert_eq!(damages, [NAME]);
+    }
 
     #[test]
     fn a_note_round_trips_and_every_flipped_bit_is_caught() {

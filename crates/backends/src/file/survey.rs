@@ -11,6 +11,7 @@ use serde::Serialize;
 use steadfast_base::disk::{Disk, DiskFile, RealDisk};
 use steadfast_core::store::Error;
 
+use super::delete_again::{self, DeleteAgain};
 use super::format::Offset;
 use super::format::deletion::Deletion;
 use super::format::frame::{Frame, Invalid, Kind};
@@ -52,6 +53,9 @@ pub struct Survey {
     pub damages: Vec<Damage>,
     /// What nobody was promised and the next opening cuts; also a batch that is being written right now.
     pub torn_tail: Option<TornTail>,
+    /// Deleted streams that a repair has brought back and could not delete again, by name. The next repair or opening for
+    /// writing does; until then the log is not opened read-only.
+    pub to_delete_again: Vec<String>,
     /// Where each stream was deleted last, and below which revision.
     #[serde(skip)]
     pub(super) deletions: BTreeMap<String, (Offset, u64)>,
@@ -223,7 +227,19 @@ impl<'a> Surveyor<'a> {
                 surveyor.lossy = true;
             }
         }
-        Ok(surveyor.finish())
+        let again = identity.map(|identity| DeleteAgain::load(segments, identity)).transpose();
+        let mut found = surveyor.finish();
+        match again {
+            Ok(again) => found.to_delete_again = again.map(DeleteAgain::into_names).unwrap_or_default(),
+            Err(Error::Damaged { problem, .. }) => found.damages.push(Damage {
+                segment: delete_again::NAME.to_owned(),
+                byte: 0,
+                position: 1,
+                problem,
+            }),
+            Err(error) => return Err(error),
+        }
+        Ok(found)
     }
 
     /// Takes all valid frames of a segment.
@@ -408,6 +424,7 @@ impl<'a> Surveyor<'a> {
             clean,
             damages: self.damages,
             torn_tail,
+            to_delete_again: Vec::new(),
             deletions: counts.deletions,
         }
     }

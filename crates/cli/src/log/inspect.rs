@@ -1,7 +1,7 @@
 use steadfast_backends::file::survey;
 use steadfast_lab::report::Outcome;
 
-use super::{deleted_in_words, failure, in_words};
+use super::{deleted_in_words, failure, in_words, to_delete_again_in_words};
 use crate::arguments::{Format, LogFolder};
 use crate::{Failure, print};
 
@@ -54,6 +54,9 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
     }
     if let Some(torn) = &found.torn_tail {
         print::result(&format!("torn tail {} at byte {}", torn.segment, torn.byte));
+    }
+    if let Some(again) = to_delete_again_in_words(&found) {
+        print::result(&again);
     }
     Ok(Outcome::Pass)
 }

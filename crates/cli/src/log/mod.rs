@@ -69,6 +69,18 @@ fn deleted_in_words(found: &Survey) -> Option<String> {
     })
 }
 
+/// Says which streams a repair has brought back, if there are any.
+fn to_delete_again_in_words(found: &Survey) -> Option<String> {
+    let streams = &found.to_delete_again;
+    (!streams.is_empty()).then(|| {
+        format!(
+            "a repair that was not finished has brought back what was deleted: {}; `steadfast log repair`, or opening \
+             the log for writing, deletes it again",
+            streams.join(", ")
+        )
+    })
+}
+
 /// Says where damage is, in a form that can be looked up.
 fn in_words(damage: &Damage) -> String {
     let Damage { segment, byte, position, problem } = damage;

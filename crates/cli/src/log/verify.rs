@@ -2,7 +2,7 @@ use serde::Serialize;
 use steadfast_backends::file::{Damage, TornTail, survey};
 use steadfast_lab::report::Outcome;
 
-use super::{deleted_in_words, failure, in_words};
+use super::{deleted_in_words, failure, in_words, to_delete_again_in_words};
 use crate::arguments::{Format, LogFolder};
 use crate::{Failure, print};
 
@@ -17,6 +17,7 @@ struct Verified<'a> {
     clean: bool,
     damages: &'a [Damage],
     torn_tail: Option<&'a TornTail>,
+    to_delete_again: &'a [String],
 }
 
 pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
@@ -32,6 +33,7 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
             clean: found.clean,
             damages: &found.damages,
             torn_tail: found.torn_tail.as_ref(),
+            to_delete_again: &found.to_delete_again,
         })?,
         Format::Human => {
             for damage in &found.damages {
@@ -50,6 +52,9 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
                      was promised",
                     torn.segment, torn.byte
                 ));
+            }
+            if let Some(again) = to_delete_again_in_words(&found) {
+                print::result(&again);
             }
             print::result(match sound {
                 true => "sound",
