@@ -52,10 +52,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
             let (our, batches) = ours.round(ROUND)?;
             Ok((our, raw.replay(&batches, ROUND)?))
         })?;
-        rows.push(rounds.rate(wanted)?);
-        if appenders == 1 {
-            rows.push(rounds.p99()?);
-        }
+        rows.extend([rounds.rate(wanted)?, rounds.p99()?, rounds.commits()]);
     }
 
     // SQLite lets one writer commit at a time, each with a sync of its own; the log, and PostgreSQL, let eight share one.

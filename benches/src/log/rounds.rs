@@ -66,6 +66,14 @@ impl Rounds {
         })
     }
 
+    /// Returns how many events our commits had on average, which are those that the peer's writes had.
+    pub(super) fn commits(&self) -> Row {
+        let (events, writes) = self.rounds.iter().fold((0, 0), |(events, writes), (_, peer)| {
+            (events + peer.events, writes + peer.latencies.len())
+        });
+        Row::alone(format!("{}, events a commit", self.name), events as f64 / writes.max(1) as f64, "events")
+    }
+
     /// Returns the 99th percentiles of how long an append and the peer's write took in all rounds. Asked for is at most
     /// twice the peer's.
     pub(super) fn p99(&self) -> anyhow::Result<Row> {

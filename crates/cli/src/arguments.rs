@@ -125,8 +125,8 @@ pub(crate) struct Log {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Reads all of a log and tells what is damaged: exit code 0 if nothing is, 1 otherwise. It may be written to
-    /// meanwhile.
+    /// Reads all of a log and tells what is damaged, or brought back by a repair that was not finished: exit code 0 if
+    /// nothing is, 1 otherwise. It may be written to meanwhile.
     Verify(LogFolder),
     /// Shows segments, streams and positions of a log. It may be written to meanwhile.
     Inspect(LogFolder),

@@ -168,7 +168,12 @@ mod tests {
         std::fs::write(path(&segments), b"STEADDEL").expect("written");
         let found = survey(folder.path()).expect("read");
         let damages: Vec<&str> = found.damages.iter().map(|damage| damage.segment.as_str()).collect();
-        assert_eq!(damages, [NAME]);
+        assert_eq!((damages, found.damages[0].position), (vec![NAME], 3));
+        // Not a file, so that it cannot be read.
+        std::fs::remove_file(path(&segments)).expect("removed");
+        std::fs::create_dir(path(&segments)).expect("made");
+        let found = survey(folder.path()).expect("read all the same");
+        assert!(found.damages[0].problem.starts_with("it cannot be read"), "{:?}", found.damages);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Follower {
     fn publish(&self) {
         let readable = self.shared.state().next - 1;
         if self.shared.progress.readable() != readable {
-            self.shared.publish_readable(readable);
+            self.shared.publish_readable(readable, self.tail);
         }
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Run {
     pub(super) start: usize,
     /// How long the first frame is.
     pub(super) first_length: usize,
+    /// The position of the newest event before it.
+    pub(super) before: u64,
 }
 
 /// Batches that share one write and one sync.

@@ -1,5 +1,5 @@
-//! How far the log is written and durable, for all who look; the writer alone moves it on, and waits for no lock to do
-//! so.
+//! How far the log is written and durable, for all who look; one thread at a time moves it on, the writer once there is
+//! one, and waits for no lock to do so.
 //!
 //! Each of these only grows, and none is told before it is true. Who reads several of them may see one move and not yet
 //! the other.
@@ -11,6 +11,7 @@ use super::format::Offset;
 #[derive(Debug)]
 pub(super) struct Progress {
     readable: AtomicU64,
+    written_end: AtomicU64,
     durable: AtomicU64,
     durable_end: AtomicU64,
     told: AtomicU64,
@@ -22,6 +23,7 @@ impl Progress {
     pub(super) fn new(newest: u64, end: Offset, told: Offset) -> Self {
         Self {
             readable: AtomicU64::new(newest),
+            written_end: AtomicU64::new(end.bits()),
             durable: AtomicU64::new(newest),
             durable_end: AtomicU64::new(end.bits()),
             told: AtomicU64::new(told.bits()),
@@ -31,6 +33,11 @@ impl Progress {
     /// The newest event that is written.
     pub(super) fn readable(&self) -> u64 {
         self.readable.load(Ordering::Acquire)
+    }
+
+    /// Where the bytes end that are written, at least as far as the newest readable event that was seen before.
+    pub(super) fn written_end(&self) -> Offset {
+        Offset::from_bits(self.written_end.load(Ordering::Acquire))
     }
 
     /// The newest event that is durable.
@@ -49,7 +56,9 @@ impl Progress {
         Offset::from_bits(self.told.load(Ordering::Acquire))
     }
 
-    pub(super) fn set_readable(&self, newest: u64) {
+    pub(super) fn set_readable(&self, newest: u64, written_end: Offset) {
+        // First: whoever sees the event must find its frame before the end.
+        self.written_end.store(written_end.bits(), Ordering::Release);
         self.readable.store(newest, Ordering::Release);
     }
 

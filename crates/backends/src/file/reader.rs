@@ -20,7 +20,7 @@ use super::format::segment;
 use super::index::{Checkpoint, Deletions};
 use super::shared::{Shared, read_error};
 use super::trail::Trail;
-use super::window::Window;
+use super::window::{Window, until};
 
 /// How many events, and about how many bytes of segments, are read in one go at most.
 const EVENTS_MAX: usize = 256;
@@ -195,8 +195,9 @@ impl Reader {
             let Checkpoint { at, position } = here;
             let file = self.shared.segments.reader(at.segment()).map_err(read_error)?;
             let mut buffer = self.buffers.take(need);
+            let before_end = until(at, self.shared.progress.written_end(), need);
             let (count, damage) =
-                read_to_damage(&*file, at, &mut buffer.bytes[..need]).map_err(read_error)?;
+                read_to_damage(&*file, at, &mut buffer.bytes[..before_end]).map_err(read_error)?;
             let bytes = &buffer.bytes[..count];
             let (mut frames, mut taken, mut next) = (Vec::new(), 0, position);
             let problem = loop {
@@ -315,6 +316,7 @@ impl Reader {
         make: impl FnOnce(Frame<'_>) -> Result<T, Malformed>,
     ) -> Result<(u64, T), Error> {
         let mut here = self.frame_before(position)?;
+        self.window.end_at(self.shared.progress.written_end());
         loop {
             let Checkpoint { at, position: first } = here;
             let file = self.shared.segments.reader(at.segment()).map_err(read_error)?;

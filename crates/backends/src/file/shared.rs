@@ -7,6 +7,7 @@ use steadfast_core::store::{Error, Outcome};
 use tokio::sync::watch;
 
 use super::archived::Broken;
+use super::format::Offset;
 use super::group::Group;
 use super::index::Held;
 use super::progress::Progress;
@@ -96,9 +97,9 @@ impl Shared {
         true
     }
 
-    /// Lets readers go on to `position`.
-    pub(super) fn publish_readable(&self, position: u64) {
-        self.progress.set_readable(position);
+    /// Lets readers go on to `position`, whose frame ends at or before `written_end`.
+    pub(super) fn publish_readable(&self, position: u64, written_end: Offset) {
+        self.progress.set_readable(position, written_end);
         self.head.send_modify(|head| head.position = position);
     }
 

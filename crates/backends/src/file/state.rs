@@ -351,7 +351,7 @@ impl State {
         let at = self.tail;
         self.tail = at.plus(length);
         if !fits || self.group.runs.is_empty() {
-            self.group.runs.push(Run { at, start, first_length: length });
+            self.group.runs.push(Run { at, start, first_length: length, before: self.next - 1 });
         }
         at
     }

@@ -95,7 +95,7 @@ pub struct StreamSurvey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Damage {
-    /// The file of the segment.
+    /// The file of the segment, or the note `delete-again`.
     pub segment: String,
     /// The byte in it; of an archived one, the byte before it was archived.
     pub byte: u64,
@@ -231,13 +231,14 @@ impl<'a> Surveyor<'a> {
         let mut found = surveyor.finish();
         match again {
             Ok(again) => found.to_delete_again = again.map(DeleteAgain::into_names).unwrap_or_default(),
-            Err(Error::Damaged { problem, .. }) => found.damages.push(Damage {
-                segment: delete_again::NAME.to_owned(),
-                byte: 0,
-                position: 1,
-                problem,
-            }),
-            Err(error) => return Err(error),
+            Err(error) => {
+                let problem = match error {
+                    Error::Damaged { problem, .. } => problem,
+                    error => format!("it cannot be read: {error}"),
+                };
+                let (segment, position) = (delete_again::NAME.to_owned(), found.head + 1);
+                found.damages.push(Damage { segment, byte: 0, position, problem });
+            }
         }
         Ok(found)
     }

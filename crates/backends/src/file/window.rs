@@ -16,13 +16,20 @@ pub(super) type Found<'a> = Result<Frame<'a>, Invalid>;
 pub(super) struct Window {
     bytes: Vec<u8>,
     start: Offset,
-    /// How many bytes are read at once at least.
+    /// How many bytes are read at once at least, but none from `end` on that are not asked for.
     ahead: usize,
+    end: Offset,
 }
 
 impl Window {
     pub(super) fn new(ahead: usize) -> Self {
-        Self { bytes: Vec::new(), start: Offset::new(0, 0), ahead }
+        Self { bytes: Vec::new(), start: Offset::new(0, 0), ahead, end: Offset::from_bits(u64::MAX) }
+    }
+
+    /// Has nothing read ahead that stands at `end` or behind it: there is nothing yet, and reading it would keep the
+    /// writer waiting.
+    pub(super) fn end_at(&mut self, end: Offset) {
+        self.end = end;
     }
 
     /// Forgets what was read, so that the next look is at the disk.
@@ -66,7 +73,7 @@ impl Window {
 
     /// Reads ahead from `at` on, up to the next damage if that is beyond what is needed.
     fn fill(&mut self, file: &dyn DiskFile, at: Offset, need: usize) -> io::Result<()> {
-        let mut wanted = need.max(self.ahead);
+        let mut wanted = need.max(until(at, self.end, self.ahead));
         self.start = at;
         loop {
             self.bytes.resize(wanted, 0);
@@ -77,5 +84,14 @@ impl Window {
                 _ => return filled.map(drop),
             }
         }
+    }
+}
+
+/// Returns how many of the `count` bytes from `at` on stand before `end`, if that is in the same segment.
+pub(super) fn until(at: Offset, end: Offset, count: usize) -> usize {
+    if at.segment() == end.segment() {
+        count.min(end.byte().saturating_sub(at.byte()) as usize)
+    } else {
+        count
     }
 }

@@ -11,7 +11,7 @@ use super::archive::Archiver;
 use super::delete::Deleting;
 use super::delete_again::DeleteAgain;
 use super::format::{Offset, frame};
-use super::group::Group;
+use super::group::{Group, Run};
 use super::prepare::{Preparer, preparing};
 use super::recovery::opening;
 use super::sealed::Sealer;
@@ -124,7 +124,7 @@ impl Writer {
             if run.at.segment() != self.segment {
                 // What stands in the segment before is written, if there is anything.
                 let outcome = if index == 0 { Outcome::NotAppended } else { Outcome::Unknown };
-                self.roll(run.at.segment(), outcome)?;
+                self.roll(run, outcome)?;
             }
             // The frame was sealed when it was queued; what has become durable since is worth telling.
             let first = &mut group.bytes[run.start..run.start + run.first_length];
@@ -145,7 +145,7 @@ impl Writer {
         }
         if let Some(last) = group.last {
             self.written = last;
-            self.shared.publish_readable(last);
+            self.shared.publish_readable(last, self.written_end);
         }
         self.announce(&mut group.written);
         if group.durable.is_some() {
@@ -175,10 +175,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Goes on in segment `number`. The one before is made durable first, so that only the newest segment can
-    /// have a torn tail.
-    fn roll(&mut self, number: u32, outcome: Outcome) -> Result<(), Error> {
+    /// Goes on in the segment of `run`. The one before is made durable first, so that only the newest segment can
+    /// have a torn tail, and can be read: its index goes to the disk now, and says of all of it that it can.
+    fn roll(&mut self, run: Run, outcome: Outcome) -> Result<(), Error> {
+        let number = run.at.segment();
+        self.written = run.before;
         self.sync()?;
+        self.shared.publish_readable(self.written, self.written_end);
         self.file = self
             .preparer
             .take(number)

@@ -5,6 +5,7 @@ mod basics;
 mod conformance;
 mod damage;
 mod delete;
+mod edge;
 mod encryption;
 mod failing_disk;
 mod idle;

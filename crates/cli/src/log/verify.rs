@@ -22,7 +22,7 @@ struct Verified<'a> {
 
 pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
     let found = survey(&arguments.folder).map_err(|error| failure(&arguments.folder, &error))?;
-    let sound = found.damages.is_empty();
+    let sound = found.damages.is_empty() && found.to_delete_again.is_empty();
     match arguments.format {
         Format::Json => print::json(&Verified {
             sound,
@@ -56,8 +56,11 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
             if let Some(again) = to_delete_again_in_words(&found) {
                 print::result(&again);
             }
+            let of_note = |damage: &Damage| !damage.segment.ends_with(".log");
             print::result(match sound {
                 true => "sound",
+                false if found.damages.is_empty() => "NOT REPAIRED: finish it by `steadfast log repair`",
+                false if found.damages.iter().all(of_note) => "DAMAGED: mend it as said above; no event is",
                 false => "DAMAGED: restore it from a copy, or cut it off with `steadfast log repair`",
             });
         }
