@@ -217,6 +217,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_snapshot_that_says_two_things_of_a_stream_is_not_believed() {
+        let stream = |name, last| Stands { hash: hash(name), name, next_revision: 1, last, deleted: None };
+        let mut snapshot = Snapshot::empty(9);
+        for (name, last) in [("a", 1), ("b", 2)] {
+            put(&mut snapshot.body, stream(name, last), &mut snapshot.count);
+        }
+        snapshot.note(&mut Index::new(10)).expect("whole");
+        put(&mut snapshot.body, stream("a", 3), &mut snapshot.count);
+        assert!(snapshot.note(&mut Index::new(10)).is_none());
+    }
+
+    #[test]
     fn snapshots_of_version_1_are_read_too() {
         let mut body = Vec::new();
         for (name, next, last) in [(b'a', 3, 300), (b'b', 1, 200)] {
