@@ -5,6 +5,7 @@ mod conformance;
 mod encryption;
 mod isolation;
 mod kill;
+mod old_formats;
 mod tail;
 #[cfg(target_os = "linux")]
 mod with_fuse;
