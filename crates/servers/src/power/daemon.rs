@@ -50,6 +50,7 @@ fn obey(mounted: &mut Mounted, order: &str) -> std::io::Result<()> {
         ("lie", _) => mounted.lie_about_sync(),
         ("drop", _) => mounted.cut(Cut::DropAll),
         ("tear", seed) => mounted.cut(Cut::Torn(seed.parse::<Seed>().map_err(invalid)?)),
+        ("keep", _) => mounted.cut(Cut::KeepAll),
         ("restore", _) => return mounted.restore(),
         _ => return Err(std::io::ErrorKind::InvalidInput.into()),
     }

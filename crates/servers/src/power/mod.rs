@@ -22,6 +22,9 @@
 //!   zeros. A cut of the file is made whole or not at all;
 //! - each change of names is made or not, after all earlier ones of the same names.
 //!
+//! [`Cut::KeepAll`] leaves all of it, and takes the files away from whoever has them open: so the death of a process can
+//! be had for what runs in the process of its test.
+//!
 //! This is harsher than ext4 and XFS, which write changes of names in their order, and ext4 the data before the length.
 //! No disk that keeps its promises is harsher: what was synced is never lost, and a sector is never torn.
 //!

@@ -8,13 +8,15 @@ use super::daemon::Daemon;
 use super::stale;
 use crate::Error;
 
-/// What is left of the things that were not synced when power is lost.
+/// What is left of the things that were not synced when power is lost, or whoever has written them dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// Nothing.
     DropAll,
     /// Whatever the seed draws, page by page and name by name; some pages in part.
     Torn(Seed),
+    /// All of them, as when a process dies and the machine goes on.
+    KeepAll,
 }
 
 /// A file system in memory that forgets what was not synced, on command; see the [module](super).
@@ -99,6 +101,7 @@ impl PowerCutFs {
         match cut {
             Cut::DropAll => self.daemon.lock().order("drop"),
             Cut::Torn(seed) => self.daemon.lock().order(&format!("tear {seed}")),
+            Cut::KeepAll => self.daemon.lock().order("keep"),
         }
     }
 

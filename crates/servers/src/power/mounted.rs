@@ -45,6 +45,10 @@ impl Mounted {
         self.survivor = Some(match cut {
             Cut::DropAll => volume.survivor(None),
             Cut::Torn(seed) => volume.survivor(Some(&mut seed.rng())),
+            Cut::KeepAll => {
+                volume.sync_all();
+                volume.survivor(None)
+            }
         });
     }
 

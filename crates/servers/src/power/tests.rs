@@ -110,6 +110,20 @@ mod with_fuse {
     }
 
     #[test]
+    fn a_process_that_dies_leaves_what_it_has_written_and_writes_no_more() {
+        let mut fs = mount();
+        let path = fs.path().join("log");
+        let mut file = File::create(&path).expect("made");
+        file.write_all(b"written").expect("written");
+        fs.lie_about_sync().expect("told");
+        fs.cut(Cut::KeepAll).expect("cut");
+        assert!(file.write_all(b", late").is_err());
+        fs.restore().expect("it is mounted again");
+        assert!(file.write_all(b", late").is_err(), "who was there before has no part in it");
+        assert_eq!(fs::read(&path).expect("read"), b"written");
+    }
+
+    #[test]
     fn a_disk_that_lies_leaves_nothing() {
         let mut fs = mount();
         let path = fs.path().join("log");

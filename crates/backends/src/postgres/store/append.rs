@@ -15,10 +15,13 @@ use crate::epoch;
 const SQL: &str = "SELECT outcome, stream, at_position, at_ordinal, at_revision FROM steadfast_append($1, $2, \
     $3::text[]::uuid[], $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
 
-/// What PostgreSQL calls a durability.
-pub(super) fn synchronous_commit(durability: Durability) -> &'static str {
-    if durability >= Durability::Written { "on" } else { "off" }
-}
+/// How every transaction is committed, whatever was asked for. The functions do not heed it; those that an earlier
+/// version has put in their place do.
+///
+/// IMPORTANT: with `off`, what is committed can be read before the server has written it. When it dies, an event that
+/// somebody has seen is gone, and the number of its transaction is given again: another event stands at its position,
+/// and whoever has passed that never sees it.
+pub(super) const SYNCHRONOUS_COMMIT: &str = "on";
 
 pub(super) fn expected(expected: Expected) -> i64 {
     match expected {
@@ -92,12 +95,12 @@ impl<'b> Columns<'b> {
     }
 }
 
-/// Appends a batch, which has been checked, or finds where it stands.
+/// Appends a batch, which has been checked, or finds where it stands; what is committed `achieves` so much.
 pub(super) async fn append(
     client: &Client,
     batch: &Batch,
     condition: &Condition,
-    durability: Durability,
+    achieves: Durability,
 ) -> Result<Appended, Failure> {
     let columns = Columns::of(batch);
     let (mut condition_streams, mut wanted): (Vec<&str>, Vec<i64>) = (Vec::new(), Vec::new());
@@ -118,11 +121,10 @@ pub(super) async fn append(
         }
         _ => return Err(Failure::Refused(Error::Unsupported { what: "this kind of condition".to_owned() })),
     }
-    let sync = synchronous_commit(durability);
     let (major, minor) = after.parts();
     let after = (i64::try_from(major).unwrap_or(i64::MAX), i32::try_from(minor).unwrap_or(i32::MAX));
     let values: [&(dyn ToSql + Sync); 21] = [
-        &sync,
+        &SYNCHRONOUS_COMMIT,
         &columns.streams,
         &columns.ids,
         &columns.kinds,
@@ -145,7 +147,6 @@ pub(super) async fn append(
         &after.1,
     ];
     let row = client.query_one(SQL, &values).await.map_err(Failure::Sql)?;
-    let achieved = durability.max(Durability::Accepted);
     match row.get::<_, &str>(0) {
         "conflict" => {
             let stream: Arc<str> = row.get::<_, &str>(1).into();
@@ -159,7 +160,7 @@ pub(super) async fn append(
         outcome => Ok(Appended {
             position: row::position(row.get(2), row.get(3)),
             revision: Revision(row.get::<_, i64>(4) as u64),
-            achieved,
+            achieved: achieves,
             duplicate: outcome == "duplicate",
         }),
     }

@@ -61,6 +61,8 @@ BEGIN
     ) AS m ORDER BY m.ordinal DESC LIMIT 1;
 END $$;
 
+-- Every commit is made with `on`: what anybody can see must be there for good. `p_sync` is what earlier versions, which may
+-- still run beside this one, ask for, and is not heeded.
 CREATE OR REPLACE FUNCTION steadfast_append(
     p_sync text,
     p_streams text[], p_ids uuid[], p_kinds text[], p_subjects text[], p_sources text[], p_seconds bigint[],
@@ -75,7 +77,7 @@ DECLARE
     v_position bigint;
     v_is_there boolean;
 BEGIN
-    PERFORM set_config('synchronous_commit', p_sync, true);
+    PERFORM set_config('synchronous_commit', 'on', true);
     PERFORM steadfast_lock(p_streams || p_condition_streams, p_none_matching);
     -- A statement of its own, so that it sees what was committed while this one waited.
     SELECT f.* INTO v_found FROM steadfast_find(p_ids) AS f;
@@ -129,7 +131,7 @@ DECLARE
     v_newest bigint;
     v_deleted bigint;
 BEGIN
-    PERFORM set_config('synchronous_commit', p_sync, true);
+    PERFORM set_config('synchronous_commit', 'on', true);
     PERFORM steadfast_lock(ARRAY[p_stream], false);
     IF p_expected IS NOT NULL THEN
         SELECT c.* INTO v_found FROM steadfast_conflict(ARRAY[p_stream], ARRAY[p_expected]) AS c;

@@ -82,7 +82,7 @@ impl PostgresStore {
         let (mut lost, mut tried) = (false, false);
         loop {
             let mut client = self.pool.get().await?;
-            match append(&client, batch, condition, durability).await {
+            match append(&client, batch, condition, self.durability_max).await {
                 Ok(appended) => {
                     self.bell.appended(appended.position);
                     // What this process has sent before the connection went is no repetition to the caller.
@@ -166,7 +166,7 @@ impl EventStore for PostgresStore {
         Box::pin(async move {
             self.check(durability)?;
             let mut client = self.pool.get().await?;
-            let deleted = delete(&client, stream, expected, durability).await;
+            let deleted = delete(&client, stream, expected, self.durability_max).await;
             if matches!(deleted, Err(Error::Io { .. })) {
                 client.lost();
             }

@@ -75,8 +75,11 @@ impl Pool {
             let error = match connect(&self.config).await {
                 Ok(session) => {
                     let timeout = self.settings.statement_timeout.0.as_millis();
+                    // IMPORTANT: Conditions are looked at by statements that must see what was committed while their
+                    // transaction waited for its turn. A role or a database may say otherwise.
                     let sql = format!(
-                        "SET search_path TO \"{}\"; SET statement_timeout = {timeout}",
+                        "SET search_path TO \"{}\"; SET statement_timeout = {timeout}; \
+                         SET default_transaction_isolation = 'read committed'",
                         self.settings.schema
                     );
                     let told = |error| {

@@ -35,9 +35,11 @@ pub(super) async fn connect(config: &Config, settings: &Settings) -> Result<Sess
         retryable: error.classify() == Class::Transient,
     };
     let session = connect::connect(config).await.map_err(refused)?;
-    // What was committed does not go back when the server dies, so that a projector need not bring it again.
+    // What was committed does not go back when the server dies, so that a projector need not bring it again. Whoever
+    // waits for the row of the position sees where another process has left it, whatever the role or the database says.
     let sql = format!(
-        "SET search_path TO \"{}\"; SET statement_timeout = {}; SET synchronous_commit = on",
+        "SET search_path TO \"{}\"; SET statement_timeout = {}; SET synchronous_commit = on; \
+         SET default_transaction_isolation = 'read committed'",
         settings.schema,
         settings.statement_timeout.0.as_millis()
     );

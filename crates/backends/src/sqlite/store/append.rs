@@ -212,10 +212,16 @@ impl Known {
         Ok(deleted as u64)
     }
 
-    /// Writes what the transaction has changed here.
-    pub(super) fn save(&self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Writes what the transaction has changed here, and something if the next position is what it was `before`.
+    pub(super) fn save(&self, connection: &Connection, before: u64) -> rusqlite::Result<()> {
         let next = self.next_position as i64;
-        connection.prepare_cached("UPDATE steadfast_log SET next_position = ?")?.execute([next]).map(drop)
+        let mut save = connection.prepare_cached("UPDATE steadfast_log SET next_position = ?")?;
+        if self.next_position == before {
+            // IMPORTANT: SQLite touches no page whose bytes stay as they are, and a commit that has touched none syncs
+            // nothing.
+            save.execute([next + 1])?;
+        }
+        save.execute([next]).map(drop)
     }
 }
 

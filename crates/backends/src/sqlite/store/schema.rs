@@ -62,7 +62,7 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Er
         return Err(Error::Unsupported { what });
     }
     connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA secure_delete=ON").map_err(told)?;
-    migrate(&mut connection)?;
+    migrate(&mut connection, &MIGRATIONS)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -75,7 +75,8 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connect
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), Error> {
+/// Runs those of `migrations` that have not been run.
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {
     let told = |error| of("making the tables of events", error, Outcome::NotAppended);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
     transaction.execute_batch(META).map_err(told)?;
@@ -84,16 +85,59 @@ fn migrate(connection: &mut Connection) -> Result<(), Error> {
         .optional()
         .map_err(told)?;
     let version = usize::try_from(version.unwrap_or(0)).unwrap_or(usize::MAX);
-    let Some(missing) = MIGRATIONS.get(version..) else {
+    let Some(missing) = migrations.get(version..) else {
         let what = format!(
             "format {version} of steadfast_events, only up to {}: it was made by a newer version",
-            MIGRATIONS.len()
+            migrations.len()
         );
         return Err(Error::Unsupported { what });
     };
     for migration in missing {
         transaction.execute_batch(migration).map_err(told)?;
     }
-    transaction.execute("UPDATE steadfast_log SET version = ?", [MIGRATIONS.len() as i64]).map_err(told)?;
+    transaction.execute("UPDATE steadfast_log SET version = ?", [migrations.len() as i64]).map_err(told)?;
     transaction.commit().map_err(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a later version would add: a column, filled from what is there.
+    const NEXT: [&str; 2] = [
+        MIGRATIONS[0],
+        "ALTER TABLE steadfast_streams ADD COLUMN length INTEGER; \
+         UPDATE steadfast_streams SET length = length(name)",
+    ];
+
+    #[test]
+    fn a_step_is_run_once_and_keeps_what_is_there() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        migrate(&mut connection, &MIGRATIONS).expect("made");
+        let sql = "INSERT INTO steadfast_streams VALUES (1, 'order-1', 7)";
+        connection.execute(sql, []).expect("inserted");
+        for _ in 0..2 {
+            migrate(&mut connection, &NEXT).expect("brought up to date, or left as it is");
+            let sql = "SELECT name, next_revision, length FROM steadfast_streams";
+            let found: (String, i64, i64) = connection
+                .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .expect("a row");
+            assert_eq!(found, ("order-1".to_owned(), 7, 7));
+        }
+        let newer = migrate(&mut connection, &MIGRATIONS).expect_err("made by a newer version");
+        assert!(newer.to_string().contains("format 2 of steadfast_events, only up to 1"), "{newer}");
+    }
+
+    #[test]
+    fn a_step_that_fails_changes_nothing() {
+        let mut connection = Connection::open_in_memory().expect("opened");
+        migrate(&mut connection, &MIGRATIONS).expect("made");
+        let broken = [MIGRATIONS[0], "CREATE TABLE more (a); INSERT INTO nowhere VALUES (1)"];
+        migrate(&mut connection, &broken).expect_err("there is no such table");
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'more'", [], |row| row.get(0))
+            .expect("a number");
+        assert_eq!(tables, 0);
+        migrate(&mut connection, &NEXT).expect("it goes on from where it was");
+    }
 }

@@ -193,6 +193,7 @@ fn transact(
             _ => known.insert(Known::read(&transaction)?),
         };
         *version = Some(now);
+        let before = known.next_position;
         for job in jobs.by_ref() {
             match job {
                 Job::Append { batch, condition, answer, .. } => {
@@ -218,7 +219,7 @@ fn transact(
             }
         }
         // Written even if nothing has changed: a repeated batch is made as safe as it is asked to be now.
-        known.save(&transaction)?;
+        known.save(&transaction, before)?;
         Ok(known.next_position - 1)
     };
     let position = work().map_err(Fatal::RolledBack)?;

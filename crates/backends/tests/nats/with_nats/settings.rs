@@ -2,12 +2,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::TryStreamExt;
 use nkeys::KeyPair;
 use steadfast_backends::Secret;
+use steadfast_backends::nats::store::{self, NatsStore};
 use steadfast_backends::nats::{Config, NatsSink, NatsSource};
 use steadfast_base::Deadline;
+use steadfast_base::units::HumanDuration;
 use steadfast_core::Event;
-use steadfast_core::store::Durability;
+use steadfast_core::store::{Batch, Condition, Durability, Error as StoreError, EventStore, Query};
 use steadfast_core::transport::{Error, Sink, Source, Subscribe};
 use steadfast_servers::NatsSettings;
 use tempfile::NamedTempFile;
@@ -63,6 +66,23 @@ async fn tls_trusts_the_authority_that_is_configured_and_no_other() {
     let hurry = Deadline::within(Duration::from_secs(1));
     let error = strict.send(&[event()], Durability::Durable, hurry).await;
     assert!(matches!(error, Err(Error::Unavailable { .. })), "{error:?}");
+
+    // The store, by a URL.
+    let url = |scheme: &str, rest: &str| {
+        format!("{scheme}://{}?sync=always{rest}", nats.address()).parse::<Config>().expect("a URL")
+    };
+    let patience = HumanDuration(Duration::from_millis(500));
+    let open = |config| NatsStore::open(config, store::Settings { patience, ..store::Settings::default() });
+    let trusted = format!("&authority={}", made.authority.display());
+    let store = open(url("tls", &trusted)).await.expect("it is trusted");
+    let appended = store.append(Batch::to_stream("s", [event()]), Condition::Any, Durability::Durable).await;
+    appended.expect("appended");
+    let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
+    assert_eq!(events.len(), 1);
+    for wrong in [url("tls", ""), url("nats", "")] {
+        let refused = open(wrong).await.map(drop).expect_err("another authority, or none");
+        assert!(matches!(&refused, StoreError::Io { .. }), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,19 @@ pub(crate) async fn client(config: &Config) -> Client {
     client
 }
 
+/// Makes a role whose transactions have another isolation than usual, and returns how it connects.
+pub(crate) async fn with_isolation(config: &Config, isolation: &str) -> Config {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("isolated_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let make = format!(
+        "CREATE ROLE {name} SUPERUSER LOGIN PASSWORD '{}'; \
+         ALTER ROLE {name} SET default_transaction_isolation = '{isolation}'",
+        Postgres::PASSWORD
+    );
+    client(config).await.batch_execute(&make).await.expect("it is created");
+    Config { user: name, ..config.clone() }
+}
+
 /// A database of its own on the shared server.
 pub(crate) struct Database {
     pub(crate) server: Arc<Postgres>,

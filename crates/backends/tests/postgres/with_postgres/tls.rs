@@ -1,11 +1,16 @@
 use std::path::Path;
 use std::process::Command;
 
+use futures::TryStreamExt;
 use steadfast_backends::Tls;
 use steadfast_backends::postgres::Config;
 use steadfast_backends::postgres::changes::{Changes, Settings};
+use steadfast_backends::postgres::store::{self, PostgresStore};
+use steadfast_core::Event;
+use steadfast_core::store::{Batch, Condition, Durability, EventStore, Query};
 use steadfast_core::transport::Error;
 use steadfast_servers::Postgres;
+use tokio_postgres::Client;
 
 use super::support::{client, close, config, handle, hold_server, open};
 
@@ -54,6 +59,14 @@ async fn the_stream_is_encrypted_and_the_server_verified() {
     let encrypted: bool = admin.query_one(sql, &[]).await.expect("it answers").get(0);
     assert!(encrypted, "the stream is encrypted too");
     close(&*receiver).await;
+    let url = |authority: &str| {
+        let (port, password) = (plain.port, Postgres::PASSWORD);
+        let authority = folder.path().join(authority).display().to_string();
+        format!("postgres://postgres:{password}@localhost:{port}/postgres?sslmode=verify-full&sslrootcert={authority}")
+            .parse::<Config>()
+            .expect("a URL")
+    };
+    the_store_is_encrypted_and_the_server_verified(url("ca.crt"), url("other.crt"), &admin).await;
 
     let other = source(Config { host: "localhost".into(), tls: tls("other.crt"), ..plain.clone() });
     let error = other.install("a").await.expect_err("another authority");
@@ -67,4 +80,20 @@ async fn the_stream_is_encrypted_and_the_server_verified() {
     let absent = source(Config { tls: tls("absent.crt"), ..plain });
     let error = absent.install("a").await.expect_err("there is no such file");
     assert!(matches!(&error, Error::Configuration { field: "tls.authority", .. }), "{error}");
+}
+
+async fn the_store_is_encrypted_and_the_server_verified(right: Config, wrong: Config, admin: &Client) {
+    let settings =
+        || store::Settings { patience: "100ms".parse().expect("a duration"), ..store::Settings::default() };
+    let store = PostgresStore::open(right, settings()).await.expect("it is trusted");
+    let batch = Batch::to_stream("s", [Event::new("/test", "e").build()]);
+    store.append(batch, Condition::Any, Durability::Accepted).await.expect("appended");
+    let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
+    assert_eq!(events.len(), 1);
+    let sql = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+        WHERE application_name = 'steadfast'";
+    let encrypted: bool = admin.query_one(sql, &[]).await.expect("it answers").get(0);
+    assert!(encrypted, "its connections are encrypted");
+    let refused = PostgresStore::open(wrong, settings()).await.map(drop).expect_err("another authority");
+    assert!(refused.to_string().contains("connecting to PostgreSQL"), "{refused}");
 }

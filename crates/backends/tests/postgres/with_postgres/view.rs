@@ -18,7 +18,7 @@ use steadfast_servers::Postgres;
 use tokio_postgres::{Client, Transaction};
 
 use super::store::Place;
-use super::support::{client, until};
+use super::support::{client, until, with_isolation};
 
 const PLACE: &str = "STEADFAST_VIEW_PLACE";
 /// A position that comes twice is refused.
@@ -175,6 +175,32 @@ async fn a_table_that_is_locked_or_not_there_is_no_reason_to_pass_an_event() {
     other.batch_execute("ALTER TABLE elsewhere RENAME TO seen").await.expect("renamed");
     projector.catch_up().await.expect("applied");
     assert_eq!((seen(&place).await, projector.metrics().skipped), (stored(&store).await, 0));
+}
+
+/// With another one, two that follow the same projection could not take turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_applied_as_committed_reads_see_them_whatever_the_role_says() {
+    let mut place = At::of(Place::shared().await);
+    place.config = with_isolation(&place.config, "repeatable read").await;
+    let store = place.open().await;
+    append(&store, "good", 1).await;
+    let view = PostgresView::open(
+        place.config.clone(),
+        settings(&place, "isolation"),
+        &["CREATE TABLE isolation (level text)"],
+        |tables: &Transaction<'_>, _: &StoredEvent| {
+            Box::pin(async move {
+                let sql = "INSERT INTO isolation SELECT current_setting('transaction_isolation')";
+                tables.execute(sql, &[]).await.map(drop)
+            })
+        },
+    )
+    .await
+    .expect("opened");
+    let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
+    view.apply(Position::START, &events).await.expect("applied");
+    let row = place.client().await.query_one("SELECT level FROM isolation", &[]).await.expect("a row");
+    assert_eq!(row.get::<_, &str>(0), "read committed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

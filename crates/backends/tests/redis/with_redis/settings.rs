@@ -1,10 +1,13 @@
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use steadfast_backends::Secret;
+use steadfast_backends::redis::store::{self, RedisStore};
 use steadfast_backends::redis::{Config, Persistence, RedisSink, RedisSource};
 use steadfast_base::Deadline;
+use steadfast_base::units::HumanDuration;
 use steadfast_core::Event;
-use steadfast_core::store::Durability;
+use steadfast_core::store::{Batch, Condition, Durability, EventStore, Query};
 use steadfast_core::transport::{Error, Outcome, Settlement, Sink, Source, Subscribe};
 
 use super::support::{config, started};
@@ -162,4 +165,21 @@ async fn tls_trusts_the_authority_that_is_configured_and_no_other() {
     let hurry = Deadline::within(Duration::from_secs(1));
     let error = strict.send(&[Event::new("/test", "test.sent").build()], Durability::Durable, hurry).await;
     assert!(matches!(error, Err(Error::Unavailable { .. })), "{error:?}");
+
+    // The store, by a URL; a server that listens to TLS only is there for nobody else.
+    let url = |scheme: &str, rest: &str| {
+        format!("{scheme}://{}{rest}", redis.address()).parse::<Config>().expect("a URL")
+    };
+    let patience = HumanDuration(Duration::from_millis(200));
+    let open = |config| RedisStore::open(config, store::Settings { patience, ..store::Settings::default() });
+    let trusted = format!("?authority={}", made.authority.display());
+    let store = open(url("rediss", &trusted)).await.expect("it is trusted");
+    let batch = Batch::to_stream("s", [Event::new("/test", "e").build()]);
+    store.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
+    let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
+    assert_eq!(events.len(), 1);
+    for wrong in [url("rediss", ""), url("redis", "")] {
+        let refused = open(wrong).await.map(drop).expect_err("another authority, or none");
+        assert!(refused.to_string().contains("connecting to Redis"), "{refused}");
+    }
 }

@@ -38,6 +38,7 @@ async fn one_that_never_syncs_is_not_asked() {
 #[cfg(target_os = "linux")]
 mod with_fuse {
     use steadfast_core::store::Durability;
+    use steadfast_core::testing::store as suite;
     use steadfast_servers::RedisProgram::Redis8;
 
     use crate::power::{self, OnServer};
@@ -47,6 +48,13 @@ mod with_fuse {
     fn what_was_acknowledged_as_durable_survives_the_loss_of_power() {
         // Each append waits for the sync of that second.
         power::survives_untorn_after(OnServer::new(Appendfsync(Redis8, "everysec")), power::rounds(2), 6);
+    }
+
+    /// What was appended without being synced is, when it is appended again and asked to be.
+    #[test]
+    fn duplicates_are_raised_to_the_durability_asked_for() {
+        let everysec = OnServer::new(Appendfsync(Redis8, "everysec"));
+        power::passes(everysec, suite::duplicates_are_raised_to_the_durability_asked_for);
     }
 
     /// The same server, when it is not asked to sync.

@@ -2,6 +2,8 @@
 
 mod basics;
 mod conformance;
+#[cfg(target_os = "linux")]
+mod full;
 mod kill;
 #[cfg(target_os = "linux")]
 mod with_fuse;

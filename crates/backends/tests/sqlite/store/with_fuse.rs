@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use steadfast_core::store::{Durability, EventStore};
+use steadfast_core::testing::store as suite;
 use steadfast_servers::power::PowerCutFs;
 
 use crate::boastful::Boastful;
@@ -21,7 +22,27 @@ impl Place for Database {
 
 #[test]
 fn what_was_acknowledged_survives_the_loss_of_power() {
-    power::survives(Database(|store, _| store), power::rounds(20));
+    power::survives(database(), power::rounds(20));
+}
+
+fn database() -> Database {
+    Database(|store, _| store)
+}
+
+#[test]
+fn duplicates_are_raised_to_the_durability_asked_for() {
+    power::passes(database(), suite::duplicates_are_raised_to_the_durability_asked_for);
+}
+
+/// A process that dies takes the files with it here; on a real file system its store would go on within the test.
+#[test]
+fn written_batches_survive_the_death_of_the_process() {
+    power::passes(database(), suite::written_batches_survive_the_death_of_the_process);
+}
+
+#[test]
+fn events_seen_survive_the_death_of_the_process() {
+    power::passes(database(), suite::events_seen_survive_the_death_of_the_process);
 }
 
 /// What commits with `synchronous=NORMAL` is not synced.

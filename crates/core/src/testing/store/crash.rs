@@ -112,26 +112,33 @@ pub async fn events_seen_survive_the_death_of_the_process(factory: &mut dyn Stor
     Ok(())
 }
 
-/// A batch that was appended as [`Durability::Written`] and again, as a duplicate, as [`Durability::Durable`]
-/// survives the loss of power.
+/// A batch that was appended as [`Durability::Written`] or [`Durability::Accepted`] and again, as a duplicate, as
+/// [`Durability::Durable`] survives the loss of power.
 ///
 /// # Errors
 /// What the store got wrong.
 pub async fn duplicates_are_raised_to_the_durability_asked_for(factory: &mut dyn StoreFactory) -> Checked {
-    let store = factory.open().await;
+    let mut store = factory.open().await;
     if store.capabilities().durability_max < Durability::Durable {
         return skip("the store cannot achieve `durable`");
     }
-    let batch = Batch::to_stream("s", [event("a"), event("b")]);
-    for (durability, duplicate) in [(Durability::Written, false), (Durability::Durable, true)] {
-        let appended = within("append", store.append(batch.clone(), Condition::Any, durability)).await?;
-        let appended = appended.map_err(|error| format!("append as {durability} failed: {error}"))?;
-        check_eq("whether it is a duplicate", &appended.duplicate, &duplicate)?;
+    // One for each crash, or the sync of one would make the other safe.
+    for (first, survivors) in [(Durability::Written, 2), (Durability::Accepted, 4)] {
+        let batch = Batch::to_stream("s", [event("a"), event("b")]);
+        for (durability, duplicate) in [(first, false), (Durability::Durable, true)] {
+            let appended = within("append", store.append(batch.clone(), Condition::Any, durability)).await?;
+            let appended = appended.map_err(|error| format!("append as {durability} failed: {error}"))?;
+            check_eq("whether it is a duplicate", &appended.duplicate, &duplicate)?;
+        }
+        let Some(crashing) = factory.crash(Crash::Power) else {
+            return skip("no such crash can be simulated");
+        };
+        drop(store);
+        store = within_time("opening after the crash", CASE_MAX, crashing).await?;
+        let survived = read_all(&*store).await?.len();
+        check_eq(&format!("events that survived, the last {first} at first"), &survived, &survivors)?;
     }
-    let Some(crashing) = factory.crash(Crash::Power) else { return skip("no such crash can be simulated") };
-    drop(store);
-    let survivor = within_time("opening after the crash", CASE_MAX, crashing).await?;
-    check_eq("events that survived", &read_all(&*survivor).await?.len(), &2)
+    Ok(())
 }
 
 /// Appends from several tasks, crashes at a moment that the seed draws, opens what is left and looks at it, as often as

@@ -9,6 +9,7 @@ use steadfast_backends::nats::store::{NatsStore, Settings};
 use steadfast_backends::nats::{Config, SyncInterval};
 use steadfast_base::units::HumanDuration;
 use steadfast_core::store::{Durability, EventStore};
+use steadfast_core::testing::store as suite;
 use steadfast_servers::power::PowerCutFs;
 use steadfast_servers::{Error, Nats, NatsSettings};
 
@@ -39,6 +40,12 @@ impl Served for Syncing {
 #[test]
 fn what_was_acknowledged_survives_the_loss_of_power() {
     power::survives(OnServer::new(Syncing(SyncInterval::Always)), power::rounds(5));
+}
+
+#[test]
+fn duplicates_are_raised_to_the_durability_asked_for() {
+    let always = OnServer::new(Syncing(SyncInterval::Always));
+    power::passes(always, suite::duplicates_are_raised_to_the_durability_asked_for);
 }
 
 #[test]

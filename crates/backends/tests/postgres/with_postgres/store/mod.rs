@@ -3,7 +3,9 @@
 mod basics;
 mod conformance;
 mod encryption;
+mod isolation;
 mod kill;
+mod old_formats;
 mod tail;
 #[cfg(target_os = "linux")]
 mod with_fuse;
@@ -43,7 +45,13 @@ impl Place {
     }
 
     pub(super) async fn alone() -> Self {
-        let start = || Postgres::start_with(&[("fsync", "on")]).expect("PostgreSQL starts");
+        Self::alone_with(&[]).await
+    }
+
+    /// A place on a server of its own with further settings.
+    pub(super) async fn alone_with(settings: &[(&'static str, &'static str)]) -> Self {
+        let settings = [&[("fsync", "on")], settings].concat();
+        let start = move || Postgres::start_with(&settings).expect("PostgreSQL starts");
         Self::on(Arc::new(tokio::task::spawn_blocking(start).await.expect("it does not panic")))
     }
 

@@ -8,7 +8,7 @@ use steadfast_core::store::{Batch, Condition, Durability, EventStore, Filter, Po
 use super::{Place, event};
 
 /// What an append calls, with one event.
-const APPEND: &str = "SELECT * FROM steadfast_append('on', ARRAY['held'], ARRAY[gen_random_uuid()], ARRAY['held'], \
+pub(super) const APPEND: &str = "SELECT * FROM steadfast_append('on', ARRAY['held'], ARRAY[gen_random_uuid()], ARRAY['held'], \
     ARRAY[NULL::text], ARRAY['/held'], ARRAY[0::bigint], ARRAY[0], ARRAY[NULL::text], ARRAY[NULL::text], \
     ARRAY[NULL::text], ARRAY[NULL::text], ARRAY[''::bytea], ARRAY[]::text[], ARRAY[]::bigint[], false, \
     ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::text[], 0, 0)";

@@ -6,6 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use steadfast_backends::postgres::store::{PostgresStore, Settings};
 use steadfast_core::store::{Durability, EventStore};
+use steadfast_core::testing::store as suite;
 use steadfast_servers::power::PowerCutFs;
 use steadfast_servers::{Error, Postgres};
 
@@ -35,6 +36,11 @@ impl Served for Fsync {
 #[test]
 fn what_was_acknowledged_survives_the_loss_of_power() {
     power::survives(OnServer::new(Fsync("on")), power::rounds(8));
+}
+
+#[test]
+fn duplicates_are_raised_to_the_durability_asked_for() {
+    power::passes(OnServer::new(Fsync("on")), suite::duplicates_are_raised_to_the_durability_asked_for);
 }
 
 /// Such a server is declared as one that keeps nothing; this is why.

@@ -9,6 +9,7 @@ use steadfast_backends::redis::store::{RedisStore, Settings};
 use steadfast_backends::redis::{Config, Persistence};
 use steadfast_base::units::HumanDuration;
 use steadfast_core::store::{Durability, EventStore};
+use steadfast_core::testing::store as suite;
 use steadfast_servers::power::PowerCutFs;
 use steadfast_servers::{Error, Redis, RedisProgram};
 
@@ -40,6 +41,12 @@ impl Served for Appendfsync {
 #[test]
 fn what_was_acknowledged_survives_the_loss_of_power() {
     power::survives_untorn(OnServer::new(Appendfsync(RedisProgram::Redis, "always")), power::rounds(8));
+}
+
+#[test]
+fn duplicates_are_raised_to_the_durability_asked_for() {
+    let always = OnServer::new(Appendfsync(RedisProgram::Redis, "always"));
+    power::passes(always, suite::duplicates_are_raised_to_the_durability_asked_for);
 }
 
 /// Such a server is declared as one that keeps nothing; this is why.
