@@ -13,6 +13,8 @@ mod event;
 pub mod inbox;
 pub mod machine;
 pub mod outbox;
+#[cfg(test)]
+mod patience;
 pub mod process;
 pub mod projection;
 pub mod repository;

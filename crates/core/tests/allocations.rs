@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use steadfast_base::Deadline;
 use steadfast_core::bus::Bus;
@@ -67,7 +67,9 @@ async fn a_message_of_64_bytes_costs_no_allocation() {
             payload[0] = 1;
             topic.publish(payload).await.expect("the bus is open");
         }
+        let began = Instant::now();
         while handled.load(Ordering::Relaxed) < until {
+            assert!(began.elapsed() < Duration::from_secs(30), "not all that was published is handled");
             tokio::task::yield_now().await;
         }
     };

@@ -188,15 +188,22 @@ async fn the_share_is_delivered_and_a_seed_repeats_it() {
 #[tokio::test]
 async fn revoking_a_lease_releases_the_calls_that_it_delays() {
     let injector = Injector::detached();
-    let mut service = injector.layer().layer(Inner::default());
+    let inner = Inner::default();
+    let mut service = injector.layer().layer(inner.clone());
     injector.inject(&id("slow"), fault(r#"{"http":{"delay":"1h"}}"#), MINUTE, None).expect("a lease");
     let delayed = tokio::spawn(async move { call(&mut service, get()).await });
-    while injector.leases()[0].dose.delayed == 0 {
+    let begins = async {
+        while injector.leases()[0].dose.delayed == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), begins).await.expect("the call is delayed");
+    injector.renew(&id("slow"), 2 * MINUTE).expect("a lease");
+    // A call that goes on is counted at once, long before it has its answer.
+    for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    injector.renew(&id("slow"), 2 * MINUTE).expect("a lease");
-    tokio::task::yield_now().await;
-    assert!(!delayed.is_finished());
+    assert_eq!(inner.calls.load(Ordering::Relaxed), 0, "it is delayed still");
     injector.revoke(&id("slow")).expect("a lease");
     let released = tokio::time::timeout(Duration::from_secs(30), delayed).await.expect("the call goes on");
     let (response, took) = released.expect("no panic");
@@ -240,7 +247,9 @@ async fn calls_in_flight_during_a_stall_are_affected_by_it() {
     let dose = || injector.leases()[0].dose.clone();
     let mut calls = 0;
     // Calls take 10 ms, one after another, so some but not all are in flight during a stall.
+    let began = Instant::now();
     while dose().stalls < 4 {
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", dose());
         call(&mut layer.layer(Inner::default()), get()).await;
         calls += 1;
     }

@@ -91,7 +91,9 @@ fn a_current_thread_runtime_is_stalled_too() {
         let injector = Injector::detached();
         let heartbeats = Heartbeats::start(&Handle::current(), 1);
         injector.inject(&id("stall"), stall(60, 100), SECOND, None).expect("a lease");
+        let began = Instant::now();
         while injector.leases()[0].dose.stalls < 2 {
+            assert!(began.elapsed() < 5 * SECOND, "two stalls");
             tokio::task::yield_now().await;
         }
         assert!(heartbeats.finish().await[0] >= Duration::from_millis(60));
@@ -152,7 +154,7 @@ fn a_worker_that_never_arrives_does_not_hold_the_others_for_ever() {
         // Released by dropping the sender.
         let _ended = blocked.recv();
     });
-    is_blocked.recv().expect("a worker is blocked");
+    is_blocked.recv_timeout(5 * SECOND).expect("a worker is blocked");
     injector.inject(&id("stall"), stall(40, 60), 10 * SECOND, None).expect("a lease");
     await_condition("two missed stalls", || injector.leases()[0].dose.stalls_missed >= 2);
     assert_eq!(injector.leases()[0].dose.stalls, 0);

@@ -12,6 +12,8 @@ use steadfast_guard::workers::memory::{Memory, ProcessMemory};
 use steadfast_guard::workers::{Job, Workers, WorkersPolicy};
 
 const RUN: &str = "STEADFAST_TEST_RUN";
+/// What the process says in the end.
+const HELD: &str = "it held";
 const QUOTA: Size = Size::from_mebibytes(256);
 /// What all jobs need together.
 const NEEDED: u64 = 1 << 30;
@@ -67,6 +69,7 @@ async fn process() {
     // Without the quota it does not: what is tested is the quota, and not that the jobs are small.
     let unbounded = peak(Size::from_mebibytes(4096), &sizes).await;
     assert!(unbounded > allowed, "{unbounded} bytes, seed {seed}");
+    eprintln!("{HELD}");
 }
 
 fn assert_holds(least: u64, environment: &[(&str, &str)]) {
@@ -74,7 +77,10 @@ fn assert_holds(least: u64, environment: &[(&str, &str)]) {
     let mut process = Command::new(program);
     process.args(["--exact", "process", "--nocapture"]).env(RUN, least.to_string());
     let output = process.envs(environment.iter().copied()).output().expect("it starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    // A program that runs none of its tests succeeds as well.
+    assert!(said.contains(HELD), "{said}");
 }
 
 /// Blocks so large that any allocator gives them back.

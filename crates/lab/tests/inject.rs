@@ -215,7 +215,8 @@ async fn a_process_that_does_not_come_back_is_not_restored() {
     let outcome = active.undone().await;
     assert!(outcome.undone.as_ref().is_err_and(|why| why.contains("no")), "{outcome:?}");
     assert!(matches!(process.end(), End::Died(_)));
-    assert_eq!(bench.deaths.recv().await.expect("its starts failed").status, "exited with 1");
+    let death = tokio::time::timeout(Duration::from_secs(10), bench.deaths.recv()).await.expect("it is told");
+    assert_eq!(death.expect("its starts failed").status, "exited with 1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -179,9 +179,12 @@ fn a_stopped_target_gets_its_fault_again_when_it_goes_on() {
         refuse.injected().await.expect("it answers");
         let freeze = begin("freeze", Box::new(Pause::new(linked, Scope::Main)), Duration::from_secs(4));
         assert_eq!(freeze.undone().await.undone.as_deref(), Ok("/proc shows none of them stopped"));
-        while refuse.observation().spans.len() < 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let again = async {
+            while refuse.observation().spans.len() < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), again).await.expect("it is injected anew");
         refuse.end();
         let outcome = refuse.undone().await;
         system.stop().await.expect("it stops");

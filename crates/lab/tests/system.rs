@@ -29,6 +29,12 @@ impl Bench {
         Self { folder, undo, system, deaths }
     }
 
+    /// The next death that is told.
+    async fn death(&mut self) -> Death {
+        let death = tokio::time::timeout(Duration::from_secs(10), self.deaths.recv()).await;
+        death.expect("it is told").expect("the system is there")
+    }
+
     fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -182,7 +188,7 @@ async fn only_deaths_that_nobody_here_caused_are_reported() {
     stopped.stop().await.expect("it stops");
     killed.kill(Signal::Kill, Scope::Main).await.expect("it is killed");
     std::fs::write(bench.path().join("go"), "").expect("written");
-    let death = bench.deaths.recv().await.expect("the system is there");
+    let death = bench.death().await;
     assert_eq!((death.process.as_str(), death.status.as_str()), ("died", "exited with 3"));
     assert!(death.was_ready);
     assert_eq!(death.output, ["oh"]);
@@ -241,7 +247,7 @@ async fn descendants_of_one_that_died_by_itself_are_stopped_too() {
     let process = bench.system.start(shell("a", script)).await.expect("it runs");
     let near = process_in(&bench.path().join("near")).await;
     std::fs::write(bench.path().join("go"), "").expect("written");
-    bench.deaths.recv().await.expect("it ended");
+    bench.death().await;
     assert!(near.is_alive());
     process.stop().await.expect("none is left");
     assert!(!near.is_alive());

@@ -25,6 +25,25 @@ fn drive(plan: Plan, log: &Arc<Log>) -> steadfast_load::Summary {
     run_blocking(plan, Targets::new(), log.clone(), &CancellationToken::new()).expect("a run")
 }
 
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn until(what: &str, is: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < PATIENCE, "waited for: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+async fn eventually(what: &str, is: impl Fn() -> bool) {
+    let waiting = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited for: {what}");
+}
+
 fn results(log: &Log) -> Vec<CommandResult> {
     log.commands.lock().iter().map(|command| command.result).collect()
 }
@@ -254,12 +273,11 @@ fn a_server_that_was_restarted_elsewhere_is_found_again() {
         let log = log.clone();
         move || run_blocking(plan, given, log, &CancellationToken::new()).expect("a run")
     });
-    while log.commands.lock().len() < 40 {
-        std::thread::yield_now();
-    }
+    until("the first serves", || log.commands.lock().len() >= 40);
     targets.remove("a.url");
     drop(first);
     let gone = log.commands.lock().len();
+    // Time for 20 arrivals, which nobody is told of before their requests are dispatched.
     std::thread::sleep(Duration::from_millis(100));
     targets.set("a.url", second.url());
     let summary = running.join().expect("no panic");
@@ -276,9 +294,7 @@ async fn a_cancel_stops_arrivals_and_waits_for_what_is_in_flight() {
     let server = Server::start(|_| Reply::status(200, "").after(Duration::from_millis(200)));
     let (log, cancel) = (Arc::new(Log::default()), CancellationToken::new());
     let running = tokio::spawn(run(plan(&server, 100, 60_000), Targets::new(), log.clone(), cancel.clone()));
-    while log.arrivals.lock().len() < 10 {
-        tokio::task::yield_now().await;
-    }
+    eventually("some arrive", || log.arrivals.lock().len() >= 10).await;
     cancel.cancel();
     let summary = running.await.expect("no panic").expect("a run");
     assert!(summary.cancelled && summary.scheduled < 100, "{summary:?}");
@@ -312,11 +328,7 @@ async fn what_does_not_end_in_time_is_reported_as_abandoned() {
     // Abandoned is also what is in flight when nobody waits for the run any longer; its threads are gone then.
     let log = Arc::new(Log::default());
     let long = run(plan(&server, 100, 60_000), Targets::new(), log.clone(), CancellationToken::new());
-    let enough = async {
-        while log.arrivals.lock().len() < 10 {
-            tokio::task::yield_now().await;
-        }
-    };
+    let enough = eventually("some arrive", || log.arrivals.lock().len() >= 10);
     tokio::select! {
         _ = long => panic!("it cannot have ended"),
         () = enough => {}

@@ -108,14 +108,14 @@ async fn a_second_signal_ends_at_once() {
     // It has been read when a later request was answered.
     assert_eq!(shop.get("/live").await.status, StatusCode::OK);
 
-    let (mut child, begin) = (shop.orders.take(), Instant::now());
-    common::terminate(&child);
+    let begin = Instant::now();
+    common::terminate(shop.orders.child());
     // Nobody can connect once it has heard the first.
     let url = half.peer_addr().expect("it is connected");
     until("it has stopped listening", || TcpStream::connect(url).is_err());
-    assert!(child.try_wait().expect("it is our child").is_none(), "it waits for the request");
-    common::terminate(&child);
-    let ended = child.wait().expect("it ends");
+    assert!(shop.orders.child().try_wait().expect("it is our child").is_none(), "it waits for the request");
+    common::terminate(shop.orders.child());
+    let ended = shop.orders.ended();
     assert_eq!(ended.code(), Some(128 + 15), "{ended}");
     assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
 }

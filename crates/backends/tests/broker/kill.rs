@@ -112,6 +112,7 @@ pub(crate) async fn nothing_is_lost<S: Send + 'static>(
     );
     assert!(seen.wrong.is_empty(), "out of order: {:?}", seen.wrong);
     assert!(seen.duplicates > 0, "what the receiver that died had not settled came again");
+    assert_eq!(seen.effects.len(), KEYS as usize, "every key had effects");
     let every: Vec<u32> = (0..PER_KEY).collect();
     for (key, effects) in &seen.effects {
         assert_eq!(effects, &every, "effects of {key}");

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use steadfast_backends::file::{Config, FileLog, FileLogReader, repair_on, survey_on};
+use steadfast_base::Rng;
 use steadfast_base::disk::{Crash, Disk, DiskFault, OpenMode, SimDisk};
-use steadfast_base::{Rng, Seed};
 use steadfast_core::Event;
 use steadfast_core::store::{
     Batch, Condition, Direction, Durability, Error, EventStore, Expected, Filter, MemoryStore, NewEvent,
     Position, Query, Revision, StoredEvent,
 };
+use steadfast_core::testing;
 
 use crate::support::{FOLDER, all, append, event, ids, open, sim, small, try_append, verify};
 
@@ -189,8 +190,7 @@ const STREAMS: u64 = 40;
 
 #[tokio::test]
 async fn streams_come_and_go_as_they_do_in_memory() {
-    let seed = Seed::random();
-    eprintln!("seed {seed}");
+    let seed = testing::seed();
     let mut twins = Twins { memory: MemoryStore::new(), rng: seed.rng(), next_id: 0 };
     let disk = sim(1);
     for round in 0..6 {

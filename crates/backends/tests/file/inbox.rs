@@ -69,9 +69,10 @@ async fn live(seed: u64) -> u64 {
                 tokio::time::sleep(Duration::from_micros(200)).await;
             }
         };
+        let ends = tokio::time::timeout(Duration::from_secs(20), ends);
         tokio::select! {
             ended = consumer.run_fn(handler, CancellationToken::new()) => panic!("nobody cancelled it: {ended:?}"),
-            () = ends => {}
+            ended = ends => ended.expect("the power goes off, or all is handled"),
         }
         drop(consumer);
         disk.crash(if rng.chance(0.3) { Crash::ProcessOnly } else { Crash::Torn });

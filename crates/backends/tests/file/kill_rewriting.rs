@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use steadfast_backends::file::{Config, FileLog, survey};
+use steadfast_base::Rng;
 use steadfast_base::units::Size;
-use steadfast_base::{Rng, Seed};
 use steadfast_core::store::{Batch, Condition, Durability, EventStore, Query, StoredEvent};
-use steadfast_core::{Event, EventId};
+use steadfast_core::{Event, EventId, testing};
 
 const FOLDER: &str = "STEADFAST_REWRITING_FOLDER";
 const FIRST_ID: &str = "STEADFAST_REWRITING_FIRST_ID";
@@ -69,8 +69,7 @@ fn what_was_deleted_and_what_was_not_survive_a_kill_amid_rewriting() {
     // Lives of a log: each round reads all of it and each child goes through all its segments, so that a log that is
     // eight times as old takes far more than eight times as long.
     let lives = if std::env::var_os("STEADFAST_FULL").is_some() { 8 } else { 1 };
-    let seed = Seed::random();
-    eprintln!("seed {seed}");
+    let seed = testing::seed();
     let mut rng = seed.rng();
     for _ in 0..lives {
         live(&mut rng, 60);

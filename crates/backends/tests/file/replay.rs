@@ -1,11 +1,11 @@
 //! Reading page by page finds what reading event by event finds.
 
 use steadfast_backends::file::FileLog;
-use steadfast_base::Seed;
 use steadfast_base::disk::{Crash, Disk, OpenMode};
 use steadfast_core::store::{
     Batch, Condition, Durability, Error, EventStore, NewEvent, Position, StoredEvent,
 };
+use steadfast_core::testing;
 
 use crate::support::{FOLDER, all, append, event, open, sim};
 
@@ -29,8 +29,7 @@ async fn replayed(log: &FileLog, after: Position) -> Result<Vec<StoredEvent>, Er
 
 #[tokio::test]
 async fn pages_hold_what_a_read_returns() {
-    let seed = Seed::random();
-    eprintln!("seed {seed}");
+    let seed = testing::seed();
     let (disk, mut rng) = (sim(1), seed.rng());
     let log = open(&disk).expect("opened");
     assert_eq!(replayed(&log, Position::START).await.expect("readable"), []);

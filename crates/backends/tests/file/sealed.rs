@@ -12,6 +12,7 @@ use steadfast_core::store::{
     Batch, Condition, Direction, Durability, Error, EventStore, Filter, NewEvent, Position, Query, Revision,
     StoredEvent,
 };
+use steadfast_core::testing;
 
 use crate::support::{FOLDER, all, event, ids, open, sim, small, verify};
 
@@ -74,8 +75,7 @@ async fn check(log: &dyn EventStore, everything: &[StoredEvent], rng: &mut Rng) 
 
 #[tokio::test]
 async fn streams_are_read_the_same_from_memory_from_files_and_from_both() {
-    let seed = Seed::random();
-    eprintln!("seed {seed}");
+    let seed = testing::seed();
     let (disk, mut rng) = (sim(1), seed.rng());
     let mut id = 0;
     for round in 0..4 {

@@ -11,7 +11,7 @@ use steadfast_core::Event;
 use steadfast_core::store::Durability;
 use steadfast_core::transport::{Error, Outcome, Settlement, Sink as _, Source as _, Subscribe, memory};
 
-use crate::support::{Kept, LEAST, Served, post, serve};
+use crate::support::{Kept, LEAST, Served, post, serve, until};
 
 #[tokio::test]
 async fn closing_under_load_loses_nothing_that_was_acknowledged() {
@@ -38,9 +38,7 @@ async fn closing_under_load_loses_nothing_that_was_acknowledged() {
         })
     });
     let senders: Vec<_> = senders.collect();
-    while source.intake().metrics().events < 200 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until("there is load", || source.intake().metrics().events >= 200).await;
     source.intake().close(Deadline::within(Duration::from_secs(5))).await.expect("closed");
     let settled = source.intake().metrics();
     let acknowledged: HashSet<_> =
@@ -69,9 +67,7 @@ async fn closing_waits_for_what_is_in_flight_until_its_deadline() {
         assert_eq!(answer.status, 202);
     };
     let closing = async {
-        while intake.metrics().in_flight == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("the request is there", || intake.metrics().in_flight > 0).await;
         let soon = intake.close(Deadline::within(Duration::from_millis(20))).await;
         assert!(matches!(soon, Err(Error::DeadlineExceeded { .. })), "{soon:?}");
         assert_eq!(post(&served, &LEAST, "").await.status, 503);

@@ -11,7 +11,7 @@ use steadfast_core::transport::{Outcome, Settlement, Source, Subscribe, memory};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Kept, LEAST, Served, post, serve};
+use crate::support::{Kept, LEAST, Served, post, serve, until};
 
 const HEAD: &str =
     "POST / HTTP/1.1\r\nhost: h\r\nce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-type: t\r\n";
@@ -53,7 +53,7 @@ async fn a_body_that_is_too_long_is_not_read() {
     let mut stream = TcpStream::connect(&served.authority).await.expect("connected");
     let pieces = "connection: close\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
     stream.write_all(format!("{HEAD}{pieces}").as_bytes()).await.expect("sent");
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    until("the first piece is there", || intake.metrics().in_flight == 1).await;
     stream.write_all(b"2\r\nde\r\n0\r\n\r\n").await.expect("sent");
     assert_eq!(answer(&mut stream).await, "HTTP/1.1 202 Accepted");
     assert_eq!((intake.metrics().refused, intake.metrics().events), (2, 1));
@@ -65,11 +65,11 @@ async fn a_body_that_breaks_off_is_not_taken() {
     let (served, intake) = serve(kept.clone(), Config::default()).await;
     let mut stream = TcpStream::connect(&served.authority).await.expect("connected");
     stream.write_all(format!("{HEAD}content-length: 10\r\n\r\n12345").as_bytes()).await.expect("sent");
+    until("the server has begun to read it", || intake.metrics().in_flight == 1).await;
     drop(stream);
-    while intake.metrics().in_flight > 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the server has noticed", || intake.metrics().in_flight == 0).await;
     assert!(kept.events.lock().is_empty());
+    assert_eq!((intake.metrics().taken, intake.metrics().events), (0, 0));
 }
 
 #[tokio::test]
@@ -105,7 +105,8 @@ async fn a_full_queue_pushes_back_until_events_are_handled() {
     }
     let (status, headers) = post_one(5).await;
     assert_eq!((status.as_u16(), headers["retry-after"].as_bytes()), (429, &b"1"[..]));
-    let received = receiver.receive(2).await.expect("received");
+    let received = tokio::time::timeout(Duration::from_secs(10), receiver.receive(2)).await;
+    let received = received.expect("in time").expect("received");
     let handled: Vec<_> = received
         .iter()
         .map(|received| Settlement { token: received.token, outcome: Outcome::Handled })

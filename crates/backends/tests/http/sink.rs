@@ -1,7 +1,7 @@
 //! What the sink does with answers, and with none.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -15,7 +15,7 @@ use steadfast_core::Event;
 use steadfast_core::store::Durability;
 use steadfast_core::transport::{Error, Link, Sink as _};
 
-use crate::support::Served;
+use crate::support::{Served, until};
 
 fn sink(served: &Served) -> HttpSink {
     HttpSink::new(&SinkConfig { url: served.url(), ..SinkConfig::default() }).expect("valid")
@@ -112,7 +112,13 @@ async fn it_believes_what_the_other_side_says_of_durability() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_costs_no_more_than_the_deadline() {
-    let served = Served::start(Router::new().route("/", post(std::future::pending::<()>))).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let never = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>()
+    };
+    let served = Served::start(Router::new().route("/", post(never))).await;
     let sink = sink(&served);
     let began = Instant::now();
     let error =
@@ -121,9 +127,10 @@ async fn a_server_that_does_not_answer_costs_no_more_than_the_deadline() {
     assert!(began.elapsed() < Duration::from_secs(2));
     // Closing does not wait for it either.
     let events = [event()];
+    let before = asked.load(Ordering::SeqCst);
     let sending = sink.send(&events, Durability::Accepted, soon());
     let closing = async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        until("the server is asked", || asked.load(Ordering::SeqCst) > before).await;
         sink.close(Deadline::within(Duration::from_millis(50))).await
     };
     let (sent, closed) = tokio::join!(sending, closing);

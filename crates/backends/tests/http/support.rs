@@ -89,6 +89,16 @@ impl Sink for Kept {
     }
 }
 
+/// Waits until `is` says so, and fails after ten seconds.
+pub(crate) async fn until(what: &str, is: impl Fn() -> bool) {
+    let waiting = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(10), waiting).await.is_ok(), "waited for: {what}");
+}
+
 /// Serves an intake that hands to `sink`.
 pub(crate) async fn serve(sink: Arc<dyn Sink>, config: Config) -> (Served, Intake) {
     let intake = Intake::new(sink, config).expect("valid");

@@ -12,6 +12,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use steadfast_base::{Rng, Seed};
 use steadfast_core::store::{Durability, EventStore};
+use steadfast_core::testing;
 use steadfast_core::testing::store::{
     self as suite, Checked, Crash, CrashTest, StoreFactory, survives_crashes,
 };
@@ -121,10 +122,8 @@ fn test(
     tears: bool,
     acknowledged: usize,
 ) -> Result<(u64, Duration), String> {
-    // A seed of the environment repeats a run, as far as its threads do.
-    let given = std::env::var("STEADFAST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(Seed::random);
-    eprintln!("seed {seed}");
+    // It repeats a run as far as its threads do.
+    let seed = testing::seed();
     let fs = PowerCutFs::mount("power::serves_files").expect("it is mounted");
     let mut factory = OnPowerCutFs { place, fs, rng: seed.stream("cuts"), tears };
     let test = CrashTest { rounds, acknowledged, ..CrashTest::new(Crash::Power, durability, seed) };

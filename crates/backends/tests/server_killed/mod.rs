@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use steadfast_base::Seed;
 use steadfast_core::store::{
     Batch, Condition, Durability, EventStore, NewEvent, Query, Revision, StoredEvent,
 };
-use steadfast_core::{Event, EventId};
+use steadfast_core::{Event, EventId, testing};
 use tokio_util::sync::CancellationToken;
 
 const APPENDERS: u64 = 4;
@@ -25,8 +24,7 @@ const ROUNDS_PER_WHOLE_READ: usize = 10;
 /// Appends to `store` while `kill` kills its server and starts it again, `rounds` times, and checks after each that every
 /// acknowledged batch is there, once and whole, and each stream in order. Returns how many events there are in the end.
 pub(crate) async fn survives(store: Arc<dyn EventStore>, rounds: usize, mut kill: impl FnMut()) -> usize {
-    let seed = Seed::random();
-    eprintln!("seed {seed}");
+    let seed = testing::seed();
     let mut rng = seed.rng();
     let (mut promised, mut seen) = (HashSet::new(), Vec::<StoredEvent>::new());
     for round in 0..rounds {

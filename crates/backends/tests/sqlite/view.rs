@@ -9,10 +9,9 @@ use futures::TryStreamExt;
 use steadfast_backends::sqlite::rusqlite::{Connection, Transaction};
 use steadfast_backends::sqlite::store::{Config as StoreConfig, SqliteStore};
 use steadfast_backends::sqlite::view::{Config, SqliteView};
-use steadfast_base::Seed;
-use steadfast_core::Event;
 use steadfast_core::projection::{Poison, Projector, Settings, View};
 use steadfast_core::store::{Batch, Condition, Durability, EventStore, Position, Query, StoredEvent};
+use steadfast_core::{Event, testing};
 
 const PLACE: &str = "STEADFAST_VIEW_PLACE";
 /// A position that comes twice is refused.
@@ -89,13 +88,17 @@ async fn a_table_that_is_locked_is_no_reason_to_pass_an_event() {
     let other = Connection::open(folder.path().join("view.db")).expect("opened");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let unlock = async {
-        while projector.metrics().failures < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let failing = async {
+            while projector.metrics().failures < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), failing).await.expect("it finds the table locked");
         other.execute_batch("ROLLBACK").expect("unlocked");
     };
-    let (applied, ()) = tokio::join!(projector.catch_up(), unlock);
-    applied.expect("applied in the end");
+    let applying = tokio::time::timeout(Duration::from_secs(30), projector.catch_up());
+    let (applied, ()) = tokio::join!(applying, unlock);
+    applied.expect("in time").expect("applied in the end");
     assert_eq!((seen(folder.path()), projector.metrics().skipped), (vec![1, 2, 3], 0));
 }
 
@@ -127,9 +130,13 @@ async fn a_view_that_has_gone_back_gets_what_it_lacks() {
     append(&store, "good", 10).await;
     let projector = projector(folder.path(), Poison::Stop).await;
     let has = async |count: usize| {
-        while seen(folder.path()).len() < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let following = async {
+            while seen(folder.path()).len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let following = tokio::time::timeout(Duration::from_secs(20), following).await;
+        assert!(following.is_ok(), "{} of {count} were seen", seen(folder.path()).len());
     };
     let restoring = async {
         has(10).await;
@@ -169,8 +176,7 @@ fn each_event_counts_once_whenever_the_projection_is_killed() {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let store = runtime.block_on(store(folder.path()));
-    let seed = Seed::random();
-    eprintln!("seed {seed}");
+    let seed = testing::seed();
     let mut rng = seed.rng();
     let mut count = 0;
     for _ in 0..rounds {

@@ -143,7 +143,10 @@ async fn nothing_goes_on_after_the_last_receiver() {
     drop(timer);
     assert_eq!(handle(&*receiver, 2).await.len(), 2, "a receiver keeps its timer");
     drop(receiver);
-    while tasks() > before {
-        tokio::task::yield_now().await;
-    }
+    let ended = async {
+        while tasks() > before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3600), ended).await.expect("its task has ended");
 }

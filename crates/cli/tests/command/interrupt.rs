@@ -87,7 +87,12 @@ fn load_ends_with_what_is_in_flight_and_at_once_when_asked_twice() {
     let mute = TcpListener::bind("127.0.0.1:0").expect("some port is free");
     let url = format!("http://{}/", mute.local_addr().expect("it is bound"));
     let running = lab.start(["load", &url, "--rate", "20/s", "--for", "50s"]);
-    let (_connection, _) = mute.accept().expect("it comes");
+    mute.set_nonblocking(true).expect("it can be");
+    let mut connection = None;
+    eventually(|| {
+        connection = Some(mute.accept().map_err(|error| format!("it does not come: {error}"))?);
+        Ok(())
+    });
     let began = Instant::now();
     signal(running.pid(), "INT");
     // Two signals that wait for their process are one: the second is sent until it is heard.

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::{Call, Done, Driver, Ended, Error, Next, Policy, Port, ProcessManager, StepError};
 use crate::machine::Lifecycle;
+use crate::patience::until;
 use crate::store::{
     self, Appended, Batch, Capabilities, Condition, Durability, EventStore, Filter, MemoryStore, Position,
     Query, Revision, StoredEvent,
@@ -323,9 +324,7 @@ async fn a_process_is_resumed_without_being_started_again() {
 
         let second = driver(&world, &store, &Fuse::new(u64::MAX), policy(None));
         assert_eq!(second.resume().await.expect("readable"), 1, "after {life} operations");
-        while second.running() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("all have ended", || second.running() == 0).await;
         let ended = second.start("a", 0).await.expect("found").ended().await.expect("ended");
         check_end(&world, &store, "a", &ended).await;
         assert_eq!(second.resume().await.expect("readable"), 0);
@@ -362,9 +361,7 @@ struct Told {
 impl Told {
     /// Waits until so many steps were asked for.
     async fn asked(&self, steps: u64) {
-        while self.asked.load(Ordering::Acquire) < steps {
-            tokio::task::yield_now().await;
-        }
+        until("steps are asked for", || self.asked.load(Ordering::Acquire) >= steps).await;
     }
 
     fn tell(&self, answers: impl IntoIterator<Item = Result<u64, StepError>>) {
@@ -542,7 +539,5 @@ async fn a_store_that_fails_is_told() {
     let refused = driver.start("a", 7).await.err();
     assert!(matches!(refused, Some(Error::Store(store::Error::Unsupported { .. }))), "{refused:?}");
     assert!(world.applied.lock().is_empty(), "a step was done before the begin was recorded");
-    while driver.running() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until("it has given up", || driver.running() == 0).await;
 }

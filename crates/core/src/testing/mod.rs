@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod machine;
+mod seed;
 pub mod store;
 pub mod transport;
 pub mod users;
@@ -14,3 +15,4 @@ pub use machine::assert_diagram;
 pub use machine::assert_every_pair;
 pub use machine::assert_sound;
 pub use machine::assert_table;
+pub use seed::seed;

@@ -164,9 +164,12 @@ mod tests {
         assert!(messages.len() == 1 && messages[0].starts_with("sturdy did not come back"), "{messages:?}");
         let _ = start("fragile", "exit 3").await;
         let fragile = system.process("fragile").expect("it was started");
-        while !matches!(fragile.end(), End::Died(_)) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let dies = async {
+            while !matches!(fragile.end(), End::Died(_)) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), dies).await.expect("it dies by itself");
         assert_eq!(not_restored(&system.processes(), within).await, Vec::<String>::new());
         system.stop().await.expect("it stops");
     }

@@ -126,6 +126,10 @@ where
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::runtime::RuntimeConfig;
@@ -133,6 +137,26 @@ mod tests {
     const EVERY: Duration = Duration::from_millis(50);
     /// After this, what is waited for does not come any more.
     const TOO_LONG: Duration = Duration::from_secs(30);
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        fn count(&self, words: &str) -> usize {
+            String::from_utf8_lossy(&self.0.lock()).matches(words).count()
+        }
+    }
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     /// Writes a file as configurations should be written: whole or not at all.
     fn put(file: &Path, text: &str) {
@@ -156,14 +180,23 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let unreadable = async |count: usize| {
+            while lines.count("the configuration cannot be read") < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
         let changes = async {
             until(1).await;
             put(&file, r#"{"name": "refused"}"#);
             until(2).await;
             put(&file, r#"{"nam": "two"}"#);
-            tokio::time::sleep(3 * EVERY).await;
+            unreadable(1).await;
             std::fs::remove_file(&file).expect("it is gone");
-            tokio::time::sleep(3 * EVERY).await;
+            unreadable(2).await;
             put(&file, r#"{"name": "three"}"#);
             until(3).await;
             let this = rustix::process::getpid();
@@ -176,13 +209,12 @@ mod tests {
             () = tokio::time::sleep(TOO_LONG) => panic!("{:?}", *names.borrow()),
         }
         assert_eq!(*names.borrow(), ["one", "refused", "three", "three"]);
+        assert_eq!(lines.count("the configuration cannot be read"), 2, "once for each change");
     }
 
     #[cfg(feature = "guard")]
     #[tokio::test]
     async fn the_policies_of_pools_workers_and_scopes_follow_the_file_all_or_none() {
-        use std::sync::Arc;
-
         use serde::Deserialize;
         use steadfast_base::Seed;
         use steadfast_guard::pool_health::{PoolHealth, PoolHealthPolicy};

@@ -220,17 +220,33 @@ async fn hammering_the_endpoint_does_not_hurt_the_service() {
         })
         .collect();
 
+    // How late the machine lets a thread go on that asks for nothing else is no fault of the endpoint.
+    let waiting = Arc::clone(&is_over);
+    let machine = std::thread::spawn(move || {
+        let mut latest = Duration::ZERO;
+        while !waiting.load(Ordering::Relaxed) {
+            let begin = Instant::now();
+            std::thread::sleep(Duration::from_millis(2));
+            latest = latest.max(begin.elapsed());
+        }
+        latest
+    });
     let (mut slowest, begin, mut done) = (Duration::ZERO, Instant::now(), 0);
-    while begin.elapsed() < Duration::from_secs(2) {
+    while begin.elapsed() < Duration::from_secs(2) || done <= 100 {
+        assert!(begin.elapsed() < Duration::from_secs(30), "only {done} calls");
         let asked = Instant::now();
         assert_eq!(ask_with(&router, "/work", None).await.text, "done");
         slowest = slowest.max(asked.elapsed());
         done += 1;
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    assert!(done > 100 && slowest < Duration::from_secs(1), "{done} calls, the slowest took {slowest:?}");
-
     is_over.store(true, Ordering::Relaxed);
+    let seconds = begin.elapsed().as_secs_f64();
+    let latest = machine.join().expect("it does not panic");
+    assert!(
+        slowest < Duration::from_secs(1) + 2 * latest,
+        "of {done} calls the slowest took {slowest:?}; threads go on {latest:?} late"
+    );
     let mut seen = std::collections::BTreeMap::<u16, u64>::new();
     for hammer in hammers {
         for (status, count) in hammer.await.expect("it does not panic") {
@@ -239,7 +255,8 @@ async fn hammering_the_endpoint_does_not_hurt_the_service() {
     }
     burner.join().expect("it does not panic");
     assert_eq!(seen.keys().copied().collect::<Vec<_>>(), [200, 401, 429], "{seen:?}");
-    assert!(seen[&200] <= 100, "lists 10 a second and a burst, the runtime ten times a second: {seen:?}");
+    let most = (50.0 * seconds).ceil() as u64;
+    assert!(seen[&200] <= most, "lists 10 a second and a burst, the runtime ten times a second: {seen:?}");
 
     // Nobody asks any more: the sampler is free again.
     is_over.store(false, Ordering::Relaxed);

@@ -80,9 +80,12 @@ mod tests {
         let _: Result<(), _> = task.expect("there is room").await;
         drop(scope.spawn_until_closed("waits", std::future::pending::<()>()));
         drop(scope.spawn_until_closed("blocks", async { std::thread::sleep(Duration::from_millis(20)) }));
-        while scope.snapshot().finished == 0 {
-            tokio::task::yield_now().await;
-        }
+        let ends = async {
+            while scope.snapshot().finished == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ends).await.expect("what blocks has ended");
         let text = metrics.encode();
         for line in [
             "orders_task_slow_polls_total{scope=\"service\",task=\"blocks\"} 1",

@@ -81,14 +81,23 @@ impl Program {
 
     /// SIGTERM, and the exit status.
     pub fn stop(&mut self) -> std::process::ExitStatus {
-        let mut child = self.take();
-        terminate(&child);
-        child.wait().expect("it ends")
+        terminate(self.child());
+        self.ended()
     }
 
-    /// Hands the process over, which nobody kills then.
-    pub fn take(&mut self) -> Child {
-        self.child.take().expect("it runs")
+    pub fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("it runs")
+    }
+
+    /// Waits for its end, and returns the exit status. One that does not end is killed when this is dropped.
+    pub fn ended(&mut self) -> std::process::ExitStatus {
+        let (child, mut status) = (self.child(), None);
+        until("it ends", || {
+            status = child.try_wait().expect("it is our child");
+            status.is_some()
+        });
+        self.child = None;
+        status.expect("just seen")
     }
 
     /// Injects a fault for a minute.

@@ -248,6 +248,25 @@ impl History {
         }
     }
 
+    /// How many the log has taken by now.
+    pub(super) fn count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The disk has lied: what was promised of those taken after the first `kept` was promised in vain. Returns how many
+    /// there are up to the last that was said to be durable.
+    pub(super) fn break_promises(&mut self, kept: usize) -> usize {
+        let mut durable = kept;
+        for (at, number) in self.order.iter().enumerate().skip(kept) {
+            let level = &mut self.sent[*number].level;
+            if *level >= Some(Durability::Durable) {
+                durable = at + 1;
+            }
+            *level = level.map(|_| Durability::Accepted);
+        }
+        durable
+    }
+
     /// The log was closed without an error: all that it took is durable.
     pub(super) fn closed(&mut self) {
         for number in &self.order {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt;
-use steadfast_backends::file::{Config, FileLog};
+use steadfast_backends::file::{Config, FileLog, survey_on};
 use steadfast_base::disk::{Crash, Disk, DiskFault, Odds, OpenMode, SimDisk};
 use steadfast_base::units::Size;
 use steadfast_base::{Rng, Seed};
@@ -113,7 +113,77 @@ pub(super) async fn live(seed: u64, plant: Plant) -> Vec<Vec<StoredEvent>> {
     lives
 }
 
+/// How a log is found whose disk has lied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LiedTo {
+    /// With all that was promised.
+    Whole,
+    /// Without the last of what was promised.
+    Shortened,
+    /// With a gap, which is told.
+    Damaged,
+}
+
+/// Lives a life on an honest disk, one on a disk that lies, and if the log still opens, an honest one again.
+pub(super) async fn live_on_a_liar(seed: u64) -> LiedTo {
+    // The newest segment takes all that is new: what is lied about is what it holds, and not whether there is a log.
+    let config = Config { segment_size: Size::from_bytes(256 << 10), ..small() };
+    let mut world = World {
+        disk: sim(seed),
+        rng: Seed::new(seed).stream("appends"),
+        config,
+        plant: Plant::None,
+        history: History::default(),
+        next_id: 1,
+        sent_before: 0,
+    };
+    world.life().await;
+    let found = world.lied_to().await;
+    if found != LiedTo::Damaged {
+        world.life().await;
+    }
+    found
+}
+
 impl World {
+    /// Appends while some syncs do nothing, crashes, and opens again. Nobody can keep a promise then; but all that was
+    /// there before is there still, and of what is new whole batches in order, or the damage is told where it is.
+    async fn lied_to(&mut self) -> LiedTo {
+        self.disk.calm();
+        let log = self.open_again("a log without damage opens");
+        let before = self.history.count();
+        let survey = survey_on(Arc::new(self.disk.process()), FOLDER).expect("a log");
+        let segment = survey.segments.last().expect("at least one");
+        self.disk.set_odds(Odds { sync_lie: 0.7, write_back: 0.2, ..Odds::default() });
+        for _ in 0..=self.rng.below(16) {
+            let batch = self.batch(false, true);
+            self.history.send(&log, &[batch]).await;
+        }
+        self.disk.crash(pick(&mut self.rng, &[Crash::Dropped, Crash::Torn]));
+        drop(log);
+        self.disk.crash(Crash::ProcessOnly);
+        self.disk.calm();
+        let promised = self.history.break_promises(before);
+        let log = match self.open(&self.disk) {
+            Err(Error::Damaged { place, problem }) => {
+                let at = place.rsplit(' ').next().and_then(|at| at.parse::<u64>().ok());
+                let is_new = at.is_some_and(|at| at >= segment.used) && place.contains(&segment.file);
+                assert!(
+                    is_new,
+                    "{place}: {problem}, though {} has been sound up to {}",
+                    segment.file, segment.used
+                );
+                return LiedTo::Damaged;
+            }
+            opened => opened.expect("it is whole, or damaged"),
+        };
+        self.history.check(&log.found().await.expect("readable"), Durability::Durable);
+        match self.history.count() < promised {
+            true => LiedTo::Shortened,
+            false => LiedTo::Whole,
+        }
+    }
+
     fn open(&self, disk: &SimDisk) -> Result<Log, Error> {
         let process: Arc<dyn Disk> = Arc::new(disk.process());
         let disk = match self.plant {

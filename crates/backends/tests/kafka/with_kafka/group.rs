@@ -1,12 +1,13 @@
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use krafka::admin::{ConsumerGroupMember, DescribeConsumerGroupsOptions};
 use steadfast_backends::kafka::{Config, Create, FOREIGN_KIND, KafkaSink, KafkaSource};
 use steadfast_base::Deadline;
 use steadfast_base::units::HumanDuration;
-use steadfast_core::Event;
 use steadfast_core::store::Durability;
 use steadfast_core::transport::{Outcome, Received, Receiver, Settlement, Sink, Source, Subscribe};
+use steadfast_core::{Event, EventId};
 
 use super::pool;
 
@@ -80,14 +81,33 @@ async fn a_partition_moves_without_its_events_after_a_while() {
 }
 
 /// What comes within a moment, handled.
-async fn handle_some(receiver: &dyn Receiver) -> usize {
+async fn handle_some(receiver: &dyn Receiver) -> Vec<EventId> {
     match tokio::time::timeout(Duration::from_millis(200), receiver.receive(100)).await {
         Ok(received) => {
             let received = received.expect("it receives");
             handle(receiver, &received).await;
-            received.len()
+            received.iter().map(|received| received.event.id()).collect()
         }
-        Err(_) => 0,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Waits until one member of the group has all of the topic, and knows that it has.
+async fn until_alone(config: &Config) {
+    let kafka = krafka::Kafka::builder(&config.brokers[0]).connect().await.expect("it connects");
+    let follows = |member: &ConsumerGroupMember| {
+        member.subscribed_topic_names.as_ref().is_some_and(|topics| topics.contains(&config.topic))
+    };
+    let began = Instant::now();
+    loop {
+        let options = DescribeConsumerGroupsOptions::default();
+        let mut described = kafka.admin().describe_consumer_groups(["g"], options).await.expect("it answers");
+        let group = described.remove("g").expect("it was asked for").expect("it is there");
+        if group.state == "Stable" && group.members.iter().filter(|member| follows(member)).count() == 1 {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{group:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -96,28 +116,32 @@ async fn partitions_that_come_to_a_receiver_whose_hands_are_full_lose_nothing() 
     let mut node = tokio::task::spawn_blocking(pool::borrow).await.expect("a node is there");
     let config = node.config();
     let sink = KafkaSink::new(config.clone()).expect("the configuration is right");
-    let source = KafkaSource::new(config).expect("the configuration is right");
+    let source = KafkaSource::new(config.clone()).expect("the configuration is right");
     let full = Subscribe { in_flight_max: 4, ..Subscribe::new("g") };
     let (first, second) =
         (source.open(&full).await.expect("it opens"), source.open(&full).await.expect("it opens"));
     // Until both have partitions and nothing is left over.
-    let (mut left, mut shared) = (0, false);
-    while left > 0 || !shared {
-        if left == 0 {
-            sink.send(&events(40), Durability::Written, soon()).await.expect("they are sent");
-            left = 40;
+    let (mut left, mut shared) = (HashSet::new(), false);
+    let began = Instant::now();
+    while !left.is_empty() || !shared {
+        let missing = left.len();
+        assert!(began.elapsed() < Duration::from_secs(60), "{missing} did not come; both got some: {shared}");
+        if left.is_empty() {
+            let sent = events(40);
+            sink.send(&sent, Durability::Written, soon()).await.expect("they are sent");
+            left.extend(sent.iter().map(Event::id));
         }
         let (one, other) = tokio::join!(handle_some(&*first), handle_some(&*second));
-        shared |= one > 0 && other > 0;
-        left -= one + other;
+        shared |= !one.is_empty() && !other.is_empty();
+        left.retain(|id| !one.contains(id) && !other.contains(id));
     }
 
     let sent = events(400);
     sink.send(&sent, Durability::Written, soon()).await.expect("they are sent");
     let mut held = receive(&*first, 4).await;
     second.close(soon()).await.expect("it closes");
-    // Long enough for its partitions to come here, where there is no room for their events.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Its partitions come here, where there is no room for their events.
+    until_alone(&config).await;
     let mut left: HashSet<_> = sent.iter().map(Event::id).collect();
     while !left.is_empty() {
         for received in &held {

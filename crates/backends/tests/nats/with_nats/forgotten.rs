@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use steadfast_backends::nats::{Config, NatsSink, NatsSource};
 use steadfast_base::Deadline;
@@ -65,7 +65,9 @@ impl Thief {
     /// Waits until the consumer has given `count` messages to anybody and waits for what became of them.
     fn wait_until_given(&mut self, count: usize) {
         let given = format!(r#""num_ack_pending":{count},"#);
+        let began = Instant::now();
         loop {
+            assert!(began.elapsed() < Duration::from_secs(20), "{count} were not given");
             self.ask("INFO", "{}");
             if self.hear("num_ack_pending").contains(&given) {
                 return;

@@ -7,7 +7,7 @@ use steadfast_backends::nats::{Config, NatsSink, NatsSource};
 use steadfast_base::Deadline;
 use steadfast_core::Event;
 use steadfast_core::store::Durability;
-use steadfast_core::transport::{Error, Outcome, Settlement, Sink, Source, Subscribe};
+use steadfast_core::transport::{Error, Link, Outcome, Settlement, Sink, Source, Subscribe};
 
 use super::support::{config, started_durable};
 
@@ -27,7 +27,8 @@ async fn what_could_not_be_told_is_not_said_to_be_told() {
     sink.send(&[event()], Durability::Durable, soon()).await.expect("it is sent");
     let source = NatsSource::new(config).expect("the configuration is right");
     let receiver = source.open(&Subscribe::new("g")).await.expect("it opens");
-    let received = receiver.receive(1).await.expect("it receives");
+    let received = tokio::time::timeout(Duration::from_secs(20), receiver.receive(1)).await;
+    let received = received.expect("in time").expect("it receives");
     let handled = [Settlement { token: received[0].token, outcome: Outcome::Handled }];
     tokio::task::block_in_place(|| nats.kill());
     for attempt in ["first", "second"] {
@@ -53,7 +54,10 @@ async fn closing_takes_no_longer_than_its_deadline_while_nobody_is_there() {
         let sink = Arc::clone(&sink);
         async move { sink.send(&[event()], Durability::Written, soon()).await }
     });
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let is_down = |link: &Link| matches!(link, Link::Down { attempts: 3.., .. });
+    let mut link = sink.link();
+    let tries = tokio::time::timeout(Duration::from_secs(10), link.wait_for(is_down)).await;
+    tries.expect("it tries again and again").expect("it says how it stands");
     let closing = sink.close(Deadline::within(Duration::from_millis(50)));
     let closed = tokio::time::timeout(Duration::from_millis(500), closing).await.expect("by its deadline");
     assert!(matches!(closed, Err(Error::DeadlineExceeded { .. })), "{closed:?}");

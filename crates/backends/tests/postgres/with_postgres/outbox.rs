@@ -282,7 +282,8 @@ async fn a_server_killed_in_mid_stream_loses_nothing() {
             received.iter().map(|one| Settlement { token: one.token, outcome: Outcome::Handled }).collect();
         let _ = receiver.settle(&settlements).await;
     }
-    writer.await.expect("it does not panic");
+    let written = tokio::time::timeout(Duration::from_secs(20), writer).await;
+    written.expect("all was received, so it has ended").expect("it does not panic");
     eprintln!("{EVENTS} events, {kills} kills, {duplicates} duplicates, {:?}", since.elapsed());
     assert_eq!(kills, 3);
     let admin = client(&config).await;

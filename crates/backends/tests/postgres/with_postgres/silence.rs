@@ -65,7 +65,7 @@ async fn a_slot_whose_log_was_removed_is_told_with_what_to_do() {
     let receiver = changes.open(&subscribe).await.expect("it opens");
     // It holds one event, and so reads no more; the log goes on without it.
     admin.batch_execute("INSERT INTO t VALUES (0, '')").await.expect("it is inserted");
-    let held = receiver.receive(1).await.expect("it receives");
+    let held = tokio::time::timeout(SOON, receiver.receive(1)).await.expect("it comes").expect("it receives");
     until(async || {
         for id in 0..20 {
             let fill = "INSERT INTO t SELECT max(id) + 1, repeat('x', 4000) FROM t";

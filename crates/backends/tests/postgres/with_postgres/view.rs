@@ -10,10 +10,9 @@ use steadfast_backends::Secret;
 use steadfast_backends::postgres::Config;
 use steadfast_backends::postgres::store::{PostgresStore, Settings as StoreSettings};
 use steadfast_backends::postgres::view::{PostgresView, Settings};
-use steadfast_base::Seed;
-use steadfast_core::Event;
 use steadfast_core::projection::{self, Poison, Projector, View, ViewError};
 use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore, Position, Query, StoredEvent};
+use steadfast_core::{Event, testing};
 use steadfast_servers::Postgres;
 use tokio_postgres::{Client, Transaction};
 
@@ -394,8 +393,7 @@ async fn each_event_counts_once_whenever_projections_or_the_server_are_killed() 
     let rounds = if std::env::var_os("STEADFAST_FULL").is_some() { 200 } else { 20 };
     let mut place = At::of(Place::alone().await);
     let store = place.open().await;
-    let seed = Seed::random();
-    eprintln!("seed {seed}");
+    let seed = testing::seed();
     let mut rng = seed.rng();
     for round in 0..rounds {
         // One process, or two that follow the same projection.

@@ -8,12 +8,17 @@ use steadfast_base::Deadline;
 use steadfast_base::units::HumanDuration;
 use steadfast_core::Event;
 use steadfast_core::store::{Batch, Condition, Durability, EventStore, Query};
-use steadfast_core::transport::{Error, Outcome, Settlement, Sink, Source, Subscribe};
+use steadfast_core::transport::{Error, Outcome, Received, Receiver, Settlement, Sink, Source, Subscribe};
 
 use super::support::{config, started};
 
 fn soon() -> Deadline {
     Deadline::within(Duration::from_secs(10))
+}
+
+async fn receive(receiver: &dyn Receiver) -> Vec<Received> {
+    let received = tokio::time::timeout(Duration::from_secs(20), receiver.receive(10)).await;
+    received.expect("in time").expect("it receives")
 }
 
 async fn send(config: Config, durability: Durability) -> Result<Durability, Error> {
@@ -78,7 +83,7 @@ async fn an_entry_that_is_no_event_is_put_aside() {
 
     let source = RedisSource::new(config).expect("the configuration is right");
     let receiver = source.open(&Subscribe::new("g")).await.expect("it opens");
-    let received = receiver.receive(10).await.expect("it receives");
+    let received = receive(&*receiver).await;
     assert_eq!(received.len(), 1, "the event only");
     let settled = Settlement { token: received[0].token, outcome: Outcome::Handled };
     receiver.settle(&[settled]).await.expect("it is told");
@@ -112,7 +117,7 @@ async fn what_every_group_has_handled_makes_room() {
         assert!(matches!(error, Error::Overloaded { .. }), "nothing was sent: {error:?}");
         let mut handled = 0;
         while handled < 10 {
-            let received = receiver.receive(10).await.expect("it receives");
+            let received = receive(&**receiver).await;
             handled += received.len();
             let settled: Vec<Settlement> = received
                 .iter()

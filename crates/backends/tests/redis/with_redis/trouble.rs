@@ -38,6 +38,30 @@ async fn ask<T: redis::FromRedisValue>(connection: &mut MultiplexedConnection, c
     command.query_async(connection).await.expect("it answers")
 }
 
+/// What the server says of a command, which it names once it was called.
+async fn statistic(connection: &mut MultiplexedConnection, command: &str, name: &str) -> u64 {
+    let stats: String = ask(connection, "INFO commandstats").await;
+    let of_command = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_")?.strip_prefix(command)?.strip_prefix(':'));
+    let value = of_command
+        .and_then(|line| line.split(',').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')));
+    value.map_or(0, |value| value.parse().expect("a number"))
+}
+
+/// Waits until the server has refused `least` waits for entries, and returns how many it has.
+async fn refused(connection: &mut MultiplexedConnection, least: u64) -> u64 {
+    let began = std::time::Instant::now();
+    loop {
+        let refused = statistic(connection, "xread", "rejected_calls").await;
+        if refused >= least {
+            return refused;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{refused} of {least} waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn send(config: &Config, events: &[Event]) -> Result<Durability, Error> {
     let sink = RedisSink::new(config.clone())?;
     let sent = sink.send(events, Durability::Durable, soon()).await;
@@ -133,13 +157,14 @@ async fn a_wait_that_is_refused_is_not_repeated_at_once() {
         ..config(&redis)
     };
     let receiver = open(&shop, 10).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let _: String = ask(&mut admin, "CONFIG RESETSTAT").await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let stats: String = ask(&mut admin, "INFO commandstats").await;
-    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0");
-    let calls: u32 = calls.split(',').next().expect("a number").parse().expect("a number");
-    assert!(calls < 60, "{calls} scripts in a second");
+    let first = refused(&mut admin, 1).await;
+    let (began, scripts) = (std::time::Instant::now(), statistic(&mut admin, "evalsha", "calls").await);
+    let last = refused(&mut admin, first + 5).await;
+    let (took, scripts) = (began.elapsed(), statistic(&mut admin, "evalsha", "calls").await - scripts);
+    // 100 ms lie between any two.
+    let least = Duration::from_millis(100) * (u32::try_from(last - first).expect("few") - 1);
+    assert!(took >= least, "{} waits in {took:?}", last - first);
+    assert!(scripts > 0, "it looks without waiting, too");
 
     send(&shop, &[event(0)]).await.expect("it is sent");
     assert_eq!(receive(&*receiver, 10).await.len(), 1, "events come all the same");
@@ -200,7 +225,10 @@ async fn closing_takes_no_longer_than_its_deadline_while_nobody_is_there() {
         let sink = std::sync::Arc::clone(&sink);
         async move { sink.send(&[event(0)], Durability::Accepted, soon()).await }
     });
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let is_down = |link: &Link| matches!(link, Link::Down { attempts: 3.., .. });
+    let mut link = sink.link();
+    let tries = tokio::time::timeout(Duration::from_secs(10), link.wait_for(is_down)).await;
+    tries.expect("it tries again and again").expect("it says how it stands");
     let closing = sink.close(Deadline::within(Duration::from_millis(50)));
     let closed = tokio::time::timeout(Duration::from_millis(500), closing).await.expect("by its deadline");
     assert!(matches!(closed, Err(Error::DeadlineExceeded { .. })), "{closed:?}");

@@ -13,6 +13,7 @@ use crate::delivery::{
     Cause, DeadLetters, Delivery, Dispatcher, Fate, Handling, LetterQuery, MemoryDeadLetters, Message, Order,
     Parking, Replay, Settled, StoredDeadLetters, WhenFull,
 };
+use crate::patience::until;
 use crate::store::{Durability, MemoryStore};
 use crate::{Event, NotUpcast, Upcast};
 
@@ -271,9 +272,7 @@ async fn a_letter_that_cannot_be_upcast_stays_and_says_why() {
     feed.push(Message::of_event(Event::new("/test", "lost").subject("a").build()));
     let handler = |_| async { Err::<(), _>(Failure("permanent")) };
     let work = async {
-        while dispatcher.metrics().dead == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("it is put aside", || dispatcher.metrics().dead > 0).await;
         let replayed = dispatcher.replay(Replay::All).await.expect("memory answers");
         assert_eq!((replayed.handled, replayed.failed), (0, 1));
         feed.end();

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use steadfast_base::{Rng, Seed};
+use steadfast_base::Rng;
 use tokio::sync::Notify;
 
 use crate::store::{
     Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position, Query,
     Revision, StoredEvent,
 };
+use crate::testing;
 use crate::testing::store::tools::within;
 use crate::testing::store::{Crash, StoreFactory};
 
@@ -29,8 +30,7 @@ pub(super) struct Lives<'f> {
 impl<'f> Lives<'f> {
     /// Opens the store, and draws the seed of all that happens.
     pub(super) async fn begin(factory: &'f mut dyn StoreFactory) -> Self {
-        let seed = Seed::random();
-        eprintln!("seed {seed}");
+        let seed = testing::seed();
         let store = factory.open().await;
         Self { factory, store, rng: seed.rng(), lived: 0 }
     }

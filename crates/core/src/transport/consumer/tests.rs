@@ -12,6 +12,7 @@ use crate::delivery::{
     Cause, DeadLetters, Delivery, Fate, Handling, Letter, LetterQuery, MemoryDeadLetters, Order, Redelivery,
     Replay, StoredDeadLetters,
 };
+use crate::patience::until;
 use crate::store::{Durability, EventStore, MemoryStore};
 use crate::transport::memory::{Broker, Config};
 use crate::transport::{Error, Subscribe};
@@ -41,9 +42,7 @@ fn consumer(broker: &Broker, handling: Handling<Event>) -> Consumer {
 
 /// Waits until the group has nothing left to handle.
 async fn until_backlog_is(broker: &Broker, count: usize) {
-    while broker.backlog("topic", "group") != Some(count) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until("the backlog is as it should be", || broker.backlog("topic", "group") == Some(count)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,9 +213,7 @@ async fn it_waits_for_a_source_and_ends_when_cancelled_meanwhile() {
     let (report, ()) = tokio::join!(consumer.run_fn(handler, cancel.clone()), async {
         tokio::time::sleep(Duration::from_secs(60)).await;
         broker.restore();
-        while broker.backlog("topic", "group").is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("the group is there", || broker.backlog("topic", "group").is_some()).await;
         send(&broker, &[event(0, 0)]).await;
         until_backlog_is(&broker, 0).await;
         cancel.cancel();
@@ -475,9 +472,7 @@ async fn a_suspect_that_is_handed_out_twice_is_not_dead_because_it_is_in_hand() 
     };
     let (stuck, other) = (CancellationToken::new(), CancellationToken::new());
     let work = async {
-        while calls.load(Ordering::SeqCst) == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("the event is handled", || calls.load(Ordering::SeqCst) > 0).await;
         // The transport believes that the first run is gone, and hands the event to the other one.
         broker.cut();
         broker.restore();

@@ -111,7 +111,11 @@ proptest! {
             let expected: Vec<String> =
                 (0..40).map(|number: u32| number.to_string()).filter(|number| !number.ends_with('5')).collect();
             let done = async {
+                // The runtime has no timer.
+                let mut turns = 0;
                 while data_of(&*store, "effect").await.len() < expected.len() {
+                    turns += 1;
+                    assert!(turns < 100_000, "effects are missing");
                     tokio::task::yield_now().await;
                 }
                 cancel.cancel();
@@ -132,9 +136,12 @@ async fn of_two_followers_with_one_name_the_second_to_append_ends() {
     let (first, second) = (follower(&store), follower(&store));
     let both = async { tokio::join!(first.run(effect, cancel.clone()), second.run(effect, cancel.clone())) };
     let done = async {
-        while data_of(&*store, "effect").await.len() < 27 {
-            tokio::task::yield_now().await;
-        }
+        let effects = async {
+            while data_of(&*store, "effect").await.len() < 27 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), effects).await.expect("one of them goes on");
         cancel.cancel();
     };
     let (ended, ()) = tokio::join!(both, done);

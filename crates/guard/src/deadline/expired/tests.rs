@@ -67,9 +67,12 @@ async fn calls_that_expired_in_a_queue_do_not_start() {
     let queue = ConcurrencyLimit::new(layer.layer(callee), 1);
     let send = |seconds| tokio::spawn(queue.clone().oneshot(request(Duration::from_secs(seconds))));
     let first = send(60);
-    while calls.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let called = async {
+        while calls.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), called).await.expect("the first is called");
     let waiting = [send(1), send(60), send(1), send(1)];
     tokio::task::yield_now().await;
     advance(Duration::from_secs(2)).await;

@@ -150,20 +150,24 @@ mod tests {
     fn the_source_is_said() {
         assert_eq!(Pressure::watch(Path::new("/nowhere")).source(), PressureSource::None);
         let real = Path::new("/proc/pressure/memory");
-        if real.exists() {
-            assert_ne!(Pressure::watch(real).source(), PressureSource::None);
+        if !real.exists() {
+            eprintln!("skipped in part: the kernel of this host does not account for pressure");
+            return;
         }
+        assert_ne!(Pressure::watch(real).source(), PressureSource::None);
     }
 
     #[tokio::test]
     async fn a_trigger_can_be_waited_for() {
         let pressure = Pressure::watch(Path::new("/proc/pressure/memory"));
-        if pressure.source() == PressureSource::Trigger {
-            let mut wait = Box::pin(pressure.wait());
-            // Whether there is pressure now is not ours to say; that the trigger is accepted is.
-            let _ = timeout(Duration::from_millis(20), &mut wait).await;
-            drop(wait);
-            assert!(matches!(&pressure, Pressure::Trigger(trigger) if trigger.lock().join().is_ok()));
+        if pressure.source() != PressureSource::Trigger {
+            eprintln!("skipped: this host grants no trigger of memory pressure, but {:?}", pressure.source());
+            return;
         }
+        let mut wait = Box::pin(pressure.wait());
+        // Whether there is pressure now is not ours to say; that the trigger is accepted is.
+        let _ = timeout(Duration::from_millis(20), &mut wait).await;
+        drop(wait);
+        assert!(matches!(&pressure, Pressure::Trigger(trigger) if trigger.lock().join().is_ok()));
     }
 }

@@ -265,9 +265,12 @@ mod tests {
         let over = tokio::time::Instant::now().checked_sub(Duration::from_secs(1)).map(Deadline::at);
         let told = manager.confirm(id, cause("c"), over).await;
         assert!(matches!(told, Err(Error::OutOfTime)), "{told:?}");
-        while orders.look(|book| book.record("c").is_none()) {
-            tokio::task::yield_now().await;
-        }
+        let recorded = async {
+            while orders.look(|book| book.record("c").is_none()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), recorded).await.expect("it goes on without its caller");
         let told = manager.confirm(id, cause("c"), over).await;
         assert!(matches!(told, Ok(Waited::GoesOn) | Err(Error::NotConfirmed(_))), "{told:?}");
     }

@@ -78,7 +78,8 @@ async fn a_server_that_is_away_is_waited_for_and_not_for_ever() {
     let hasty = place.open().await;
     let batch = || Batch::to_stream("s", [event("e")]);
     hasty.append(batch(), Condition::Any, Durability::Durable).await.expect("appended");
-    assert!(subscription.next().await.expect("it goes on").is_ok());
+    let next = tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("in time");
+    assert!(next.expect("it goes on").is_ok());
 
     tokio::task::block_in_place(|| place.server.kill());
     let refused = hasty.append(batch(), Condition::Any, Durability::Durable).await.expect_err("it is away");
@@ -91,7 +92,8 @@ async fn a_server_that_is_away_is_waited_for_and_not_for_ever() {
     let waiting =
         tokio::spawn(async move { store.append(batch(), Condition::Any, Durability::Durable).await });
     tokio::task::block_in_place(|| place.server.restart()).expect("it starts again");
-    waiting.await.expect("no panic").expect("it was waited for");
+    let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("in time");
+    waited.expect("no panic").expect("it was waited for");
     hasty.append(batch(), Condition::Any, Durability::Durable).await.expect("appended");
     for revision in 1..=2 {
         let next = tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("in time");

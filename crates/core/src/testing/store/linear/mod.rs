@@ -23,6 +23,7 @@ use steadfast_base::Seed;
 use super::StoreFactory;
 use super::tools::{Checked, check};
 use crate::store::EventStore;
+use crate::testing;
 use check::Verdict;
 
 /// How many histories a case records.
@@ -38,8 +39,7 @@ const HISTORIES: u64 = 4;
 /// # Errors
 /// What the store got wrong.
 pub async fn histories_are_linearizable(factory: &mut dyn StoreFactory) -> Checked {
-    let given = std::env::var("STEADFAST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(Seed::random);
+    let seed = testing::seed();
     let store = factory.open().await;
     for number in 0..HISTORIES {
         one_history(&store, number, seed.derive(&number.to_string()))
