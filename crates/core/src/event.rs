@@ -149,6 +149,13 @@ impl Event {
         &self.data
     }
 
+    /// Returns about how many bytes the event takes, its attributes too.
+    pub fn weight(&self) -> usize {
+        let texts = [Some(&self.source), Some(&self.kind), self.subject.as_ref(), self.content_type.as_ref()];
+        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+        size_of::<Self>() + texts + self.extra.weight() + self.data.len()
+    }
+
     /// Goes on making the event, such as to add an attribute; [`EventBuilder::build`] leaves its data as they are.
     pub fn edit(self) -> EventBuilder {
         EventBuilder(self)

@@ -7,8 +7,8 @@ use super::envelope::{Envelope, mark};
 use super::{Cipher, Forgotten, Found, Keys, Settings};
 use crate::Event;
 use crate::store::{
-    Appended, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected, Filter,
-    NewEvent, Position, Query, Revision, StoredEvent,
+    Appended, Archived, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected,
+    Filter, NewEvent, Position, Query, Revision, StoredEvent,
 };
 
 /// An [`EventStore`] that encrypts what another one holds; see the [module](super).
@@ -153,6 +153,11 @@ impl EventStore for Encrypted {
         durability: Durability,
     ) -> BoxFuture<'a, Result<Deleted, Error>> {
         self.inner.delete(stream, expected, durability)
+    }
+
+    /// What is encrypted cannot be compressed: little room is won.
+    fn archive(&self, kept: u32) -> BoxFuture<'_, Result<Archived, Error>> {
+        self.inner.archive(kept)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -18,6 +18,15 @@ pub(super) struct Attributes {
 }
 
 impl Extra {
+    /// Returns about how many bytes they take.
+    pub(super) fn weight(&self) -> usize {
+        self.0.as_ref().map_or(0, |attributes| {
+            let texts = attributes.extensions.iter().map(|(name, value)| name.len() + value.len());
+            let schema = attributes.data_schema.as_ref().map_or(0, |uri| uri.len());
+            size_of::<Attributes>() + schema + texts.sum::<usize>()
+        })
+    }
+
     pub(super) fn data_schema(&self) -> Option<&str> {
         self.0.as_ref()?.data_schema.as_deref()
     }

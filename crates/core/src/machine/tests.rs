@@ -67,3 +67,18 @@ fn a_transition_can_be_checked_at_compile_time() {
     };
     assert_eq!(SHUT, Door::Shut);
 }
+
+#[cfg(feature = "testing")]
+#[test]
+fn the_life_cycle_of_what_runs_is_sound_and_allows_what_it_says() {
+    use Lifecycle::{Initial, Paused, Running, Terminated};
+    let table = [
+        (Initial, Control::Start, Running),
+        (Running, Control::Pause, Paused),
+        (Running, Control::Terminate, Terminated),
+        (Paused, Control::Resume, Running),
+        (Paused, Control::Terminate, Terminated),
+    ];
+    assert_eq!(crate::testing::assert_table(table), 4 * 4);
+    crate::testing::assert_sound::<Lifecycle>();
+}

@@ -2,23 +2,21 @@
 
 use std::sync::Arc;
 
-use futures::stream::{BoxStream, StreamExt};
 use steadfast_base::Rng;
 
+use super::batch::{Batches, Events};
 use super::metrics::Counters;
 use super::{ApplyError, Error, Poison, Settings, View, ViewError};
 use crate::delivery::{Cause, Fate, Letter, LetterId, Message};
-use crate::store::{self, EventStore, Position, Query, StoredEvent};
+use crate::store::{EventStore, Position, Query, StoredEvent};
 
 /// What all that is done for a projection shares.
 pub(super) struct Work {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) name: Arc<str>,
     pub(super) settings: Settings,
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
 }
-
-type Events<'s> = BoxStream<'s, Result<StoredEvent, store::Error>>;
 
 /// How a run of events has ended.
 struct Drained {
@@ -95,17 +93,9 @@ impl Work {
         events: Events<'_>,
         rng: &mut Rng,
     ) -> Result<Drained, Error> {
-        let mut chunks = events.ready_chunks(self.batch_max());
+        let mut batches = Batches::new(events, self.batch_max(), self.settings.batch_bytes_max);
         let (mut applied, begin) = (0, after);
-        while let Some(chunk) = chunks.next().await {
-            let mut batch = Vec::with_capacity(chunk.len());
-            let mut failed = None;
-            for event in chunk {
-                match event {
-                    Ok(event) => batch.push(event),
-                    Err(error) => failed = Some(error),
-                }
-            }
+        while let Some((batch, failed)) = batches.next().await {
             let events = batch.len() as u64;
             if let Some(back) = self.apply(view, &mut after, batch, rng).await? {
                 return Ok(Drained { applied, moved: after > begin, back: Some(back) });

@@ -1,7 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::store::Position;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::Lag;
 
 /// What a projection has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,17 +23,11 @@ pub struct ProjectionMetrics {
     /// How often a view had gone back, for its place was restored from a copy or had lost what it had committed, and was
     /// brought the events from there again.
     pub rewinds: u64,
-}
-
-/// How far a view is behind its store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lag {
-    /// Up to where events are in the view.
-    pub position: Position,
-    /// The first event that is not, if there is one.
-    pub next: Option<Position>,
-    /// How long ago that one happened.
-    pub age: Duration,
+    /// How far the view was behind when that was looked at last: a run does it every [`lag_every`](super::Settings), and
+    /// [`Projector::lag`](super::Projector::lag) does. None before.
+    pub lag: Option<Lag>,
+    /// How long ago that was. It grows while nothing runs, and while the store or the view's place does not answer.
+    pub lag_told_ago: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -41,9 +38,15 @@ pub(super) struct Counters {
     failures: AtomicU64,
     switches: AtomicU64,
     rewinds: AtomicU64,
+    /// Held to copy what is in it, never while anybody waits.
+    lag: Mutex<Option<(Lag, Instant)>>,
 }
 
 impl Counters {
+    pub(super) fn told(&self, lag: Lag) {
+        *self.lag.lock() = Some((lag, Instant::now()));
+    }
+
     pub(super) fn applied(&self, events: usize) {
         self.applied.fetch_add(events as u64, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
@@ -67,6 +70,7 @@ impl Counters {
 
     pub(super) fn snapshot(&self) -> ProjectionMetrics {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let lag = *self.lag.lock();
         ProjectionMetrics {
             applied: get(&self.applied),
             batches: get(&self.batches),
@@ -74,18 +78,8 @@ impl Counters {
             failures: get(&self.failures),
             switches: get(&self.switches),
             rewinds: get(&self.rewinds),
+            lag: lag.map(|(lag, _)| lag),
+            lag_told_ago: lag.map(|(_, told)| told.elapsed()),
         }
-    }
-}
-
-impl Lag {
-    pub(super) fn new(position: Position, next: Option<(Position, SystemTime)>, now: SystemTime) -> Self {
-        let age = next.and_then(|(_, time)| now.duration_since(time).ok()).unwrap_or_default();
-        Self { position, next: next.map(|(position, _)| position), age }
-    }
-
-    /// Says whether everything that is stored is in the view.
-    pub fn is_caught_up(&self) -> bool {
-        self.next.is_none()
     }
 }

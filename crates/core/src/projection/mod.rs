@@ -7,11 +7,14 @@
 //! cannot be applied. A new view is [rebuilt](Projector::rebuild) beside the one that is read, and takes its place when
 //! it has caught up.
 
+mod batch;
 mod error;
 mod follow;
+mod lag;
 mod memory;
 mod metrics;
 mod poison;
+mod probe;
 mod projector;
 mod settings;
 #[cfg(test)]
@@ -19,10 +22,11 @@ mod tests;
 mod view;
 
 pub use error::Error;
+pub use lag::Lag;
 pub use memory::MemoryView;
-pub use metrics::Lag;
 pub use metrics::ProjectionMetrics;
 pub use poison::Poison;
+pub use probe::Probe;
 pub use projector::Projector;
 pub use settings::Settings;
 pub use view::ApplyError;

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
-use futures::TryStreamExt;
-
 use super::follow::Work;
+use super::lag::Looked;
 use super::metrics::Counters;
-use super::{Error, Lag, ProjectionMetrics, Settings, View};
+use super::{Error, Lag, Probe, ProjectionMetrics, Settings, View};
 use crate::cell::Cell;
-use crate::store::{EventStore, Position, Query};
+use crate::store::EventStore;
 
 /// Keeps a view up to date with a store; see the [module](super).
 ///
@@ -47,7 +46,7 @@ impl<V: View> Projector<V> {
         view: Arc<V>,
         settings: Settings,
     ) -> Self {
-        let work = Work { store, name: name.into(), settings, counters: Counters::default() };
+        let work = Work { store, name: name.into(), settings, counters: Arc::new(Counters::default()) };
         Self { work, current: Cell::new(view) }
     }
 
@@ -73,6 +72,7 @@ impl<V: View> Projector<V> {
                 biased;
                 _ = until_other(&self.current, &view) => {}
                 ended = self.work.follow(&*view) => return ended,
+                never = self.work.watch_lag(&*view) => match never {},
             }
         }
     }
@@ -105,7 +105,7 @@ impl<V: View> Projector<V> {
         Ok(before)
     }
 
-    /// Returns how far the view is behind.
+    /// Asks the store how far the view is behind; [`metrics`](Self::metrics) have it from then on.
     ///
     /// # Errors
     /// As for [`run`](Self::run).
@@ -114,18 +114,17 @@ impl<V: View> Projector<V> {
     /// Dropping the future changes nothing.
     pub async fn lag(&self) -> Result<Lag, Error> {
         let view = self.view();
-        let position = self.work.position(&*view, &mut self.work.settings.seed.rng()).await?;
-        let from = (position > Position::START).then_some(position);
-        let filter = self.work.settings.filter.clone();
-        let query = Query { filter, from, limit: Some(1), ..Query::default() };
-        let next = self.work.store.read(query).try_next().await?;
-        let next = next.map(|stored| (stored.position, stored.event.time()));
-        Ok(Lag::new(position, next, self.work.settings.clock.now()))
+        self.work.lag(&*view, &mut Looked::default()).await
     }
 
     /// Returns what was done so far.
     pub fn metrics(&self) -> ProjectionMetrics {
         self.work.counters.snapshot()
+    }
+
+    /// Returns what shows [`metrics`](Self::metrics), and keeps neither the view nor the store.
+    pub fn probe(&self) -> Probe {
+        Probe { name: Arc::clone(&self.work.name), counters: Arc::clone(&self.work.counters) }
     }
 }
 

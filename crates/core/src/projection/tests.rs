@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use steadfast_base::{ManualClock, Rng, Seed};
 
-use super::{ApplyError, Error, MemoryView, Poison, Projector, Settings, View, ViewError};
+use super::{ApplyError, Error, MemoryView, Poison, ProjectionMetrics, Projector, Settings, View, ViewError};
 use crate::Event;
 use crate::delivery::{DeadLetters, LetterQuery, MemoryDeadLetters};
 use crate::patience::until;
@@ -18,6 +18,21 @@ async fn append(store: &MemoryStore, kinds: &[&str]) {
     let events = kinds.iter().map(|kind| Event::new("/projection", *kind).build());
     let batch = Batch::to_stream("s", events);
     store.append(batch, Condition::Any, Durability::Accepted).await.expect("room");
+}
+
+/// Waits until `metrics` are as asked.
+async fn until(
+    projector: &Projector<Kinds>,
+    is_so: impl Fn(&ProjectionMetrics) -> bool,
+) -> ProjectionMetrics {
+    for _ in 0..10_000 {
+        let metrics = projector.metrics();
+        if is_so(&metrics) {
+            return metrics;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it is never so: {:?}", projector.metrics());
 }
 
 /// Collects the types of events; those of type `bad` cannot be applied.
@@ -67,6 +82,57 @@ async fn the_filter_decides_and_lag_is_told() {
     projector.catch_up().await.expect("applied");
     assert_eq!(projector.view().look(Clone::clone), ["a", "a"]);
     assert!(projector.lag().await.expect("readable").is_caught_up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_tell_the_lag_by_what_a_run_has_seen() {
+    let store = Arc::new(MemoryStore::new());
+    append(&store, &["a", "bad", "b"]).await;
+    let clock = Arc::new(ManualClock::at(SystemTime::now() + Duration::from_secs(3600)));
+    let filter = Filter { kinds: vec!["a".into(), "bad".into()], ..Filter::default() };
+    let stops = Settings { clock, filter, ..settings(Poison::Stop) };
+    let projector = Projector::new("kinds", Arc::clone(&store) as _, kinds(), stops.clone());
+    let probe = projector.probe();
+    assert_eq!((probe.name(), probe.snapshot().lag), ("kinds", None), "nobody has looked");
+
+    // What cannot be applied is the next; nothing runs then, and what was told becomes old.
+    assert!(projector.run().await.is_err(), "it is poisoned");
+    projector.lag().await.expect("readable");
+    tokio::time::advance(Duration::from_secs(30)).await;
+    let metrics = probe.snapshot();
+    let lag = metrics.lag.expect("somebody has looked");
+    assert_eq!((lag.position.parts().0, lag.next), (1, Some(Position::from_parts(2, 0))));
+    assert!(lag.age > Duration::from_secs(3590), "{lag:?}");
+    assert_eq!(metrics.lag_told_ago, Some(Duration::from_secs(30)));
+
+    // A run looks by itself, and again.
+    let projector =
+        Projector::new("kinds", Arc::clone(&store) as _, kinds(), Settings { poison: Poison::Skip, ..stops });
+    let rest = async {
+        let caught_up = |metrics: &ProjectionMetrics| {
+            metrics.lag.is_some_and(|lag| lag.is_caught_up() && lag.position == Position::from_parts(2, 0))
+        };
+        until(&projector, caught_up).await;
+        append(&store, &["b", "a"]).await;
+        let later = Position::from_parts(5, 0);
+        until(&projector, |metrics| metrics.lag.is_some_and(|lag| lag.position == later)).await;
+        assert!(projector.metrics().lag_told_ago.is_some_and(|ago| ago <= Duration::from_secs(2)));
+        store.close().await.expect("closed");
+    };
+    let (ended, ()) = tokio::join!(projector.run(), rest);
+    assert!(ended.is_ok(), "{ended:?}");
+    drop(projector);
+    assert_eq!(probe.snapshot().failures, 1, "a probe outlives what it shows");
+}
+
+#[tokio::test]
+async fn a_batch_ends_where_it_has_the_bytes() {
+    let store = Arc::new(MemoryStore::new());
+    append(&store, &["a"; 40]).await;
+    let settings = Settings { batch_bytes_max: 1, ..settings(Poison::Stop) };
+    let projector = Projector::new("kinds", Arc::clone(&store) as _, kinds(), settings);
+    projector.catch_up().await.expect("applied");
+    assert_eq!((projector.metrics().applied, projector.metrics().batches), (40, 40));
 }
 
 #[tokio::test]

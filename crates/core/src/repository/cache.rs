@@ -6,6 +6,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use super::entry::{Entry, Name};
+use super::metrics::Held;
 
 /// For how many entries the cache makes room at once.
 const EXPECTED_MAX: usize = 1 << 16;
@@ -64,6 +65,12 @@ impl<A> Lifecycle<Name, Weighed<A>> for Forget<A> {
     type RequestState = ();
 
     fn on_evict(&self, (): &mut (), _: Name, _: Weighed<A>) {}
+}
+
+impl<A: Send + Sync> Held for Cached<A> {
+    fn held(&self) -> (u64, u64) {
+        (self.len() as u64, self.weight())
+    }
 }
 
 /// Makes a cache of entries that take at most `bytes_max` together.

@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures::TryStreamExt;
 
 use super::cache::{self, Cached};
 use super::entry::Entry;
-use super::metrics::Counters;
-use super::{Cause, Error, EventCodec, Executed, LoadError, RepositoryMetrics, Settings};
+use super::metrics::{Counters, Held};
+use super::{Cause, Error, EventCodec, Executed, LoadError, Probe, RepositoryMetrics, Settings};
 use crate::Aggregate;
 use crate::store::{self, Appended, Batch, Condition, EventStore, Expected, Position, Query, Revision};
 
@@ -53,8 +53,8 @@ pub struct Repository<A: Aggregate, C> {
     pub(super) prefix: Arc<str>,
     pub(super) codec: C,
     pub(super) settings: Settings<A>,
-    pub(super) cache: Cached<A>,
-    pub(super) counters: Counters,
+    pub(super) cache: Arc<Cached<A>>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl<A, C> Repository<A, C>
@@ -69,8 +69,8 @@ where
         codec: C,
         settings: Settings<A>,
     ) -> Self {
-        let cache = cache::new(settings.cache_bytes_max);
-        Self { store, prefix: prefix.into(), codec, settings, cache, counters: Counters::default() }
+        let cache = Arc::new(cache::new(settings.cache_bytes_max));
+        Self { store, prefix: prefix.into(), codec, settings, cache, counters: Arc::default() }
     }
 
     /// Carries out `command` on the aggregate `name`: decides, appends what follows, applies it.
@@ -132,20 +132,16 @@ where
 
     /// Returns what was done so far and what the cache holds.
     pub fn metrics(&self) -> RepositoryMetrics {
-        let counters = &self.counters;
-        RepositoryMetrics {
-            executed: counters.executed.get(),
-            repeated: counters.repeated.get(),
-            refused: counters.refused.get(),
-            conflicts: counters.conflicts.get(),
-            loads: counters.loads.get(),
-            replayed: counters.replayed.get(),
-            snapshots: counters.snapshots.get(),
-            snapshots_failed: counters.snapshots_failed.get(),
-            snapshots_dropped: counters.snapshots_dropped.get(),
-            cached: self.cache.len() as u64,
-            cached_bytes: self.cache.weight(),
-        }
+        self.counters.snapshot(&*self.cache)
+    }
+
+    /// Returns what shows [`metrics`](Self::metrics) under `name`, and keeps neither the aggregates nor the store.
+    pub fn probe(&self, name: impl Into<Arc<str>>) -> Probe
+    where
+        A: 'static,
+    {
+        let cache: Weak<dyn Held> = Arc::downgrade(&self.cache) as Weak<dyn Held>;
+        Probe { name: name.into(), counters: Arc::clone(&self.counters), cache }
     }
 
     fn decide(

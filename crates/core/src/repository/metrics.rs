@@ -41,6 +41,31 @@ pub(super) struct Counters {
     pub(super) snapshots_dropped: Counter,
 }
 
+impl Counters {
+    pub(super) fn snapshot(&self, cache: &dyn Held) -> RepositoryMetrics {
+        let (cached, cached_bytes) = cache.held();
+        RepositoryMetrics {
+            executed: self.executed.get(),
+            repeated: self.repeated.get(),
+            refused: self.refused.get(),
+            conflicts: self.conflicts.get(),
+            loads: self.loads.get(),
+            replayed: self.replayed.get(),
+            snapshots: self.snapshots.get(),
+            snapshots_failed: self.snapshots_failed.get(),
+            snapshots_dropped: self.snapshots_dropped.get(),
+            cached,
+            cached_bytes,
+        }
+    }
+}
+
+/// What is in a cache.
+pub(super) trait Held: Send + Sync {
+    /// Returns how many aggregates there are, and how many bytes they take.
+    fn held(&self) -> (u64, u64);
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 

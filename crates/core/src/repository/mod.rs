@@ -17,6 +17,7 @@ mod executed;
 mod known;
 mod load;
 mod metrics;
+mod probe;
 mod settings;
 mod snapshots;
 mod state;
@@ -31,6 +32,6 @@ pub use error::LoadError;
 pub use execute::Repository;
 pub use executed::Executed;
 pub use metrics::RepositoryMetrics;
-
+pub use probe::Probe;
 pub use settings::Settings;
 pub use settings::Snapshotting;

@@ -253,6 +253,19 @@ async fn snapshots_save_replaying_and_one_that_does_not_fit_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_probe_shows_a_repository_and_does_not_keep_it() {
+    let store = Arc::new(MemoryStore::new());
+    let sums = sums(&store, settings());
+    let probe = sums.probe("sums");
+    sums.execute("a", &vec![1], &Cause::unknown()).await.expect("within the limit");
+    assert_eq!((probe.name(), probe.snapshot()), ("sums", sums.metrics()));
+    assert_eq!((probe.snapshot().executed, probe.snapshot().cached), (1, 1));
+    drop(sums);
+    assert_eq!((probe.snapshot().executed, probe.snapshot().cached), (1, 0));
+    assert_eq!(Arc::strong_count(&store), 1);
+}
+
+#[tokio::test]
 async fn an_event_of_another_kind_is_named() {
     let store = Arc::new(MemoryStore::new());
     let strange = Event::new("/x", "strange").data("text/plain", "x");

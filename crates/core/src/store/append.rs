@@ -134,3 +134,14 @@ pub struct Deleted {
     /// The level at which they are gone, at least the one asked for.
     pub achieved: Durability,
 }
+
+/// What [archiving](super::EventStore::archive) has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Archived {
+    /// How many parts were archived.
+    pub parts: u64,
+    /// How many bytes they took before.
+    pub bytes_before: u64,
+    /// How many bytes they take now.
+    pub bytes_after: u64,
+}

@@ -26,6 +26,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 pub use append::Appended;
+pub use append::Archived;
 pub use append::Batch;
 pub use append::Condition;
 pub use append::Deleted;
@@ -58,19 +59,27 @@ pub struct Capabilities {
     pub deduplicated_events: u64,
     /// Streams can be [deleted](EventStore::delete).
     pub deletes: bool,
+    /// What is finished can be [archived](EventStore::archive).
+    pub archives: bool,
 }
 
 impl Capabilities {
     /// Declares a store that can do `durability_max`, batches over several streams if `multi_stream`, and
     /// recognises the newest `deduplicated_events` events.
     pub const fn new(durability_max: Durability, multi_stream: bool, deduplicated_events: u64) -> Self {
-        Self { durability_max, multi_stream, deduplicated_events, deletes: false }
+        Self { durability_max, multi_stream, deduplicated_events, deletes: false, archives: false }
     }
 
     /// Declares that streams can be deleted.
     #[must_use]
     pub const fn deletes(self) -> Self {
         Self { deletes: true, ..self }
+    }
+
+    /// Declares that what is finished can be archived.
+    #[must_use]
+    pub const fn archives(self) -> Self {
+        Self { archives: true, ..self }
     }
 }
 
@@ -152,6 +161,24 @@ pub trait EventStore: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Deleted, Error>> {
         let _ = (stream, expected, durability);
         Box::pin(async { Err(Error::Unsupported { what: "deleting a stream".to_owned() }) })
+    }
+
+    /// Brings the parts of the store that are finished, all but the newest `kept`, into a form that takes less room, and
+    /// returns once that is done. What a part is, and when it is finished, is up to the store.
+    ///
+    /// Nothing that is read changes: neither events nor positions, neither revisions nor what is recognised as repeated.
+    /// Appends and reads go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where [`Capabilities::archives`] is false; [`Error::Full`] and [`Error::Io`] when a part
+    /// could not be written, which leaves it as it was; [`Error::Damaged`] when one is damaged, which is left alone;
+    /// [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it open what is archived; archiving again is allowed.
+    fn archive(&self, kept: u32) -> BoxFuture<'_, Result<Archived, Error>> {
+        let _ = kept;
+        Box::pin(async { Err(Error::Unsupported { what: "archiving".to_owned() }) })
     }
 
     /// Finishes what was accepted, makes it as durable as was asked for, and closes the store. Later calls

@@ -24,6 +24,7 @@
 //! ```
 
 mod append;
+mod archive;
 mod condition;
 mod crash;
 mod delete;
@@ -46,6 +47,7 @@ pub use append::duplicate_batches_return_their_place;
 pub use append::events_keep_the_order_of_their_batch;
 pub use append::invalid_batches_are_refused;
 pub use append::unsupported_durability_is_refused;
+pub use archive::archiving_changes_nothing_that_is_read;
 pub use condition::a_conflict_leaves_nothing_behind;
 pub use condition::expected_exists;
 pub use condition::expected_no_stream;
@@ -92,6 +94,7 @@ macro_rules! store_conformance {
             achieved_durability_is_at_least_what_was_asked
             an_empty_store_is_empty
             appended_events_are_readable_at_once
+            archiving_changes_nothing_that_is_read
             attributes_survive_the_round_trip
             batches_appended_twice_at_once_stand_once
             batches_over_several_streams_are_atomic_or_refused

@@ -1,6 +1,7 @@
 //! The suite itself under test: it passes a sound store that survives crashes, and catches each defect.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
@@ -8,8 +9,8 @@ use parking_lot::Mutex;
 
 use super::{Crash, StoreFactory};
 use crate::store::{
-    Appended, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected, Filter,
-    MemoryStore, Position, Query, Revision, StoredEvent,
+    Appended, Archived, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected,
+    Filter, MemoryStore, Position, Query, Revision, StoredEvent,
 };
 
 /// What is wrong with a store on purpose.
@@ -33,6 +34,7 @@ pub(in crate::testing) enum Defect {
     OnlySaysThatItDeletes,
     ReadsStale,
     AcknowledgesConflicts,
+    LosesWhatItArchives,
 }
 
 /// What was done to a store.
@@ -56,6 +58,7 @@ struct Store {
     medium: Arc<Mutex<Medium>>,
     number: u64,
     defect: Option<Defect>,
+    archived: AtomicBool,
 }
 
 impl Store {
@@ -101,7 +104,12 @@ impl Store {
 
 impl EventStore for Store {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(Durability::Durable, true, u64::MAX).deletes()
+        Capabilities::new(Durability::Durable, true, u64::MAX).deletes().archives()
+    }
+
+    fn archive(&self, _kept: u32) -> BoxFuture<'_, Result<Archived, Error>> {
+        self.archived.store(true, Ordering::SeqCst);
+        std::future::ready(Ok(Archived::default())).boxed()
     }
 
     fn delete<'a>(
@@ -163,6 +171,9 @@ impl EventStore for Store {
                 stored.as_ref().is_ok_and(|stored| stored.position.parts().0 < newest)
             };
             return events.filter(move |stored| std::future::ready(old(stored))).boxed();
+        }
+        if self.has(Defect::LosesWhatItArchives) && self.archived.load(Ordering::SeqCst) {
+            return events.skip(1).boxed();
         }
         if self.has(Defect::ShowsSomeEventsLate) {
             return events.filter(move |stored| std::future::ready(shown(stored))).boxed();
@@ -228,7 +239,7 @@ impl Factory {
             done.expect("memory never waits").expect("it was done before");
         }
         let (medium, number) = (Arc::clone(&self.medium), medium.owner);
-        Arc::new(Store { memory, medium, number, defect: self.defect })
+        Arc::new(Store { memory, medium, number, defect: self.defect, archived: AtomicBool::new(false) })
     }
 }
 
@@ -305,5 +316,6 @@ caught! {
     catches_a_conflict_that_is_acknowledged: AcknowledgesConflicts by histories_are_linearizable
     catches_conditions_that_race: IgnoresConditions by histories_are_linearizable
     catches_batches_in_parts: SplitsBatches by histories_are_linearizable
+    catches_an_archive_that_lacks_something: LosesWhatItArchives by archiving_changes_nothing_that_is_read
     catches_a_store_that_stays_open: StaysOpen by a_closed_store_refuses
 }

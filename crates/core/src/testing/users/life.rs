@@ -9,8 +9,8 @@ use steadfast_base::Rng;
 use tokio::sync::Notify;
 
 use crate::store::{
-    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position, Query,
-    Revision, StoredEvent,
+    Appended, Archived, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position,
+    Query, Revision, StoredEvent,
 };
 use crate::testing;
 use crate::testing::store::tools::within;
@@ -118,6 +118,10 @@ impl EventStore for Mortal {
 
     fn revision<'a>(&'a self, stream: &'a str) -> BoxFuture<'a, Result<Option<Revision>, Error>> {
         self.inner.revision(stream)
+    }
+
+    fn archive(&self, kept: u32) -> BoxFuture<'_, Result<Archived, Error>> {
+        self.inner.archive(kept)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
