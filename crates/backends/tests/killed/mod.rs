@@ -151,6 +151,7 @@ fn check_order(events: &[StoredEvent], round: usize) {
 }
 
 /// When a child is killed.
+#[derive(Clone, Copy)]
 enum After {
     /// It was started.
     Start,

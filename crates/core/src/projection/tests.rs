@@ -11,7 +11,7 @@ use steadfast_base::{ManualClock, Rng, Seed};
 use super::{ApplyError, Error, MemoryView, Poison, ProjectionMetrics, Projector, Settings, View, ViewError};
 use crate::Event;
 use crate::delivery::{DeadLetters, LetterQuery, MemoryDeadLetters};
-use crate::patience::until;
+use crate::patience;
 use crate::store::{Batch, Condition, Durability, EventStore, Filter, MemoryStore, Position, StoredEvent};
 
 async fn append(store: &MemoryStore, kinds: &[&str]) {
@@ -59,7 +59,7 @@ async fn a_view_has_what_was_stored_and_what_comes() {
     let projector = Projector::new("kinds", Arc::clone(&store) as _, kinds(), settings(Poison::Stop));
     let (run, rest) = (projector.run(), async {
         append(&store, &["c"]).await;
-        until("all is applied", || projector.metrics().applied >= 3).await;
+        patience::until("all is applied", || projector.metrics().applied >= 3).await;
         assert!(projector.lag().await.expect("readable").is_caught_up());
         store.close().await.expect("closed");
     });
@@ -171,7 +171,7 @@ async fn a_new_view_is_built_beside_the_old_one_and_takes_its_place() {
     let projector = Projector::new("kinds", Arc::clone(&store) as _, kinds(), settings(Poison::Stop));
     let (old, fresh) = (projector.view(), kinds());
     let wait = |count: usize, view: Arc<Kinds>| async move {
-        until("all is seen", || view.look(Vec::len) >= count).await;
+        patience::until("all is seen", || view.look(Vec::len) >= count).await;
     };
     let (run, rest) = (projector.run(), async {
         wait(1000, Arc::clone(&old)).await;
