@@ -11,6 +11,8 @@ use parking_lot::RwLock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+#[cfg(feature = "core")]
+use super::text::Listed;
 #[cfg(feature = "guard")]
 use super::text::Probes;
 
@@ -30,6 +32,10 @@ use super::text::Probes;
 #[derive(Clone, Default)]
 pub struct Metrics {
     registry: Arc<RwLock<Registry>>,
+    #[cfg(feature = "core")]
+    projections: Listed<steadfast_core::projection::Probe>,
+    #[cfg(feature = "core")]
+    repositories: Listed<steadfast_core::repository::Probe>,
     #[cfg(feature = "guard")]
     guards: super::guards::Guards,
     #[cfg(feature = "guard")]
@@ -53,6 +59,30 @@ impl Metrics {
     /// Registers metrics: `register` is handed the registry, and what it returns is returned.
     pub fn register<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
         register(&mut self.registry.write())
+    }
+
+    /// Registers what a projection has done and how far it is behind: `projection_lag_seconds` (the age of the oldest event
+    /// that is not in the view, 0 if there is none), `projection_caught_up` (1 or 0) and
+    /// `projection_lag_sample_age_seconds` (how long ago both were looked at), none of them before the first look;
+    /// `projection_events_total` by outcome (`applied`, `skipped`), `projection_batches_total`,
+    /// `projection_failures_total`, `projection_switches_total` and `projection_rewinds_total`. Nothing is asked of the
+    /// store for it.
+    #[cfg(feature = "core")]
+    pub fn register_projection(&self, projection: steadfast_core::projection::Probe) {
+        if self.projections.add(projection) {
+            self.registry.write().register_collector(Box::new(self.projections.clone()));
+        }
+    }
+
+    /// Registers what a repository of aggregates has done: `repository_commands_total` by outcome (`executed`, `repeated`,
+    /// `refused`), `repository_conflicts_total`, `repository_loads_total`, `repository_replayed_events_total`,
+    /// `repository_snapshots_total` by outcome (`taken`, `failed`, `dropped`), `repository_cached` and
+    /// `repository_cached_bytes`.
+    #[cfg(feature = "core")]
+    pub fn register_repository(&self, repository: steadfast_core::repository::Probe) {
+        if self.repositories.add(repository) {
+            self.registry.write().register_collector(Box::new(self.repositories.clone()));
+        }
     }
 
     /// Registers what the breakers of `breakers` have seen, of those too that are added later: `breaker_open`

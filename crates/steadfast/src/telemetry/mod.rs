@@ -8,11 +8,15 @@ mod connections;
 mod guards;
 mod logs;
 mod metrics;
+#[cfg(feature = "core")]
+mod projections;
+#[cfg(feature = "core")]
+mod repositories;
 #[cfg(feature = "guard")]
 mod scopes;
 #[cfg(feature = "redis-limit")]
 mod shared_limits;
-#[cfg(feature = "guard")]
+#[cfg(any(feature = "core", feature = "guard"))]
 mod text;
 #[cfg(feature = "guard")]
 mod workers;

@@ -11,32 +11,44 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
-use steadfast_guard::Probe;
 
-/// All of one sort in a process: one collector, for a metric must not stand twice in the text.
+/// All of one sort in a process, by what shows each: one collector, for a metric must not stand twice in the text.
 #[derive(Debug)]
-pub(super) struct Probes<S>(Arc<RwLock<Vec<Probe<S>>>>);
+pub(super) struct Listed<P>(Arc<RwLock<Vec<P>>>);
 
-impl<S> Probes<S> {
+/// Those that guards show.
+#[cfg(feature = "guard")]
+pub(super) type Probes<S> = Listed<steadfast_guard::Probe<S>>;
+
+impl<P> Listed<P> {
     /// Adds one, and says whether it is the first.
-    pub(super) fn add(&self, probe: Probe<S>) -> bool {
+    pub(super) fn add(&self, probe: P) -> bool {
         let mut probes = self.0.write();
         probes.push(probe);
         probes.len() == 1
     }
 
-    pub(super) fn snapshots(&self) -> Vec<S> {
-        self.0.read().iter().map(Probe::snapshot).collect()
+    /// Looks at each.
+    #[cfg(feature = "core")]
+    pub(super) fn look<T>(&self, look: impl Fn(&P) -> T) -> Vec<T> {
+        self.0.read().iter().map(look).collect()
     }
 }
 
-impl<S> Clone for Probes<S> {
+#[cfg(feature = "guard")]
+impl<S> Probes<S> {
+    pub(super) fn snapshots(&self) -> Vec<S> {
+        self.0.read().iter().map(steadfast_guard::Probe::snapshot).collect()
+    }
+}
+
+impl<P> Clone for Listed<P> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S> Default for Probes<S> {
+impl<P> Default for Listed<P> {
     fn default() -> Self {
         Self(Arc::default())
     }
@@ -77,6 +89,7 @@ impl<S> Text<'_, '_, S> {
     }
 
     /// Writes a gauge for each kind of something.
+    #[cfg(feature = "guard")]
     pub(super) fn gauges<'v>(
         &mut self,
         metric: &str,

@@ -68,6 +68,8 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         shown.scope(work.scope());
         work.spawn("keep-up", Arc::clone(&levels).keep_up(stopping));
         let reservations = reservations(Arc::clone(&store), durability);
+        metrics.register_projection(levels.probe());
+        metrics.register_repository(reservations.probe("reservations"));
         let apply = move |settings: ServerGuards| guards.stack().apply(&settings.incoming);
         work.spawn("guards", guarding.follow("inventory", guards_stopping, apply));
         gate.open(Arc::new(Store::new(reservations, levels, work.clone())));

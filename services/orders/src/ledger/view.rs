@@ -58,6 +58,11 @@ impl<S: Send + Sync + 'static> LogView<S> {
         Ok(Self { store, projector, applied })
     }
 
+    /// Returns what shows how far the view is behind, and what became of events.
+    pub fn probe(&self) -> projection::Probe {
+        self.projector.probe()
+    }
+
     /// Shows the view to `question`. Events wait meanwhile.
     pub fn look<R>(&self, question: impl FnOnce(&S) -> R) -> R {
         self.projector.view().look(question)

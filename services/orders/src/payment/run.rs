@@ -65,7 +65,10 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         work.spawn("keep-up", Arc::clone(&charged).keep_up(stopping));
         let apply = move |settings: ServerGuards| guards.stack().apply(&settings.incoming);
         work.spawn("guards", guarding.follow("payment", guards_stopping, apply));
-        gate.open(Arc::new(Ledger::new(charges(Arc::clone(&store), durability), charged, work.clone())));
+        let charges = charges(Arc::clone(&store), durability);
+        metrics.register_projection(charged.probe());
+        metrics.register_repository(charges.probe("charges"));
+        gate.open(Arc::new(Ledger::new(charges, charged, work.clone())));
         health.ready().await;
         let mut ending = ending();
         ending.add(Phase::Flush, "commands", async move {

@@ -221,6 +221,8 @@ impl Shop {
 pub struct Answer {
     pub status: StatusCode,
     pub body: Value,
+    /// The body as it is; that of metrics is no JSON.
+    pub text: String,
     pub content_type: String,
     /// The header `Age`.
     pub age: Option<String>,
@@ -256,6 +258,7 @@ impl Client {
         Some(Answer {
             status: head.status,
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
             content_type: header("content-type").unwrap_or_default().to_owned(),
             age: header("age").map(str::to_owned),
         })
