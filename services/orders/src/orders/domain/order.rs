@@ -205,7 +205,10 @@ impl Aggregate for Order {
 
 #[cfg(test)]
 mod tests {
-    use steadfast_core::testing::{assert_aggregate, assert_diagram, assert_sound, assert_table, given};
+    use steadfast::base::{Rng, Seed};
+    use steadfast_core::testing::{
+        Model, assert_aggregate, assert_diagram, assert_sound, assert_table, given, random_commands,
+    };
 
     use super::*;
 
@@ -270,5 +273,51 @@ mod tests {
         for state in State::ALL {
             assert_eq!(serde_json::to_value(state).expect("a name"), state.as_str());
         }
+    }
+    /// Which commands have been carried out, by the first letters of their names.
+    #[derive(Default)]
+    struct Done(String);
+
+    impl Model<Order> for Done {
+        fn draw(&self, rng: &mut Rng) -> Command {
+            command(Verb::ALL[rng.below(Verb::ALL.len() as u64) as usize])
+        }
+
+        fn check(
+            &mut self,
+            command: &Command,
+            decided: &Result<Vec<Event>, Refused>,
+            now: &Order,
+        ) -> Result<(), String> {
+            let letter = match command {
+                Command::Create(_) => 'c',
+                Command::Confirm => 'o',
+                Command::Ship => 's',
+                Command::Return => 'r',
+                Command::Cancel => 'x',
+            };
+            let next = format!("{}{letter}", self.0);
+            let is_allowed = ["cosr", "cx"].iter().any(|life| life.starts_with(&next));
+            match decided {
+                Ok(events) if is_allowed && events.len() == 1 => self.0 = next,
+                Err(Refused::NotFound) if !is_allowed && self.0.is_empty() => {}
+                Err(Refused::Illegal(_)) if !is_allowed && !self.0.is_empty() => {}
+                other => return Err(format!("after `{}` it decided {other:?}", self.0)),
+            }
+            let state = match &*self.0 {
+                "" => None,
+                "c" => Some(State::Created),
+                "co" => Some(State::Confirmed),
+                "cos" => Some(State::Shipped),
+                "cosr" => Some(State::Returned),
+                _ => Some(State::Cancelled),
+            };
+            if now.state() == state { Ok(()) } else { Err(format!("{now:?} instead of {state:?}")) }
+        }
+    }
+
+    #[test]
+    fn random_commands_lead_through_the_lives_of_an_order() {
+        random_commands::<Order, Done>(Seed::new(1));
     }
 }
