@@ -6,11 +6,11 @@ use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 use steadfast_base::disk::{Disk, DiskLock, RealDisk};
 use steadfast_core::store::{
-    Appended, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected, Filter,
-    Position, Query, Revision, StoredEvent,
+    Appended, Archived, Batch, Capabilities, Condition, Deleted, Durability, Error, EventStore, Expected,
+    Filter, Position, Query, Revision, StoredEvent,
 };
 
-use super::archive::Archiver;
+use super::archive::{Archival, Archiver};
 use super::config::Config;
 use super::delete::Deleting;
 use super::delete_again::DeleteAgain;
@@ -180,7 +180,8 @@ impl FileLog {
         let log = Self {
             shared,
             capabilities: Capabilities::new(Durability::Durable, true, config.deduplicated_events.into())
-                .deletes(),
+                .deletes()
+                .archives(),
             writer: Mutex::new(Some(thread)),
         };
         Ok((log, deleted_again))
@@ -364,6 +365,14 @@ impl EventStore for FileLog {
                     Deleting::Queued(events, _) => Ok(Deleted { events, achieved: durability }),
                 };
             }
+        })
+    }
+
+    /// A part is a segment; [`FileLog::archive`] says more of what was done.
+    fn archive(&self, kept: u32) -> BoxFuture<'_, Result<Archived, Error>> {
+        Box::pin(async move {
+            let Archival { segments, bytes_before, bytes_after, .. } = FileLog::archive(self, kept).await?;
+            Ok(Archived { parts: segments, bytes_before, bytes_after })
         })
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use steadfast_core::store::{
-    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position, Query,
-    Revision, StoredEvent,
+    Appended, Archived, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position,
+    Query, Revision, StoredEvent,
 };
 
 /// A store that reports as durable what is merely written.
@@ -43,6 +43,10 @@ impl EventStore for Boastful {
 
     fn revision<'a>(&'a self, stream: &'a str) -> BoxFuture<'a, Result<Option<Revision>, Error>> {
         self.0.revision(stream)
+    }
+
+    fn archive(&self, kept: u32) -> BoxFuture<'_, Result<Archived, Error>> {
+        self.0.archive(kept)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {

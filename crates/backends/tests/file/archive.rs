@@ -8,8 +8,10 @@ use steadfast_backends::file::{Config, FileLog, FileLogReader, repair_on, survey
 use steadfast_base::Seed;
 use steadfast_base::disk::{Crash, Disk, DiskFault, OpenMode, SimDisk};
 use steadfast_base::units::Size;
+use steadfast_core::encryption::{Aead, Encrypted, Settings, StoredKeys};
 use steadfast_core::store::{
-    Batch, Condition, Direction, Durability, Error, EventStore, Filter, Query, Revision, StoredEvent,
+    Batch, Condition, Direction, Durability, Error, EventStore, Filter, MemoryStore, Query, Revision,
+    StoredEvent,
 };
 use steadfast_core::{Event, EventId};
 
@@ -401,4 +403,25 @@ async fn opening_looks_at_the_headers_of_archived_segments_alone() {
         file.write_all_at(&head, 0).expect("written");
     }
     check(&open(&disk).expect("opened"), &kept).await;
+}
+
+/// Whoever has the store as one of any sort can archive it, also behind encryption.
+#[tokio::test]
+async fn archiving_is_asked_of_any_store_that_declares_it() {
+    let disk = sim(1);
+    let (log, everything) = filled_with(&disk, 300).await;
+    let cipher = Arc::new(Aead::ChaCha20Poly1305);
+    let keys = StoredKeys::new(Arc::new(MemoryStore::new()), cipher.clone()).expect("it deletes");
+    let log = Arc::new(log);
+    let inner = Arc::clone(&log) as Arc<dyn EventStore>;
+    let store: Arc<dyn EventStore> =
+        Arc::new(Encrypted::new(inner, Arc::new(keys), cipher, Settings::default()));
+    assert!(store.capabilities().archives);
+    let archived = store.archive(2).await.expect("archived");
+    assert!(archived.parts > 3 && archived.bytes_after * 2 < archived.bytes_before, "{archived:?}");
+    check(&*log, &everything).await;
+    let reader: Arc<dyn EventStore> =
+        Arc::new(FileLogReader::open_on(Arc::new(disk.process()), FOLDER).expect("opened"));
+    assert!(!reader.capabilities().archives);
+    assert!(matches!(reader.archive(0).await, Err(Error::Unsupported { .. })));
 }

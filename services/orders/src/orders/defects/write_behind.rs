@@ -5,8 +5,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use steadfast::core::store::{
-    Appended, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position, Query,
-    Revision, StoredEvent,
+    Appended, Archived, Batch, Capabilities, Condition, Durability, Error, EventStore, Filter, Position,
+    Query, Revision, StoredEvent,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -84,6 +84,10 @@ impl EventStore for WriteBehind {
 
     fn revision<'a>(&'a self, stream: &'a str) -> BoxFuture<'a, Result<Option<Revision>, Error>> {
         self.shared.store.revision(stream)
+    }
+
+    fn archive(&self, kept: u32) -> BoxFuture<'_, Result<Archived, Error>> {
+        self.shared.store.archive(kept)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {
