@@ -1,12 +1,49 @@
 //! How the stores of this crate stream what they read: a chunk at a time.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use steadfast_core::store::{Direction, Error, Position, StoredEvent};
 
 /// How many events are read at once, at most.
-pub(crate) const CHUNK: usize = 256;
+const CHUNK: usize = 256;
+/// How many are read first, when nobody knows yet how large they are.
+const FIRST: usize = 16;
+/// How many bytes of events are read at once, or about that.
+pub(crate) const BYTES: usize = 4 << 20;
+
+/// How many events a reader asks for at once: fewer where those before were large.
+#[derive(Debug)]
+pub(crate) struct Pace(AtomicUsize);
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self(AtomicUsize::new(FIRST))
+    }
+
+    pub(crate) fn next(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Learns from a chunk of so many events that had so many bytes in all.
+    pub(crate) fn learn(&self, events: usize, bytes: usize) {
+        if let Some(next) = following(events, bytes) {
+            self.0.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// Learns from events.
+    pub(crate) fn learn_of(&self, events: &[StoredEvent]) {
+        self.learn(events.len(), events.iter().map(|stored| stored.event.weight()).sum());
+    }
+}
+
+/// Returns how many events have as many bytes as may be read at once, if they are as large as these; none if there are none.
+fn following(events: usize, bytes: usize) -> Option<usize> {
+    let mean = bytes.checked_div(events)?.max(1);
+    Some((BYTES / mean).clamp(1, CHUNK))
+}
 
 /// The part of the log that is still to be read; both ends are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +87,10 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Makes a chunk of all that was found in `range`, where up to `size` were asked for.
+    /// Makes a chunk of what was found in `range`, behind which there may be `more`.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    pub(crate) fn new(events: Vec<StoredEvent>, range: Range, direction: Direction, size: usize) -> Self {
-        let last = events.last().map(|last| last.position).filter(|_| events.len() >= size);
+    pub(crate) fn new(events: Vec<StoredEvent>, range: Range, direction: Direction, more: bool) -> Self {
+        let last = events.last().map(|last| last.position).filter(|_| more);
         Self { events, rest: range.rest(direction, last) }
     }
 }
@@ -67,15 +104,16 @@ pub(crate) fn stream<F>(
 where
     F: Future<Output = Result<Chunk, Error>> + Send,
 {
-    let state = (range, limit.unwrap_or(u64::MAX), read);
-    let chunks = stream::try_unfold(state, async move |(range, limit, read)| {
+    let state = (range, limit.unwrap_or(u64::MAX), read, Pace::new());
+    let chunks = stream::try_unfold(state, async move |(range, limit, read, pace)| {
         if range.is_empty() || limit == 0 {
             return Ok(None);
         }
-        let size = usize::try_from(limit).unwrap_or(usize::MAX).min(CHUNK);
+        let size = usize::try_from(limit).unwrap_or(usize::MAX).min(pace.next());
         let Chunk { events, rest } = read(range, size).await?;
+        pace.learn_of(&events);
         let limit = limit.saturating_sub(events.len() as u64);
-        Ok(Some((stream::iter(events).map(Ok), (rest, limit, read))))
+        Ok(Some((stream::iter(events).map(Ok), (rest, limit, read, pace))))
     });
     chunks.try_flatten()
 }
@@ -110,6 +148,54 @@ mod tests {
         let events = looked.iter().filter(|number| *number % 3 == 0).map(|number| stored(*number)).collect();
         let last = looked.last().map(|number| Position::from_parts(*number, 0));
         Ok(Chunk { events, rest: range.rest(direction, last) })
+    }
+
+    #[test]
+    fn as_many_follow_as_have_the_bytes() {
+        for (events, bytes, next) in [
+            (0, 0, None),
+            (16, 16 * 300, Some(CHUNK)),
+            (16, 16 * (BYTES / CHUNK), Some(CHUNK)),
+            (256, 256 << 15, Some(128)),
+            (16, 16 << 20, Some(4)),
+            (4, 4 << 20, Some(4)),
+            (1, 3 << 20, Some(1)),
+            (1, 10 << 20, Some(1)),
+            (1, 100, Some(CHUNK)),
+            (3, 0, Some(CHUNK)),
+        ] {
+            assert_eq!(following(events, bytes), next, "{events} events of {bytes} bytes");
+        }
+        let pace = Pace::new();
+        pace.learn(2, 10 << 20);
+        pace.learn(0, 0);
+        assert_eq!(pace.next(), 1, "a chunk of nothing teaches nothing");
+    }
+
+    #[tokio::test]
+    async fn large_events_are_asked_for_a_few_at_a_time() {
+        let asked = std::sync::Mutex::new(vec![]);
+        let whole = Range { after: Position::START, before: Position::from_parts(41, 0) };
+        let events = stream(whole, None, |range, size| {
+            asked.lock().expect("no panic").push(size);
+            let first = range.after.parts().0 + 1;
+            let numbers = first..(first + size as u64).min(41);
+            let large = |number| {
+                let mut stored = stored(number);
+                // Large in the middle.
+                let bytes = if (17..=30).contains(&number) { 1 << 20 } else { 10 };
+                stored.event = Event::new("/chunks", "e").data("text/plain", vec![b'x'; bytes]);
+                stored
+            };
+            let events: Vec<_> = numbers.map(large).collect();
+            let last = events.last().map(|last| last.position);
+            std::future::ready(Ok(Chunk { events, rest: range.rest(Direction::Forward, last) }))
+        });
+        assert_eq!(events.count().await, 40);
+        // All of the second chunk came at once: that of the first was small.
+        let asked = asked.into_inner().expect("no panic");
+        assert_eq!(asked[..2], [FIRST, CHUNK]);
+        assert!(asked[2] < 16, "{asked:?}");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ mod conformance;
 mod encryption;
 mod groups;
 mod kill;
+mod large;
 mod store;
 mod support;
 mod values;

@@ -17,7 +17,7 @@ use super::error::is_lost;
 use super::horizon::{self, Bell, Horizon};
 use super::pool::Pool;
 use super::query;
-use crate::chunks::{self, CHUNK, Chunk, Range};
+use crate::chunks::{self, Chunk, Pace, Range};
 use crate::postgres::Config;
 
 /// An [`EventStore`] in a PostgreSQL database; see the [module](super).
@@ -198,8 +198,8 @@ impl EventStore for PostgresStore {
         if let Err(closed) = self.check_open() {
             return stream::iter([Err(closed)]).boxed();
         }
-        let state = (after, self.bell.listen(), filter);
-        let chunks = stream::try_unfold(state, move |(mut after, mut rung, filter)| async move {
+        let state = (after, self.bell.listen(), filter, Pace::new());
+        let chunks = stream::try_unfold(state, move |(mut after, mut rung, filter, pace)| async move {
             let mut looks = 0;
             loop {
                 // Looked at before reading: what is appended meanwhile rings again.
@@ -211,11 +211,12 @@ impl EventStore for PostgresStore {
                 let range = query::up_to(after, horizon);
                 if !range.is_empty() {
                     let Chunk { events, rest } =
-                        self.chunk(&filter, range, Direction::Forward, CHUNK).await?;
+                        self.chunk(&filter, range, Direction::Forward, pace.next()).await?;
+                    pace.learn_of(&events);
                     // All before the horizon has been seen where nothing is left.
                     after = if rest.is_empty() { range.before } else { rest.after };
                     if !events.is_empty() {
-                        return Ok(Some((stream::iter(events).map(Ok), (after, rung, filter))));
+                        return Ok(Some((stream::iter(events).map(Ok), (after, rung, filter, pace))));
                     }
                 }
                 let patience = self.bell.patience(horizon, looks, self.pool.settings.poll.0);

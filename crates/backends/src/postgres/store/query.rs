@@ -59,7 +59,8 @@ pub(super) async fn events(
     sql.push_str(&format!(" ORDER BY {order} LIMIT {size}"));
     let rows = client.query(&sql, &values).await.map_err(|error| reading(&error))?;
     let events = rows.iter().map(row::read).collect::<Result<Vec<_>, _>>()?;
-    Ok(Chunk::new(events, range, direction, size))
+    let more = events.len() >= size;
+    Ok(Chunk::new(events, range, direction, more))
 }
 
 /// Returns the revision of the newest event of a stream.

@@ -13,9 +13,9 @@ use super::append::{Answer, Request};
 use super::delete::{delete, finish};
 use super::error::{APPENDING, connecting, gone, of, strange, unknown};
 use super::facts::{Found, Sync};
-use super::read::{Pace, chunk, revision, up_to};
+use super::read::{chunk, revision, up_to};
 use super::session::{ATTEMPTS_MAX, Session};
-use crate::chunks::{self, CHUNK, Range};
+use crate::chunks::{self, Pace, Range};
 use crate::redis::Config;
 
 /// How often an append looks at what stands behind its condition, before it gives way to all who append meanwhile.
@@ -282,7 +282,7 @@ impl EventStore for RedisStore {
                 if head > after {
                     let range = Range { after, ..up_to(head) };
                     let found =
-                        chunk(&self.session, &filter, range, Direction::Forward, CHUNK, &pace).await?;
+                        chunk(&self.session, &filter, range, Direction::Forward, pace.next(), &pace).await?;
                     // All up to the head has been seen where nothing is left.
                     after = if found.rest.is_empty() { head } else { found.rest.after };
                     if found.events.is_empty() {

@@ -1,7 +1,5 @@
 //! Reads of a chunk: of all events by their place in the log, of a few streams by their indexes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use ::redis::Value;
 use ::redis::aio::MultiplexedConnection;
 use steadfast_core::store::{Direction, Error, Filter, Position, Revision};
@@ -9,35 +7,10 @@ use steadfast_core::store::{Direction, Error, Filter, Position, Revision};
 use super::entry::{self, Decoded};
 use super::session::Session;
 use super::{place, script};
-use crate::chunks::{CHUNK, Chunk, Range};
+use crate::chunks::{Chunk, Pace, Range};
 
 /// Of more streams than this the log is read, and the rest passed over.
 const STREAMS_MAX: usize = 16;
-/// How many bytes of events are read at once, or about that.
-const BYTES: usize = 4 << 20;
-
-/// How many events a reader asks for at once: fewer where they are large.
-#[derive(Debug)]
-pub(super) struct Pace(AtomicUsize);
-
-impl Pace {
-    pub(super) fn new() -> Self {
-        Self(AtomicUsize::new(64))
-    }
-
-    fn next(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn learn(&self, asked: usize, bytes: usize) {
-        let next = match bytes {
-            BYTES.. => asked / 2,
-            _ if bytes < BYTES / 4 => asked * 2,
-            _ => asked,
-        };
-        self.0.store(next.clamp(1, CHUNK), Ordering::Relaxed);
-    }
-}
 
 /// All that stands up to `head`.
 pub(super) fn up_to(head: Position) -> Range {
@@ -64,7 +37,7 @@ pub(super) async fn chunk(
     let _turn = session.enter()?;
     let entries = entries(session, filter, range, direction, asked).await?;
     let mut more = entries.len() >= asked;
-    let (mut events, mut bytes, mut last) = (Vec::new(), 0, None);
+    let (mut events, mut looked, mut bytes, mut last) = (Vec::new(), 0, 0, None);
     let log = session.keys.log();
     for entry in entries {
         if events.len() == size {
@@ -72,13 +45,13 @@ pub(super) async fn chunk(
             break;
         }
         let Decoded { stored, bytes: length } = entry::decode(&log, entry)?;
-        bytes += length;
+        (looked, bytes) = (looked + 1, bytes + length);
         last = Some(stored.position);
         if filter.matches(&stored.stream, &stored.event) {
             events.push(stored);
         }
     }
-    pace.learn(asked, bytes);
+    pace.learn(looked, bytes);
     if let Some(last) = last {
         session.facts.saw(last);
     }
@@ -127,22 +100,4 @@ pub(super) async fn revision(session: &Session, stream: &str) -> Result<Option<R
     };
     let (exists, next) = session.ask(ask).await?;
     Ok(next.filter(|_| exists).map(|next| Revision(next.saturating_sub(1))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_events_are_read_a_few_at_a_time() {
-        let pace = Pace::new();
-        for _ in 0..10 {
-            pace.learn(pace.next(), BYTES);
-        }
-        assert_eq!(pace.next(), 1);
-        for _ in 0..20 {
-            pace.learn(pace.next(), 10);
-        }
-        assert_eq!(pace.next(), CHUNK);
-    }
 }

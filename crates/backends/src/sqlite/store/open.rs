@@ -19,7 +19,7 @@ use super::queue::{Job, Queue};
 use super::readers::Readers;
 use super::writer::{Head, Writer};
 use super::{Config, schema};
-use crate::chunks::{self, CHUNK, Chunk, Range};
+use crate::chunks::{self, Chunk, Pace, Range};
 
 /// An [`EventStore`] in a SQLite database; see the [module](super).
 ///
@@ -179,17 +179,18 @@ impl EventStore for SqliteStore {
         if let Err(closed) = self.check_open() {
             return stream::iter([Err(closed)]).boxed();
         }
-        let state = (after, self.head.clone(), filter);
-        let chunks = stream::try_unfold(state, move |(mut after, mut head, filter)| async move {
+        let state = (after, self.head.clone(), filter, Pace::new());
+        let chunks = stream::try_unfold(state, move |(mut after, mut head, filter, pace)| async move {
             loop {
                 let now = *head.borrow_and_update();
                 let newest = Position::from_parts(now.position, 0);
                 if newest > after {
                     let range = Range { after, ..query::up_to(now.position) };
-                    let found = self.chunk(filter.clone(), range, Direction::Forward, CHUNK).await?;
+                    let found = self.chunk(filter.clone(), range, Direction::Forward, pace.next()).await?;
+                    pace.learn_of(&found.events);
                     after = if found.rest.is_empty() { newest } else { found.rest.after };
                     if !found.events.is_empty() {
-                        return Ok(Some((stream::iter(found.events).map(Ok), (after, head, filter))));
+                        return Ok(Some((stream::iter(found.events).map(Ok), (after, head, filter, pace))));
                     }
                 } else if now.closed || head.changed().await.is_err() {
                     return Ok(None);

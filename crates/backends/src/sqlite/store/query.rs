@@ -6,7 +6,7 @@ use steadfast_core::store::{Direction, Error, Filter, Position, Revision};
 
 use super::error::reading;
 use super::row;
-use crate::chunks::{Chunk, Range};
+use crate::chunks::{BYTES, Chunk, Range};
 
 /// A condition and its parameters.
 struct Where {
@@ -41,7 +41,7 @@ fn matching(filter: &Filter, range: Range) -> Where {
     Where { sql, values }
 }
 
-/// Reads up to `size` events in `range`.
+/// Reads up to `size` events in `range`, and no more once they have the bytes of a chunk.
 pub(super) fn events(
     connection: &Connection,
     filter: &Filter,
@@ -49,7 +49,7 @@ pub(super) fn events(
     direction: Direction,
     size: usize,
 ) -> Result<Chunk, Error> {
-    let Where { sql, values } = matching(filter, range);
+    let Where { sql, mut values } = matching(filter, range);
     let order = match direction {
         Direction::Forward => "ASC",
         Direction::Backward => "DESC",
@@ -61,14 +61,20 @@ pub(super) fn events(
         "steadfast_streams s CROSS JOIN steadfast_events e ON e.stream = s.id"
     };
     let columns = row::COLUMNS;
-    let sql = format!("SELECT {columns} FROM {from} WHERE {sql} ORDER BY e.position {order} LIMIT {size}");
+    let sql = format!("SELECT {columns} FROM {from} WHERE {sql} ORDER BY e.position {order} LIMIT ?");
+    values.push(Value::from(i64::try_from(size).unwrap_or(i64::MAX)));
     let mut statement = connection.prepare_cached(&sql).map_err(reading)?;
     let mut rows = statement.query(params_from_iter(values)).map_err(reading)?;
-    let mut events = Vec::new();
-    while let Some(row) = rows.next().map_err(reading)? {
-        events.push(row::read(row)?);
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while bytes < BYTES
+        && let Some(row) = rows.next().map_err(reading)?
+    {
+        let stored = row::read(row)?;
+        bytes += stored.event.weight();
+        events.push(stored);
     }
-    Ok(Chunk::new(events, range, direction, size))
+    let more = events.len() >= size || bytes >= BYTES;
+    Ok(Chunk::new(events, range, direction, more))
 }
 
 /// Says whether an event passes `filter`.
