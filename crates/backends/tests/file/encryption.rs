@@ -4,19 +4,59 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use steadfast_backends::file::{Config, FileLog};
 use steadfast_base::disk::RealDisk;
 use steadfast_base::units::Size;
 use steadfast_core::Event;
-use steadfast_core::encryption::{Aead, Encrypted, Keys, Settings, StoredKeys, is_forgotten};
+use steadfast_core::encryption::{Aead, CachedKeys, Encrypted, Keys, Settings, StoredKeys, is_forgotten};
 use steadfast_core::snapshot::{Snapshot, Snapshots, StoredSnapshots};
 use steadfast_core::store::{
     Batch, Condition, Durability, EventStore, MemoryStore, Position, Query, Revision,
 };
+use steadfast_core::testing::store::StoreFactory;
 
 fn open(folder: &Path) -> Arc<dyn EventStore> {
     let config = Config { segment_size: Size::from_bytes(64 << 10), ..Config::default() };
     Arc::new(FileLog::open_on(Arc::new(RealDisk), folder, config).expect("opened"))
+}
+
+/// Events and their keys in a log each.
+struct InTwoLogs {
+    folder: tempfile::TempDir,
+    /// One process holds a log: the keys stay open when the events are opened again.
+    keys: Option<Arc<FileLog>>,
+}
+
+impl InTwoLogs {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), keys: None }
+    }
+}
+
+impl StoreFactory for InTwoLogs {
+    fn open(&mut self) -> BoxFuture<'_, Arc<dyn EventStore>> {
+        let config = Config { segment_size: Size::from_bytes(1 << 20), ..Config::default() };
+        let folder = self.folder.path().to_owned();
+        let log = |name: &str| {
+            FileLog::open_on(Arc::new(RealDisk), folder.join(name), config.clone()).expect("opened")
+        };
+        let cipher = Arc::new(Aead::Aes256Gcm);
+        let keys = self.keys.get_or_insert_with(|| Arc::new(log("keys")));
+        let keys =
+            StoredKeys::new(Arc::clone(keys) as Arc<dyn EventStore>, cipher.clone()).expect("it deletes");
+        let keys = Arc::new(CachedKeys::new(Arc::new(keys)));
+        let store = Encrypted::new(Arc::new(log("events")), keys, cipher, Settings::default());
+        Box::pin(async { Arc::new(store) as Arc<dyn EventStore> })
+    }
+
+    fn reopen(&mut self) -> Option<BoxFuture<'_, Arc<dyn EventStore>>> {
+        Some(self.open())
+    }
+}
+
+mod conformance {
+    steadfast_core::store_conformance!(super::InTwoLogs::new());
 }
 
 fn holds(folder: &Path, part: &[u8]) -> bool {

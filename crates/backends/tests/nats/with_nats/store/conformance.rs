@@ -11,13 +11,13 @@ use steadfast_servers::{Nats, NatsSettings};
 use super::Place;
 
 /// Stores on the server that all share, which therefore cannot crash.
-struct InAStream {
+pub(super) struct InAStream {
     read_ahead: usize,
     place: Option<Place>,
 }
 
 impl InAStream {
-    fn new(read_ahead: usize) -> Self {
+    pub(super) fn new(read_ahead: usize) -> Self {
         Self { read_ahead, place: None }
     }
 }

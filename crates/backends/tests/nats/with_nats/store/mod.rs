@@ -3,6 +3,7 @@
 mod basics;
 mod conformance;
 mod deleted;
+mod encryption;
 mod formats;
 mod kill;
 mod limits;

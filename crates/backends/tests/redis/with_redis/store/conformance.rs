@@ -19,7 +19,7 @@ pub(crate) struct OnAServer {
 }
 
 impl OnAServer {
-    fn with(settings: ServerSettings) -> Self {
+    pub(super) fn with(settings: ServerSettings) -> Self {
         Self::on(RedisProgram::Redis, settings)
     }
 

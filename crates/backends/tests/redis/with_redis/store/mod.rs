@@ -4,6 +4,7 @@ mod basics;
 pub(crate) mod conformance;
 mod deletion;
 mod durability;
+mod encryption;
 mod kill;
 mod loss;
 mod reconnect;
