@@ -17,6 +17,9 @@ use super::recovery::opening;
 use super::sealed::Sealer;
 use super::shared::Shared;
 
+/// A block of the page cache.
+static ZEROS: [u8; 4096] = [0; 4096];
+
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -133,7 +136,7 @@ impl Writer {
             let next = group.runs.get(index + 1).map(|next| next.start);
             let end = run.at.plus(next.unwrap_or(group.bytes.len()) - run.start);
             if next.is_none() {
-                group.bytes.resize(group.bytes.len() + self.rest_of_block(end), 0);
+                group.bytes.extend_from_slice(&ZEROS[..self.rest_of_block(end)]);
             }
             let bytes = &group.bytes[run.start..next.unwrap_or(group.bytes.len())];
             self.file.write_all_at(bytes, run.at.byte().into()).map_err(|error| Error::Io {
@@ -159,9 +162,8 @@ impl Writer {
     /// Returns how many zeros are written behind `end`, over zeros: what of a block is not in the page cache would have to
     /// be read from the disk before a part of it is written.
     fn rest_of_block(&self, end: Offset) -> usize {
-        const BLOCK: u64 = 4096;
         let end = u64::from(end.byte());
-        let whole = end.next_multiple_of(BLOCK);
+        let whole = end.next_multiple_of(ZEROS.len() as u64);
         if whole <= self.segment_bytes { (whole - end) as usize } else { 0 }
     }
 
