@@ -14,7 +14,8 @@ pub struct Dose {
     /// The calls that matched the fault, whether or not they were in its share; for `runtime` all calls.
     pub seen: u64,
     /// The calls to which something was done. For `runtime`: those in flight during a stall of all workers, and
-    /// those that arrived within 10 ms after it, nearly all of which had waited for it in their sockets.
+    /// those that arrived within 10 ms after it, nearly all of which had waited for it in their sockets. A process
+    /// that is slow after a stall does not count them all.
     pub affected: u64,
     /// The calls that were made late.
     pub delayed: u64,

@@ -106,10 +106,12 @@ fn doses(
             FaultKind::Runtime(runtime) => {
                 let times = fault.length.as_secs_f64() / runtime.every.0.as_secs_f64();
                 let declared = times.floor().max(1.0) * runtime.stall.0.as_secs_f64() * 1000.0;
-                vec![
-                    count("affected calls", fault.at_least, dose.affected),
-                    time("time stalled, all workers", declared, dose.stalled_ms as f64),
-                ]
+                // The process counts the calls that it meets within a moment of a stall's end, which on a slow machine are
+                // few of those that had waited for it; who made the calls knows of all.
+                let met = count("affected calls", fault.at_least, dose.affected);
+                let outside = affected_from_outside(fault, observation, baseline, rows, end);
+                let affected = if outside.delivered > met.delivered { outside } else { met };
+                vec![affected, time("time stalled, all workers", declared, dose.stalled_ms as f64)]
             }
             kind => {
                 let share = match kind {
@@ -267,9 +269,9 @@ mod tests {
         assert!(!share_of_calls(0.3, 0, 0).valid);
     }
 
-    #[test]
-    fn trouble_that_was_there_before_is_not_the_faults() {
-        let row = |at: u64, attempts| Row {
+    /// A command that was answered after 1 ms, `at` ms after the load's start.
+    fn row(at: u64, attempts: u32) -> Row {
+        Row {
             step: 0,
             attempts,
             result: steadfast_load::CommandResult::Succeeded { status: 200 },
@@ -279,7 +281,11 @@ mod tests {
             intended: Duration::from_millis(at),
             dispatched: Duration::from_millis(at),
             finished: Duration::from_millis(at + 1),
-        };
+        }
+    }
+
+    #[test]
+    fn trouble_that_was_there_before_is_not_the_faults() {
         let start = Instant::now();
         let affected = |attempts: fn(u64) -> u32| {
             let rows: Vec<Row> = (0..24_000).step_by(10).map(|at| row(at, attempts(at))).collect();
@@ -300,6 +306,30 @@ mod tests {
     fn fault(kind: &str) -> Fault {
         serde_saphyr::from_str(&format!("{{name: x, at: 10s, for: 14s, target: orders, {kind}}}"))
             .expect(kind)
+    }
+
+    #[test]
+    fn calls_that_a_stalled_process_met_too_late_are_counted_by_who_made_them() {
+        let fault = fault("atLeast: 1000, runtime: {stall: 300ms, every: 1s}");
+        let start = Instant::now();
+        let dose = |met: u64, attempts: u32| {
+            let attempts = |at| if at < 10_000 { 1 } else { attempts };
+            let rows: Vec<Row> = (0..24_000).step_by(10).map(|at| row(at, attempts(at))).collect();
+            let baseline = Baseline::of(&rows, 1, Duration::from_secs(10), start);
+            let mut dose = steadfast_fault::Dose::default();
+            (dose.affected, dose.stalled_ms) = (met, 4_200);
+            let observation = Observation {
+                dose: Dose::Calls(dose),
+                spans: vec![Span { from: start + Duration::from_secs(10), to: None }],
+            };
+            let doses = doses(&fault, &observation, &baseline, &rows, &[], start + Duration::from_secs(24));
+            assert!(doses[1].valid, "as long as declared");
+            (doses[0].delivered, doses[0].valid)
+        };
+        assert_eq!(dose(1_390, 2), (1_400.0, true));
+        assert_eq!(dose(31, 2), (1_400.0, true), "the process was slow after each stall");
+        assert_eq!(dose(1_390, 1), (1_390.0, true), "clients do not notice");
+        assert_eq!(dose(31, 1), (31.0, false), "nobody was affected");
     }
 
     #[test]
