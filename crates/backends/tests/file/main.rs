@@ -18,6 +18,7 @@ mod replay;
 mod sealed;
 mod simulation;
 mod support;
+mod through;
 #[cfg(target_os = "linux")]
 mod with_fuse;
 

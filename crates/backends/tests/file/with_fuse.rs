@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use steadfast_backends::file::{Config, FileLog};
-use steadfast_base::disk::{Disk, DiskFile, DiskLock, OpenMode, RealDisk};
+use steadfast_base::disk::{Disk, DiskFile, OpenMode, RealDisk};
 use steadfast_base::units::Size;
 use steadfast_core::store::{Durability, EventStore};
 use steadfast_servers::power::PowerCutFs;
 
 use crate::power::{self, Place};
+use crate::through::{Through, Way};
 
 struct Log<D> {
     disk: D,
@@ -45,70 +46,22 @@ fn what_was_acknowledged_survives_the_loss_of_power() {
 #[test]
 fn a_log_whose_sync_is_taken_out_is_caught() {
     // It begins when the log has been made, and one segment is enough: so it is events that are lost, and not the log.
-    let opened = |disk: &Unsynced| disk.0.store(true, Ordering::Relaxed);
-    let place = Log { disk: Unsynced::default(), segment_size: Size::from_mebibytes(4), opened };
+    let opened = |disk: &Through<Unsynced>| disk.way.0.store(true, Ordering::Relaxed);
+    let disk = Through::new(Unsynced::default(), Arc::new(RealDisk));
+    let place = Log { disk, segment_size: Size::from_mebibytes(4), opened };
     power::is_caught(place, Durability::Durable);
 }
 
-/// The real disk, without `fdatasync` once it is told so.
-#[derive(Debug, Clone, Default)]
-struct Unsynced(Arc<AtomicBool>);
+/// There is no `fdatasync` once it is told so.
+#[derive(Debug, Default)]
+struct Unsynced(AtomicBool);
 
-#[derive(Debug)]
-struct UnsyncedFile(Box<dyn DiskFile>, Arc<AtomicBool>);
+impl Way for Unsynced {
+    type Known = ();
 
-impl Disk for Unsynced {
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir_all(path)
-    }
+    fn opens(&self, _path: &Path, _mode: OpenMode) {}
 
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(UnsyncedFile(RealDisk.open(path, mode)?, Arc::clone(&self.0))))
-    }
-
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        RealDisk.list(folder)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn sync_dir(&self, folder: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(folder)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
-        RealDisk.lock(path)
-    }
-}
-
-impl DiskFile for UnsyncedFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, offset)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        if self.1.load(Ordering::Relaxed) { Ok(()) } else { self.0.sync_data() }
-    }
-
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        self.0.allocate(length)
-    }
-
-    fn set_length(&self, length: u64) -> io::Result<()> {
-        self.0.set_length(length)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.0.length()
+    fn sync(&self, file: &dyn DiskFile) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) { Ok(()) } else { file.sync_data() }
     }
 }

@@ -15,10 +15,11 @@ use steadfast_core::store::{
 };
 use steadfast_core::{Event, EventId};
 
-use super::gate::{Gate, Gated};
+use super::gate::Gate;
 use super::history::{Found, History, What};
 use super::planted::{Credulous, Plant};
 use crate::support::{FOLDER, all, sim, small};
+use crate::through::Through;
 
 const STREAMS: [&str; 3] = ["a", "b", "c"];
 
@@ -187,11 +188,11 @@ impl World {
     fn open(&self, disk: &SimDisk) -> Result<Log, Error> {
         let process: Arc<dyn Disk> = Arc::new(disk.process());
         let disk = match self.plant {
-            Plant::NoChecksum => Arc::new(Credulous(process)),
+            Plant::NoChecksum => Arc::new(Through::new(Credulous, process)),
             _ => process,
         };
         let gate = Gate::default();
-        let disk = Arc::new(Gated { disk, gate: gate.clone() });
+        let disk = Arc::new(Through::new(gate.clone(), disk));
         let log = FileLog::open_on(disk, FOLDER, self.config.clone())?;
         Ok(Log { log, plant: self.plant, gate })
     }

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
-use steadfast_base::disk::{Disk, DiskFile, DiskLock, OpenMode};
+use steadfast_base::disk::{DiskFile, OpenMode};
 
 use super::life::segment_of;
 use crate::support::small;
+use crate::through::Way;
 
 /// A defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,50 +23,20 @@ pub(super) enum Plant {
     NoChecksum,
 }
 
-/// A disk on which all checksums match: whatever looks like a frame is given the right one when it is read.
+/// All checksums match: whatever looks like a frame is given the right one when it is read.
 #[derive(Debug)]
-pub(super) struct Credulous(pub(super) Arc<dyn Disk>);
+pub(super) struct Credulous;
 
-impl Disk for Credulous {
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.0.create_dir_all(path)
+impl Way for Credulous {
+    /// The number of the segment, 0 for other files.
+    type Known = u32;
+
+    fn opens(&self, path: &Path, _mode: OpenMode) -> u32 {
+        segment_of(path).unwrap_or(0)
     }
 
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        let file = self.0.open(path, mode)?;
-        Ok(Box::new(CredulousFile { file, segment: segment_of(path).unwrap_or(0) }))
-    }
-
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        self.0.list(folder)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.remove(path)
-    }
-
-    fn sync_dir(&self, folder: &Path) -> io::Result<()> {
-        self.0.sync_dir(folder)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
-        self.0.lock(path)
-    }
-}
-
-#[derive(Debug)]
-struct CredulousFile {
-    file: Box<dyn DiskFile>,
-    segment: u32,
-}
-
-impl DiskFile for CredulousFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, offset)?;
+    fn read(&self, segment: &u32, file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = file.read_at(buffer, offset)?;
         let aligned = (offset.next_multiple_of(8) - offset) as usize;
         for at in (aligned..count.saturating_sub(31)).step_by(8) {
             if buffer[at..at + 4] != *b"SF\x01\0" {
@@ -76,7 +46,7 @@ impl DiskFile for CredulousFile {
                 u32::from_le_bytes(buffer[at + 8..at + 12].try_into().expect("four bytes")) as usize;
             let end = at + (32 + payload).next_multiple_of(8);
             if end <= count {
-                let place = u64::from(self.segment) << 32 | (offset + at as u64);
+                let place = u64::from(*segment) << 32 | (offset + at as u64);
                 let identity = small().identity.expect("it is given");
                 let salt = [&identity.to_le_bytes()[..], &place.to_le_bytes(), &buffer[at..at + 4]].concat();
                 let sum = crc32c::crc32c_append(crc32c::crc32c(&salt), &buffer[at + 8..end]);
@@ -84,25 +54,5 @@ impl DiskFile for CredulousFile {
             }
         }
         Ok(count)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        self.file.allocate(length)
-    }
-
-    fn set_length(&self, length: u64) -> io::Result<()> {
-        self.file.set_length(length)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.file.length()
     }
 }
