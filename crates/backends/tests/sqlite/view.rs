@@ -9,14 +9,14 @@ use futures::TryStreamExt;
 use steadfast_backends::sqlite::rusqlite::{Connection, Transaction};
 use steadfast_backends::sqlite::store::{Config as StoreConfig, SqliteStore};
 use steadfast_backends::sqlite::view::{Config, SqliteView};
-use steadfast_core::projection::{Poison, Projector, Settings, View};
+use steadfast_core::projection::{Poison, Projector, Settings, View, ViewError};
 use steadfast_core::store::{Batch, Condition, Durability, EventStore, Position, Query, StoredEvent};
 use steadfast_core::{Event, testing};
 
 const PLACE: &str = "STEADFAST_VIEW_PLACE";
 /// A position that comes twice is refused.
-const TABLES: &str =
-    "CREATE TABLE IF NOT EXISTS seen (n INTEGER PRIMARY KEY AUTOINCREMENT, position INTEGER UNIQUE)";
+const TABLES: [&str; 1] =
+    ["CREATE TABLE seen (n INTEGER PRIMARY KEY AUTOINCREMENT, position INTEGER UNIQUE)"];
 
 type Apply = fn(&Transaction<'_>, &StoredEvent) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
@@ -35,9 +35,13 @@ async fn store(folder: &Path) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(StoreConfig::at(folder.join("events.db"))).await.expect("opened"))
 }
 
-async fn projector(folder: &Path, poison: Poison) -> Projector<SqliteView<Apply>> {
+async fn try_view(folder: &Path, migrations: &[&str]) -> Result<SqliteView<Apply>, ViewError> {
     let config = Config { path: folder.join("view.db"), name: "seen".to_owned(), ..Config::default() };
-    let view = SqliteView::open(config, TABLES, apply as Apply).await.expect("opened");
+    SqliteView::open(config, migrations, apply as Apply).await
+}
+
+async fn projector(folder: &Path, poison: Poison) -> Projector<SqliteView<Apply>> {
+    let view = try_view(folder, &TABLES).await.expect("opened");
     let settings = Settings { poison, batch_max: 20, ..Settings::default() };
     Projector::new("seen", store(folder).await, Arc::new(view), settings)
 }
@@ -82,7 +86,7 @@ async fn a_table_that_is_locked_is_no_reason_to_pass_an_event() {
         name: "seen".to_owned(),
         busy_timeout: "10ms".parse().expect("a duration"),
     };
-    let view = Arc::new(SqliteView::open(config, TABLES, apply as Apply).await.expect("opened"));
+    let view = Arc::new(SqliteView::open(config, &TABLES, apply as Apply).await.expect("opened"));
     let settings = Settings { poison: Poison::Skip, attempts_max: 1_000, ..Settings::default() };
     let projector = Projector::new("seen", store(folder.path()).await, view, settings);
     let other = Connection::open(folder.path().join("view.db")).expect("opened");
@@ -100,6 +104,59 @@ async fn a_table_that_is_locked_is_no_reason_to_pass_an_event() {
     let (applied, ()) = tokio::join!(applying, unlock);
     applied.expect("in time").expect("applied in the end");
     assert_eq!((seen(folder.path()), projector.metrics().skipped), (vec![1, 2, 3], 0));
+}
+
+/// Reads the versions of the tables that all views share, and of those of one.
+fn versions(folder: &Path) -> (i64, i64) {
+    let view = Connection::open(folder.join("view.db")).expect("opened");
+    let sql = "SELECT steadfast_views.version, steadfast_projections.version FROM steadfast_views, \
+               steadfast_projections WHERE name = 'seen'";
+    view.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("one row")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_migration_is_run_once_and_tables_of_a_newer_version_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let two = [TABLES[0], "ALTER TABLE seen ADD COLUMN more TEXT DEFAULT 'x'"];
+    // At the same time, as when several processes are started.
+    let opened = futures::future::join_all((0..4).map(|_| try_view(folder.path(), &TABLES))).await;
+    opened.into_iter().for_each(|opened| drop(opened.expect("opened")));
+    for _ in 0..2 {
+        try_view(folder.path(), &two).await.expect("opened");
+    }
+    let wrong = [TABLES[0], two[1], "CREATE TABLE other (n)", "nonsense"];
+    let wrong = try_view(folder.path(), &wrong).await.expect_err("a wrong migration");
+    assert!(!wrong.retryable && wrong.reason.contains("nonsense"), "{wrong}");
+    let view = Connection::open(folder.path().join("view.db")).expect("opened");
+    assert_eq!(versions(folder.path()), (2, 2), "none is run, or all");
+    assert!(view.prepare("SELECT 1 FROM other").is_err(), "none is run, or all");
+    let newer = try_view(folder.path(), &TABLES).await.expect_err("made by a newer version");
+    assert!(newer.reason.contains("`seen` has version 2, only up to 1"), "{newer}");
+    view.execute_batch("UPDATE steadfast_views SET version = 3").expect("changed");
+    let newer = try_view(folder.path(), &two).await.expect_err("made by a newer version");
+    assert!(newer.reason.contains("`steadfast_projections` has version 3, only up to 2"), "{newer}");
+}
+
+/// The tables of the first version kept none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_of_the_first_version_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    append(&*store(folder.path()).await, "good", 20).await;
+    let view = Connection::open(folder.path().join("view.db")).expect("opened");
+    view.execute_batch(include_str!("view-v1.sql")).expect("restored");
+    // As every view of the first version made its tables.
+    let migrations =
+        ["CREATE TABLE IF NOT EXISTS seen (n INTEGER PRIMARY KEY AUTOINCREMENT, position INTEGER UNIQUE)"];
+    for _ in 0..2 {
+        let view = try_view(folder.path(), &migrations).await.expect("opened");
+        assert_eq!(view.position().await.expect("known").to_string(), "10");
+    }
+    assert_eq!(versions(folder.path()), (2, 1));
+    projector(folder.path(), Poison::Stop).await.catch_up().await.expect("applied");
+    assert_eq!(seen(folder.path()), (1..=20).collect::<Vec<_>>());
+    let sql = "SELECT position || ' ' || reason FROM steadfast_skipped";
+    let skipped: String = view.query_row(sql, [], |row| row.get(0)).expect("one row");
+    assert_eq!(skipped, "4 it was bad");
 }
 
 /// Two projectors stand for two processes: who comes second leaves out what the first has applied.

@@ -10,7 +10,9 @@ use crate::epoch;
 use crate::postgres::Config;
 use crate::postgres::connect::{self, Session};
 
-const TABLES: &str = "
+/// What each version of the tables that every view shares adds to the one before. The first was made before versions
+/// were kept.
+const SHARED: [&str; 1] = ["
     CREATE TABLE IF NOT EXISTS steadfast_projections (
         name text PRIMARY KEY,
         position text NOT NULL,
@@ -26,7 +28,7 @@ const TABLES: &str = "
         reason text NOT NULL,
         PRIMARY KEY (projection, position)
     );
-";
+"];
 
 /// Connects for the work on a view.
 pub(super) async fn connect(config: &Config, settings: &Settings) -> Result<Session, ViewError> {
@@ -58,26 +60,43 @@ pub(super) async fn install(
     let transaction = client.transaction().await.map_err(told)?;
     // Others who open a view at this moment wait.
     let sql = format!(
-        "SELECT pg_advisory_xact_lock(1937007986); CREATE SCHEMA IF NOT EXISTS \"{schema}\"; {TABLES}"
+        "SELECT pg_advisory_xact_lock(1937007986); CREATE SCHEMA IF NOT EXISTS \"{schema}\"; \
+         CREATE TABLE IF NOT EXISTS steadfast_views (one int PRIMARY KEY CHECK (one = 1), version int NOT NULL); \
+         INSERT INTO steadfast_views VALUES (1, 0) ON CONFLICT DO NOTHING"
     );
+    transaction.batch_execute(&sql).await.map_err(told)?;
+    let row = transaction.query_one("SELECT version FROM steadfast_views", &[]).await.map_err(told)?;
+    bring(&transaction, "steadfast_projections", row.get(0), &SHARED).await?;
+    let sql = format!("UPDATE steadfast_views SET version = {}", SHARED.len());
     transaction.batch_execute(&sql).await.map_err(told)?;
     let sql = "INSERT INTO steadfast_projections VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
     transaction.execute(sql, &[name, &Position::START.to_string()]).await.map_err(told)?;
     let sql = "SELECT version FROM steadfast_projections WHERE name = $1";
     let version: i32 = transaction.query_one(sql, &[name]).await.map_err(told)?.get(0);
-    let newest = migrations.len();
-    let Some(missing) = migrations.get(usize::try_from(version).unwrap_or(usize::MAX)..) else {
+    bring(&transaction, name, version, migrations).await?;
+    let sql = "UPDATE steadfast_projections SET version = $2 WHERE name = $1";
+    let newest = i32::try_from(migrations.len()).unwrap_or(i32::MAX);
+    transaction.execute(sql, &[name, &newest]).await.map_err(told)?;
+    transaction.commit().await.map_err(told)
+}
+
+/// Runs the steps from `version` on.
+async fn bring(
+    transaction: &Transaction<'_>,
+    name: &str,
+    version: i32,
+    steps: &[&str],
+) -> Result<(), ViewError> {
+    let newest = steps.len();
+    let Some(missing) = steps.get(usize::try_from(version).unwrap_or(usize::MAX)..) else {
         let reason =
             format!("`{name}` has version {version}, only up to {newest}: it was made by a newer version");
         return Err(ViewError::permanent(reason));
     };
-    for migration in missing {
-        transaction.batch_execute(migration).await.map_err(told)?;
+    for step in missing {
+        transaction.batch_execute(step).await.map_err(|error| of(&error))?;
     }
-    let sql = "UPDATE steadfast_projections SET version = $2 WHERE name = $1";
-    let newest = i32::try_from(newest).unwrap_or(i32::MAX);
-    transaction.execute(sql, &[name, &newest]).await.map_err(told)?;
-    transaction.commit().await.map_err(told)
+    Ok(())
 }
 
 pub(super) async fn position(client: &impl GenericClient, name: &str) -> Result<Position, ViewError> {

@@ -23,8 +23,11 @@ use super::place::{self, of};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("shop.db");
 /// let config = Config { path, name: "orders".to_owned(), ..Config::default() };
-/// let tables = "CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, kind TEXT NOT NULL)";
-/// let orders = SqliteView::open(config, tables, |tables: &Transaction<'_>, stored: &StoredEvent| {
+/// let migrations = [
+///     "CREATE TABLE orders (id TEXT PRIMARY KEY, kind TEXT NOT NULL)",
+///     "CREATE INDEX orders_by_kind ON orders (kind)",
+/// ];
+/// let orders = SqliteView::open(config, &migrations, |tables: &Transaction<'_>, stored: &StoredEvent| {
 ///     let (id, kind) = (stored.event.subject(), stored.event.kind());
 ///     tables.execute("INSERT INTO orders VALUES (?1, ?2) ON CONFLICT DO UPDATE SET kind = ?2", (id, kind)).map(drop)
 /// })
@@ -47,22 +50,25 @@ where
     F: Fn(&Transaction<'_>, &StoredEvent) -> Result<(), E> + Send + Sync + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + 'static,
 {
-    /// Opens the database and runs `tables`, SQL that makes the view's tables unless they are there; `apply` changes
-    /// them by an event. An error of SQLite that says nothing about the event, such as a full disk, is no reason to pass
-    /// it: the batch is tried again.
+    /// Opens the database and runs those of `migrations`, SQL that makes the view's tables or changes them, that have not
+    /// been run; `apply` changes the tables by an event. An error of SQLite that says nothing about the event, such as a
+    /// full disk, is no reason to pass it: the batch is tried again.
+    ///
+    /// The migrations run in one transaction, and so may not begin or end one.
     ///
     /// # Errors
-    /// [`ViewError`] when the database cannot be opened, or `tables` fails.
+    /// [`ViewError`] when the database cannot be opened, a migration fails (then none is run), or the tables were made by
+    /// a newer version.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the tables made.
-    pub async fn open(config: Config, tables: &str, apply: F) -> Result<Self, ViewError> {
+    pub async fn open(config: Config, migrations: &[&str], apply: F) -> Result<Self, ViewError> {
         if config.name.is_empty() {
             return Err(ViewError::permanent("`name` is empty: name the projection"));
         }
-        let tables = tables.to_owned();
+        let migrations: Vec<String> = migrations.iter().map(|&migration| migration.to_owned()).collect();
         let opening = tokio::task::spawn_blocking(move || {
-            let connection = place::open(&config.path, config.busy_timeout.0, &tables)?;
+            let connection = place::open(&config, &migrations)?;
             Ok((connection, config.name))
         });
         let (connection, name) = opening.await.map_err(ViewError::permanent)??;

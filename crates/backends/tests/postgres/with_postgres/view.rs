@@ -93,7 +93,10 @@ async fn try_projector(place: &At, poison: Poison) -> Result<Projector<PostgresV
 
 async fn append(store: &PostgresStore, kind: &str, count: usize) {
     let events = (0..count).map(|_| Event::new("/view", kind).build());
-    store.append(Batch::to_stream("s", events), Condition::Any, Durability::Written).await.expect("appended");
+    let appended = store.append(Batch::to_stream("s", events), Condition::Any, Durability::Written).await;
+    let position = appended.expect("appended").position;
+    // Another store sees it once nobody's transaction is open that began before, those of other tests included.
+    until(async || store.head().await.expect("it answers") >= position).await;
 }
 
 /// What is stored, as the view has it if it lacks nothing.
@@ -138,7 +141,8 @@ async fn what_cannot_be_applied_is_recorded_and_the_rest_counts_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_locked_or_not_there_is_no_reason_to_pass_an_event() {
-    let place = At::of(Place::shared().await);
+    // The lock holds up all readers of the server.
+    let place = At::of(Place::alone().await);
     let store = place.open().await;
     append(&store, "good", 3).await;
     let short =
@@ -219,7 +223,11 @@ async fn each_migration_is_run_once_and_tables_of_a_newer_version_are_refused() 
     let row = client.query_one(sql, &[]).await.expect("a row");
     assert_eq!((row.get::<_, i32>(0), row.get::<_, bool>(1)), (2, true), "none is run, or all");
     let newer = try_view(&place, &TABLES).await.expect_err("made by a newer version");
-    assert!(newer.reason.contains("newer version"), "{newer}");
+    assert!(newer.reason.contains("`seen` has version 2, only up to 1"), "{newer}");
+    client.batch_execute("UPDATE steadfast_views SET version = 2").await.expect("changed");
+    let newer = try_view(&place, &two).await.expect_err("made by a newer version");
+    assert!(newer.reason.contains("`steadfast_projections` has version 2, only up to 1"), "{newer}");
+    client.batch_execute("UPDATE steadfast_views SET version = 1").await.expect("changed");
     for wrong in [
         Settings { name: String::new(), ..settings(&place, "") },
         Settings { schema: "a\"b".to_owned(), ..settings(&place, "seen") },
@@ -227,6 +235,28 @@ async fn each_migration_is_run_once_and_tables_of_a_newer_version_are_refused() 
         let opened = PostgresView::open(place.config.clone(), wrong, &TABLES, apply as Apply).await;
         assert!(!opened.expect_err("it is wrong").retryable);
     }
+}
+
+/// The tables of the first version, which all views share, kept none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_of_the_first_version_goes_on() {
+    let place = At::of(Place::shared().await);
+    let store = place.open().await;
+    append(&store, "good", 20).await;
+    let all = stored(&store).await;
+    let client = place.client().await;
+    let sql = include_str!("view-v1.sql").replace("${position}", &all[9]);
+    client.batch_execute(&sql).await.expect("restored");
+    for _ in 0..2 {
+        let view = try_view(&place, &TABLES).await.expect("opened");
+        assert_eq!(view.position().await.expect("known").to_string(), all[9]);
+    }
+    projector(&place, Poison::Stop).await.catch_up().await.expect("applied");
+    assert_eq!(seen(&place).await, all[9..], "those before had been applied");
+    let sql = "SELECT steadfast_views.version, steadfast_projections.version, steadfast_skipped.reason \
+               FROM steadfast_views, steadfast_projections JOIN steadfast_skipped ON name = projection";
+    let row = client.query_one(sql, &[]).await.expect("a row");
+    assert_eq!((row.get(0), row.get(1), row.get(2)), (1, 1, "it was bad"));
 }
 
 /// A second table is built beside the one that is read, and those who read by SQL follow.
