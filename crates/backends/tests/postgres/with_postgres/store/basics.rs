@@ -3,6 +3,7 @@ use steadfast_backends::postgres::store::{PostgresStore, Settings};
 use steadfast_core::store::{Batch, Condition, Durability, Error, EventStore, Query};
 
 use super::{Place, event, support};
+use crate::with_postgres::support::until;
 
 #[tokio::test]
 async fn tables_of_a_newer_version_and_wrong_settings_are_refused() {
@@ -22,7 +23,9 @@ async fn many_may_open_it_at_the_same_time() {
     let stores = futures::future::join_all((0..6).map(|_| place.try_open())).await;
     for store in stores {
         let batch = Batch::to_stream("s", [event("e")]);
-        store.expect("opened").append(batch, Condition::Any, Durability::Written).await.expect("appended");
+        let store = store.expect("opened");
+        let appended = store.append(batch, Condition::Any, Durability::Written).await.expect("appended");
+        until(async || store.head().await.expect("it answers") >= appended.position).await;
     }
     let events: Vec<_> = place.open().await.read(Query::default()).try_collect().await.expect("readable");
     assert_eq!(events.len(), 6);

@@ -12,7 +12,7 @@ use crate::with_postgres::support::{until, with_isolation};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_condition_sees_what_was_appended_while_it_waited_whatever_the_role_says() {
     for isolation in ["repeatable read", "serializable"] {
-        let mut place = Place::shared().await;
+        let mut place = Place::alone().await;
         place.config = with_isolation(&place.config, isolation).await;
         let store = Arc::new(place.open().await);
         let held = place.client().await;

@@ -6,6 +6,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use steadfast_core::store::{Batch, Condition, Durability, EventStore, Filter, Position, Query};
 
 use super::{Place, event};
+use crate::with_postgres::support::until;
 
 /// What an append calls, with one event.
 pub(super) const APPEND: &str = "SELECT * FROM steadfast_append('on', ARRAY['held'], ARRAY[gen_random_uuid()], ARRAY['held'], \
@@ -69,6 +70,7 @@ async fn a_copy_on_another_server_goes_on_behind_its_newest_event() {
     let store = place.open().await;
     let next = store.append(Batch::to_stream("s", [event("b")]), Condition::Any, Durability::Durable).await;
     let next = next.expect("appended");
+    until(async || store.head().await.expect("it answers") >= next.position).await;
     let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
     let kinds: Vec<_> = events.iter().map(|stored| stored.event.kind()).collect();
     assert_eq!(kinds, ["a", "b"]);
