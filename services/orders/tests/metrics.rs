@@ -44,3 +44,28 @@ async fn views_and_repositories_are_shown() {
         .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_of_orders_is_shown_by_their_states() {
+    let shop = Shop::open().await;
+    let id = shop.created("k1").await;
+    assert_eq!(shop.command(&id, "confirm", "c1").await.status, StatusCode::OK);
+    // A repetition is known by its key and asks nothing of the order.
+    assert_eq!(shop.command(&id, "confirm", "c1").await.status, StatusCode::OK);
+    for key in ["c2", "c3"] {
+        assert_eq!(shop.command(&id, "cancel", key).await.status, StatusCode::CONFLICT);
+    }
+    let text = scrape(&shop, &shop.orders).await;
+    for (state, command, outcome, times) in
+        [("created", "confirm", "allowed", 1), ("confirmed", "cancel", "refused", 2)]
+    {
+        let line = format!(
+            "orders_machine_commands_total{{machine=\"order\",state=\"{state}\",command=\"{command}\",outcome=\"{outcome}\"}} {times}"
+        );
+        assert!(
+            has(&text, &line),
+            "{line} is not in
+{text}"
+        );
+    }
+}

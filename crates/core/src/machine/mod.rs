@@ -8,6 +8,7 @@
 //! | the check | `STATE.next(COMMAND)`, `STATE.allowed()` |
 //! | the error that names state, command and what is allowed instead | [`Illegal`] |
 //! | labels for metrics and logs, and all of them | `as_str()`, `ALL` |
+//! | counts of what was asked, by state and command, for metrics | [`Tally`] |
 //! | a test of every pair of state and command, against a table or an aggregate | `assert_table`, `assert_every_pair`, `assert_aggregate` in `testing` (a feature) |
 //! | states that nothing leads to, transitions that never happen | [`Findings`], `assert_sound` |
 //! | a diagram, and a test that the one in the documents is up to date | [`Machine::diagram`], `assert_diagram` |
@@ -66,6 +67,7 @@ mod lifecycle;
 mod machine;
 #[doc(hidden)]
 pub mod name;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -76,3 +78,6 @@ pub use lifecycle::Control;
 pub use lifecycle::Lifecycle;
 pub use machine::Machine;
 pub use machine::Transition;
+pub use tally::Count;
+pub use tally::Probe;
+pub use tally::Tally;

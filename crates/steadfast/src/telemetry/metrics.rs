@@ -36,6 +36,8 @@ pub struct Metrics {
     projections: Listed<steadfast_core::projection::Probe>,
     #[cfg(feature = "core")]
     repositories: Listed<steadfast_core::repository::Probe>,
+    #[cfg(feature = "core")]
+    machines: Listed<steadfast_core::machine::Probe>,
     #[cfg(feature = "guard")]
     guards: super::guards::Guards,
     #[cfg(feature = "guard")]
@@ -82,6 +84,15 @@ impl Metrics {
     pub fn register_repository(&self, repository: steadfast_core::repository::Probe) {
         if self.repositories.add(repository) {
             self.registry.write().register_collector(Box::new(self.repositories.clone()));
+        }
+    }
+
+    /// Registers what was asked of state machines: `machine_commands_total` by state, command and outcome (`allowed`,
+    /// `refused`), of those pairs that were asked for.
+    #[cfg(feature = "core")]
+    pub fn register_machine(&self, machine: steadfast_core::machine::Probe) {
+        if self.machines.add(machine) {
+            self.registry.write().register_collector(Box::new(self.machines.clone()));
         }
     }
 

@@ -7,6 +7,8 @@ mod connections;
 #[cfg(feature = "guard")]
 mod guards;
 mod logs;
+#[cfg(feature = "core")]
+mod machines;
 mod metrics;
 #[cfg(feature = "core")]
 mod projections;

@@ -112,6 +112,7 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
 
         let settings = Settings { durability, idempotent: !defects.no_idempotency };
         let orders = Arc::new(Orders::new(Arc::clone(&store), book, topic, settings));
+        metrics.register_machine(orders.asked());
         let seed = Seed::random();
         let dependencies = Dependencies {
             inventory: Dependency::new(

@@ -5,13 +5,14 @@ use futures::TryStreamExt;
 use parking_lot::{Mutex, RwLock};
 use steadfast::core::Aggregate;
 use steadfast::core::bus::Topic;
+use steadfast::core::machine::{self, Tally};
 use steadfast::core::store::{
     self, Batch, Condition, Durability, EventStore, Expected, NewEvent, Query, Revision, StreamCondition,
 };
 
 use super::{Answer, Book, Error, OrderEntry, Outcome, Record};
 use crate::ledger::{Held, Locks};
-use crate::orders::domain::{self, Command, Details, OrderId};
+use crate::orders::domain::{self, Command, Details, OrderId, State};
 use crate::orders::log::{self, Cause, Entry};
 use crate::orders::process::{self, Reason};
 
@@ -43,6 +44,7 @@ pub struct Orders {
     // Orders whose streams may hold more than the book: an append has not been answered, or with an error that leaves
     // it open. Each is read again before anything is decided on it.
     doubted: Mutex<HashSet<OrderId>>,
+    asked: Tally<State>,
 }
 
 /// What subscribers of the bus hear: an event that is in the log.
@@ -67,12 +69,18 @@ impl Orders {
             topic,
             settings,
             doubted: Mutex::default(),
+            asked: Tally::new("order"),
         }
     }
 
     /// Returns the log.
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.store
+    }
+
+    /// Returns what shows which commands came to orders in which state.
+    pub fn asked(&self) -> machine::Probe {
+        self.asked.probe()
     }
 
     /// Looks something up in the book. Commands wait meanwhile.
@@ -111,7 +119,7 @@ impl Orders {
                 return self.outcome(record.order, record.outcome);
             }
             let current = self.current(id);
-            let events = current.order.decide(command)?;
+            let events = self.decide(&current, command)?;
             let entries: Vec<_> = events.into_iter().map(Entry::Order).collect();
             match self.append(id, &current, &entries, cause).await {
                 Ok(()) => {
@@ -144,7 +152,7 @@ impl Orders {
                 };
             }
             let current = self.current(id);
-            current.order.decide(&Command::Confirm)?;
+            self.decide(&current, &Command::Confirm)?;
             let events = current.confirmation.decide(&process::Command::Request);
             let events = events.map_err(|_| Error::ConfirmationUnderWay)?;
             if self.look(|book| book.confirming().len()) >= CONFIRMATIONS_MAX {
@@ -221,6 +229,14 @@ impl Orders {
             }
         }
         Err(Error::Overloaded)
+    }
+
+    /// Decides on what somebody asked for, and counts it.
+    fn decide(&self, current: &OrderEntry, command: &Command) -> Result<Vec<domain::Event>, domain::Refused> {
+        if let Some(state) = current.order.state() {
+            self.asked.count(state, command.verb());
+        }
+        current.order.decide(command)
     }
 
     async fn enter(&self, id: OrderId, cause: &Cause) -> Result<(Held<Arc<str>>, Held<OrderId>), Error> {
