@@ -27,6 +27,8 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Outcome::Usage.exit_code() } else { 0 });
         }
     };
+    // A verdict stands in the report as well.
+    let has_report = matches!(arguments.command, Command::Prove(_));
     let result = match arguments.command {
         Command::Prove(arguments) => contained(|| prove::run(&arguments)),
         Command::Validate(arguments) => contained(|| validate::run(&arguments)),
@@ -36,6 +38,10 @@ fn main() -> ExitCode {
         Command::Watchdog(arguments) => return steadfast_lab::undo::watchdog_main(&arguments.arguments),
     };
     match result {
+        Ok(Outcome::Pass) if let Some(why) = print::lost().filter(|_| !has_report) => {
+            print::error(&format!("the result could not be written to standard output: {why}"));
+            ExitCode::from(Outcome::Internal.exit_code())
+        }
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(failure) => {
             // What is wrong with a document begins with its place, so that editors and people can follow it.

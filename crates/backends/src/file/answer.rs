@@ -5,13 +5,14 @@
 //! When the writer has nothing else to do, or is back from the next commit, it wakes whoever is left: a waiter that is
 //! not polled for a while can delay the others by one commit at most.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use steadfast_core::store::{Appended, Error};
+use steadfast_core::store::{self, Appended, Error};
 
 /// What became of a group.
 #[derive(Debug, Clone)]
@@ -29,11 +30,25 @@ impl Outcome {
     fn result(&self, appended: Appended) -> Result<Appended, Error> {
         match self {
             Self::Done => Ok(appended),
+            // A repeated batch shares the fate of the first one, which may be in the log or have been on its way.
+            Self::Failed(error) | Self::Refused(error) if appended.duplicate => Err(undecided(error)),
             Self::Failed(error) => Err(error.clone()),
-            // A repeated batch shares the fate of the first one, which may have been on its way.
-            Self::Refused(error) if appended.duplicate => Err(error.clone()),
             Self::Refused(_) => Err(Error::Poisoned),
         }
+    }
+}
+
+/// How the log failed, as it is told of what may be in it all the same.
+pub(super) fn undecided(error: &Error) -> Error {
+    let outcome = store::Outcome::Unknown;
+    match error.clone() {
+        Error::Full => Error::Io {
+            doing: "writing to the log",
+            source: Arc::new(io::ErrorKind::StorageFull.into()),
+            outcome,
+        },
+        Error::Io { doing, source, .. } => Error::Io { doing, source, outcome },
+        other => other,
     }
 }
 

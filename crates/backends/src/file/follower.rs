@@ -18,6 +18,8 @@ use super::window::Window;
 const READ: usize = 256 << 10;
 /// How many frames readers wait for at most while more are read.
 const FRAMES_MAX: u32 = 1024;
+/// How many polls may pass between two looks behind a frame that is not whole.
+const PAUSE_MAX: u32 = 63;
 /// For how many segments an index file is looked for at once.
 const LET_GO_MAX: usize = 4;
 
@@ -34,12 +36,46 @@ pub(super) struct Follower {
     header: Header,
     window: Window,
     tail: Offset,
+    looks: Looks,
+}
+
+/// How often it has been looked behind a frame that is not whole: all that is written there is read for it, which a
+/// writer that has died in the middle of a frame leaves as it is until somebody opens the log.
+#[derive(Debug)]
+struct Looks {
+    at: Offset,
+    /// How many are left out after the last one, and how many of them are yet to come.
+    pause: u32,
+    left: u32,
+}
+
+impl Looks {
+    /// Says whether this one is left out: after each one twice as many as before, at most [`PAUSE_MAX`].
+    fn is_to_wait(&mut self, at: Offset) -> bool {
+        if self.at != at {
+            *self = Self { at, pause: 0, left: 0 };
+        }
+        if self.left > 0 {
+            self.left -= 1;
+            return true;
+        }
+        self.pause = (self.pause * 2 + 1).min(PAUSE_MAX);
+        self.left = self.pause;
+        false
+    }
 }
 
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>, first: Header) -> Self {
         let ahead = READ.min(first.size as usize);
-        Self { shared, first, header: first, window: Window::new(ahead), tail: Offset::start_of(1) }
+        Self {
+            shared,
+            first,
+            header: first,
+            window: Window::new(ahead),
+            tail: Offset::start_of(1),
+            looks: Looks { at: Offset::start_of(1), pause: 0, left: 0 },
+        }
     }
 
     /// Reads all that is there by now.
@@ -85,6 +121,9 @@ impl Follower {
         if problem == Invalid::Empty && self.goes_on()? {
             return Ok(true);
         }
+        if problem != Invalid::Empty && self.looks.is_to_wait(at) {
+            return Ok(false);
+        }
         if let Some(witness) = self.witness(problem).map_err(opening)? {
             // What the witness says was so before the frame was read for the last time.
             self.look_again();
@@ -119,9 +158,10 @@ impl Follower {
                 let mut state = self.shared.state();
                 let mut next = state.next;
                 let taken = take(frame, at, &mut state.index, &mut next);
+                // IMPORTANT: Nobody may read events of a frame that is wrong.
+                taken.map_err(|problem| damaged(at.to_string(), problem))?;
                 state.next = next;
                 drop(state);
-                taken.map_err(|problem| damaged(at.to_string(), problem))?;
                 self.tail = at.plus(frame.length);
                 if at == Offset::start_of(at.segment()) {
                     self.let_go()?;

@@ -10,6 +10,7 @@ use steadfast_core::store::{
     Filter, Position, Query, Revision, StoredEvent,
 };
 
+use super::answer::undecided;
 use super::archive::{Archival, Archiver};
 use super::config::Config;
 use super::delete::Deleting;
@@ -333,7 +334,9 @@ impl EventStore for FileLog {
         })
     }
 
-    /// The bytes of the events are overwritten by [`FileLog::erase`], and stay on the disk until then.
+    /// The bytes of the events are overwritten by [`FileLog::erase`], and stay on the disk until then. Where a deletion
+    /// could not be written, it is open whether the stream is deleted, and a log that has failed leaves the events out until
+    /// it is opened again.
     fn delete<'a>(
         &'a self,
         stream: &'a str,
@@ -355,7 +358,8 @@ impl EventStore for FileLog {
                         continue;
                     }
                     Deleting::Queued(events, Queued::Waiting(answer)) => {
-                        answer.await?;
+                        // What is in memory has followed already.
+                        answer.await.map_err(|error| undecided(&error))?;
                         Ok(Deleted { events, achieved: durability })
                     }
                     Deleting::Queued(_, Queued::Refused(answer, refusal)) => {

@@ -2,7 +2,7 @@
 //! one, and waits for no lock to do so.
 //!
 //! Each of these only grows, and none is told before it is true. Who reads several of them may see one move and not yet
-//! the other.
+//! the other, but what is durable can be read by then.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,6 +63,7 @@ impl Progress {
     }
 
     pub(super) fn set_durable(&self, newest: u64, end: Offset) {
+        debug_assert!(newest <= self.readable(), "what is durable can be read");
         self.durable.store(newest, Ordering::Release);
         self.durable_end.store(end.bits(), Ordering::Release);
     }

@@ -43,7 +43,8 @@ pub struct Repaired {
 ///
 /// # Errors
 /// [`Error::Locked`] when the log is open for writing; [`Error::Io`] and [`Error::Full`], after which the log may have
-/// been cut in part and repair can be repeated; those of [`survey`](super::survey).
+/// been cut in part and repair can be repeated; those of [`survey`](super::survey). Where a file cannot be read, which
+/// says nothing of what is in it, nothing is cut: [`Error::Io`].
 pub fn repair(folder: impl AsRef<Path>) -> Result<Option<Repaired>, Error> {
     repair_on(Arc::new(RealDisk), folder)
 }
@@ -63,14 +64,21 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
     let (identity, size) = identity(&segments, &survey);
     let config = Config { segment_size: Size::from_bytes(size), ..Config::default() };
     let mut again = DeleteAgain::load(&segments, identity)?;
-    let Some(damage) = survey.damages.first().cloned() else {
+    if let Some(unreadable) = survey.damages.iter().find(|damage| damage.unreadable) {
+        // IMPORTANT: What is in it may be whole, and so may be all behind it.
+        let problem = format!("`{}`: {}", unreadable.segment, unreadable.problem);
+        return Err(repairing(io::Error::other(problem)));
+    }
+    // Of what is not in a segment, such as a note that could not be read for a moment, there is nothing to cut.
+    let damage = survey.damages.first().cloned();
+    let damage = damage.and_then(|damage| segment::number(&damage.segment).map(|number| (damage, number)));
+    let Some((damage, number)) = damage else {
         if !again.is_empty() {
             // An earlier repair has come no further.
             FileLog::open_locked(segments, lock, &config)?.0.close_now()?;
         }
         return Ok(None);
     };
-    let Some(number) = segment::number(&damage.segment) else { return Ok(None) };
     let cut_at = Offset::new(number, damage.byte as u32);
     for (stream, (_, below)) in survey.deletions.iter().filter(|(_, (at, _))| *at >= cut_at) {
         again.add(stream, *below);
@@ -81,12 +89,11 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
     }
     // Positions are given again, and it is by position that the note tells what is erased.
     Erased::remove(&segments).map_err(repairing)?;
-    let affected: Vec<u32> = survey
-        .segments
-        .iter()
-        .filter_map(|survey| segment::number(&survey.file))
-        .filter(|affected| *affected >= number)
-        .collect();
+    // Those too of which nothing could be read.
+    let files = segments.disk().list(segments.folder()).map_err(repairing)?;
+    let mut affected: Vec<u32> = files.iter().filter_map(|file| segment::number(file)).collect();
+    affected.retain(|affected| *affected >= number);
+    affected.sort_unstable();
     let copy = copy(&*disk, folder, &affected).map_err(repairing)?;
     match again.is_empty() {
         true => DeleteAgain::remove(&segments),
@@ -102,6 +109,7 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
     if !whole {
         cut(&segments, cut_at, identity, damage.position).map_err(repairing)?;
     }
+    check(&disk, folder)?;
     let events_cut = (survey.events + survey.deleted + 1).saturating_sub(damage.position);
     let mut streams_deleted = 0;
     if !again.is_empty() {
@@ -110,6 +118,20 @@ pub fn repair_on(disk: Arc<dyn Disk>, folder: impl AsRef<Path>) -> Result<Option
         log.close_now()?;
     }
     Ok(Some(Repaired { damage, events_cut, streams_deleted, copy }))
+}
+
+/// Checks that no damage is left: nobody may be told so who would then do without the copies.
+fn check(disk: &Arc<dyn Disk>, folder: &Path) -> Result<(), Error> {
+    let left = match survey_on(Arc::clone(disk), folder) {
+        Ok(left) => left,
+        // Nothing is left at all.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    left.damages.into_iter().next().map_or(Ok(()), |Damage { segment, byte, problem, .. }| {
+        let problem = format!("{problem}; the log was cut, and this is left");
+        Err(Error::Damaged { place: format!("{segment} at byte {byte}"), problem })
+    })
 }
 
 /// The number that all segments carry which are not damaged, and the length of one of them.

@@ -7,7 +7,7 @@ use steadfast_core::store::{
     Appended, Batch, Condition, Durability, Error, Expected, Filter, NewEvent, Position, Revision,
 };
 
-use super::answer::Answer;
+use super::answer::{Answer, undecided};
 use super::format::{Offset, VERSION, frame, record};
 use super::group::{Group, Run};
 use super::index::{Added, Index, Place, UNKNOWN};
@@ -100,8 +100,9 @@ impl State {
             Known::Perhaps(first) => return Ok(Queued::Identify(batch, first)),
         };
         if self.status == Status::Poisoned {
-            // What was queued when the write failed may be in the log.
-            return Err(duplicate.and(self.failure.clone()).unwrap_or(Error::Poisoned));
+            // What was queued when the write failed may be in the log, and what was before that is.
+            let failure = duplicate.and(self.failure.as_ref());
+            return Err(failure.map_or(Error::Poisoned, undecided));
         }
         if let Some(appended) = duplicate {
             return Ok(self.answer(appended, durability));

@@ -3,6 +3,7 @@
 //! Unlike opening, it does not stop at the first damage: it looks for the next valid frame and goes on from there.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,6 +104,8 @@ pub struct Damage {
     pub position: u64,
     /// What is wrong.
     pub problem: String,
+    /// The file could not be read, which says nothing of what is in it: it may be whole.
+    pub unreadable: bool,
 }
 
 /// Where the log ends before its files do.
@@ -204,7 +207,10 @@ impl<'a> Surveyor<'a> {
             let problem = match headers.get(&number) {
                 None => Some("it is missing".to_owned()),
                 Some(Err(Error::Damaged { problem, .. })) => Some(problem.clone()),
-                Some(Err(error)) => Some(error.to_string()),
+                Some(Err(error)) => {
+                    surveyor.unreadable(number, reason(error));
+                    continue;
+                }
                 Some(Ok(header)) if Some(header.identity) != identity => {
                     Some("it belongs to another log".to_owned())
                 }
@@ -217,14 +223,15 @@ impl<'a> Surveyor<'a> {
             }
             if let (Some(identity), true) = (identity, headers.contains_key(&number))
                 && let Err(error) = surveyor.segment(number, identity)
-                && !(known && error.kind() == io::ErrorKind::InvalidData)
             {
-                let problem = match damage(&error) {
-                    Some(Error::Damaged { problem, .. }) => problem,
-                    _ => format!("it cannot be read: {error}"),
-                };
-                surveyor.damage(Offset::new(number, 0), problem, None);
-                surveyor.lossy = true;
+                match damage(&error) {
+                    Some(_) if known => {}
+                    Some(Error::Damaged { problem, .. }) => {
+                        surveyor.damage(Offset::new(number, 0), problem, None);
+                        surveyor.lossy = true;
+                    }
+                    _ => surveyor.unreadable(number, error.to_string()),
+                }
             }
         }
         let again = identity.map(|identity| DeleteAgain::load(segments, identity)).transpose();
@@ -232,12 +239,12 @@ impl<'a> Surveyor<'a> {
         match again {
             Ok(again) => found.to_delete_again = again.map(DeleteAgain::into_names).unwrap_or_default(),
             Err(error) => {
-                let problem = match error {
-                    Error::Damaged { problem, .. } => problem,
-                    error => format!("it cannot be read: {error}"),
+                let (problem, unreadable) = match &error {
+                    Error::Damaged { problem, .. } => (problem.clone(), false),
+                    error => (cannot_be_read(reason(error)), true),
                 };
                 let (segment, position) = (delete_again::NAME.to_owned(), found.head + 1);
-                found.damages.push(Damage { segment, byte: 0, position, problem });
+                found.damages.push(Damage { segment, byte: 0, position, problem, unreadable });
             }
         }
         Ok(found)
@@ -375,12 +382,23 @@ impl<'a> Surveyor<'a> {
     }
 
     fn damage(&mut self, at: Offset, problem: String, position: Option<u64>) {
+        self.note(at, problem, position, false);
+    }
+
+    /// Notes that a segment could not be read.
+    fn unreadable(&mut self, number: u32, reason: impl fmt::Display) {
+        self.note(Offset::new(number, 0), cannot_be_read(reason), None, true);
+        self.lossy = true;
+    }
+
+    fn note(&mut self, at: Offset, problem: String, position: Option<u64>, unreadable: bool) {
         if self.damages.len() < DAMAGES_MAX {
             self.damages.push(Damage {
                 segment: segment::name(at.segment()),
                 byte: at.byte().into(),
                 position: position.unwrap_or(self.counts.head + 1),
                 problem,
+                unreadable,
             });
         }
     }
@@ -428,6 +446,18 @@ impl<'a> Surveyor<'a> {
             to_delete_again: Vec::new(),
             deletions: counts.deletions,
         }
+    }
+}
+
+fn cannot_be_read(reason: impl fmt::Display) -> String {
+    format!("it cannot be read: {reason}")
+}
+
+/// What the operating system said, where it said something.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
     }
 }
 

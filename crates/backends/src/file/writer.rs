@@ -1,6 +1,7 @@
 //! The one thread that writes: it takes all that waits, writes it with one call and syncs it with one call.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use steadfast_base::disk::{DiskFile, DiskLock};
@@ -54,7 +55,7 @@ impl Writer {
                     break;
                 }
             }
-            if let Err(error) = self.commit(&mut group) {
+            if let Err(error) = self.commit_or_die(&mut group) {
                 tracing::error!(%error, "the log accepts no more appends until it is opened again");
                 // Refusing comes first, so that whoever hears of the failure meets no log that still accepts.
                 self.shared.poison(&error);
@@ -121,6 +122,15 @@ impl Writer {
         }
     }
 
+    /// Commits; whoever waits hears of a panic too, and the log accepts no more then.
+    fn commit_or_die(&mut self, group: &mut Group) -> Result<(), Error> {
+        let done = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
+        done.unwrap_or_else(|_| {
+            let panicked = io::Error::other("the thread that writes panicked, which is a defect");
+            Err(Error::io("writing to the log", panicked, Outcome::Unknown))
+        })
+    }
+
     fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
         for index in 0..group.runs.len() {
             let run = group.runs[index];
@@ -182,8 +192,9 @@ impl Writer {
     fn roll(&mut self, run: Run, outcome: Outcome) -> Result<(), Error> {
         let number = run.at.segment();
         self.written = run.before;
-        self.sync()?;
+        // First: whoever appends again what is durable is told so at once, and must find it.
         self.shared.publish_readable(self.written, self.written_end);
+        self.sync()?;
         self.file = self
             .preparer
             .take(number)

@@ -2,16 +2,20 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt;
 use steadfast_backends::file::{Config, FileLog};
 use steadfast_base::disk::{DiskFile, OpenMode, RealDisk};
 use steadfast_core::Event;
-use steadfast_core::store::{Batch, Condition, Durability, EventStore, Filter, Position, Query, Revision};
+use steadfast_core::store::{
+    Batch, Condition, Durability, Error, EventStore, Filter, Outcome, Position, Query, Revision,
+};
 
+use crate::support::{FOLDER, sim};
 use crate::through::{Through, Way};
 
 /// Where the first frame of a segment stands.
@@ -22,6 +26,8 @@ const FIRST: u64 = 64;
 struct Watched {
     /// The first frame of the first segment waits for this.
     held: Mutex<Option<Receiver<()>>>,
+    /// It waits.
+    holds: AtomicBool,
     /// The first frame of any later segment cannot be written.
     later_fail: bool,
     made: AtomicU64,
@@ -60,6 +66,7 @@ impl Way for Watched {
             }
             let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| offset == FIRST);
             if let Some(held) = held {
+                self.holds.store(true, Ordering::SeqCst);
                 let _ = held.recv();
             }
             self.written.fetch_max(offset + bytes.len() as u64, Ordering::SeqCst);
@@ -98,6 +105,70 @@ async fn a_revision_is_that_of_what_can_be_read_though_a_commit_failed_half_way(
     let read: Vec<_> = log.read(Query::default()).collect().await;
     assert!(read.iter().all(Result::is_ok), "{read:?}");
     assert_eq!(read.len() as u64, head);
+}
+
+/// In memory the stream is deleted as soon as that is queued: whether it will be is open when it could not be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_for_which_there_was_no_room_is_left_open() {
+    let room = sim(1);
+    let (release, held) = channel();
+    let watched = Watched { held: Mutex::new(Some(held)), ..Watched::default() };
+    let disk = Through::new(watched, Arc::new(room.process()));
+    let log = open(&disk, Path::new(FOLDER), "4KiB");
+    let large = |stream| Batch::to_stream(stream, [Event::new("/edge", "edge.met").bytes(vec![b'x'; 3000])]);
+    log.append(large("a"), Condition::Any, Durability::Accepted).await.expect("accepted");
+    let holding = async {
+        while !disk.way.holds.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), holding).await.expect("it is being written");
+    // While that is held, these come together, in the next segment.
+    log.append(large("b"), Condition::Any, Durability::Accepted).await.expect("accepted");
+    room.limit_space(Some(0));
+    let release = async { release.send(()).expect("it is held") };
+    let deleted = log.delete("a", None, Durability::Durable);
+    let added = log.append(large("c"), Condition::Any, Durability::Durable);
+    let (deleted, added, ()) = futures::join!(deleted, added, release);
+    assert!(matches!(added, Err(Error::Full)), "{added:?}");
+    let deleted = deleted.expect_err("there is no room");
+    assert_eq!(deleted.outcome(), Outcome::Unknown, "{deleted}");
+}
+
+/// A disk that panics when it is written to, once it is told to.
+#[derive(Debug, Default)]
+struct Panics(AtomicBool);
+
+impl Way for Panics {
+    type Known = ();
+
+    fn opens(&self, _: &Path, _: OpenMode) {}
+
+    fn write(&self, (): &(), file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        assert!(!self.0.load(Ordering::SeqCst), "as the test wants it");
+        file.write_all_at(bytes, offset)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_hears_of_a_writer_that_panics() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = Through::new(Panics::default(), Arc::new(RealDisk));
+    let open = || FileLog::open_on(Arc::new(disk.clone()), folder.path(), Config::default());
+    let log = open().expect("opened");
+    log.append(batch(), Condition::Any, Durability::Durable).await.expect("appended");
+    disk.way.0.store(true, Ordering::SeqCst);
+    let waiting = log.append(batch(), Condition::Any, Durability::Durable);
+    let failed = tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it hears of it");
+    let failed = failed.expect_err("it is not durable");
+    assert_eq!(failed.outcome(), Outcome::Unknown, "{failed}");
+    let refused = log.append(batch(), Condition::Any, Durability::Accepted).await;
+    assert!(matches!(refused, Err(Error::Poisoned)), "{refused:?}");
+    disk.way.0.store(false, Ordering::SeqCst);
+    log.close().await.expect_err("not all is safe");
+    drop(log);
+    let log = open().expect("opened again");
+    assert_eq!(log.head().await.expect("known").parts().0, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,9 @@ async fn check_refusing(log: &FileLog, acknowledged: u64) {
         let refused = try_append(log, "b", [1_000_000], level).await.expect_err("it refuses");
         assert!(matches!(refused, Error::Poisoned), "{refused}");
         assert_eq!(refused.outcome(), Outcome::NotAppended);
+        // Whoever asks for what is in the log is not told that it is not.
+        let repeated = try_append(log, "a", [0], level).await.expect_err("it refuses");
+        assert_eq!(repeated.outcome(), Outcome::Unknown, "{repeated}");
     }
     assert!(ids(log).await.starts_with(&Vec::from_iter(0..acknowledged)), "it is still read");
     log.close().await.expect_err("not all that was accepted is safe");

@@ -14,6 +14,7 @@ mod kill;
 mod kill_rewriting;
 mod old_formats;
 mod read_only;
+mod repair;
 mod replay;
 mod sealed;
 mod simulation;

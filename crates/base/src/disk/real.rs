@@ -5,6 +5,9 @@ use std::path::Path;
 
 use super::{Disk, DiskFile, DiskLock, OpenMode, write_zeros_from};
 
+/// How often allocating is tried that signals interrupt.
+const ALLOCATE_MAX: u32 = 8;
+
 /// The file system of the operating system.
 ///
 /// # Examples
@@ -26,17 +29,17 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        if path.is_dir() {
-            return Ok(());
-        }
+        // Where it is there, who made it may have died before it was synced.
+        let new = if path.is_dir() { 1 } else { usize::MAX };
         std::fs::create_dir_all(path)?;
         // Every folder above may be new; syncing one that is not costs little and happens once.
-        path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).try_for_each(
-            |above| match self.sync_dir(above) {
+        path.ancestors().skip(1).take(new).try_for_each(|above| {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            match self.sync_dir(above) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
                 result => result,
-            },
-        )
+            }
+        })
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
@@ -105,12 +108,16 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length) {
-            // Not every file system can reserve; the file grows as it is written then.
-            Err(rustix::io::Errno::OPNOTSUPP) if self.length()? < length => self.set_length(length),
-            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-            result => Ok(result?),
+        for _ in 0..ALLOCATE_MAX {
+            match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length) {
+                // A file system in memory gives up what it has done at a signal, such as that of a sampler.
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::OPNOTSUPP) => break,
+                result => return Ok(result?),
+            }
         }
+        // Not every file system can reserve; the file grows as it is written then.
+        if self.length()? < length { self.set_length(length) } else { Ok(()) }
     }
 
     fn write_zeros(&self, length: u64) -> io::Result<()> {
@@ -171,7 +178,11 @@ fn write_zeros_in_blocks(
             Ok(written) if written < BLOCK => return Ok(done),
             Ok(written) => done += (written / BLOCK * BLOCK) as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(error),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                return Err(error);
+            }
             // It may merely not write like this.
             Err(_) => return Ok(done),
         }
@@ -246,7 +257,9 @@ mod tests {
         }
         let interrupted = write(&[Err(io::ErrorKind::Interrupted.into())]);
         assert_eq!((interrupted.0, interrupted.1.len()), (Ok((2 << 20) + 4096), 4));
-        assert_eq!(write(&[Err(io::ErrorKind::StorageFull.into())]).0, Err(io::ErrorKind::StorageFull));
+        for full in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert_eq!(write(&[Err(full.into())]).0, Err(full));
+        }
     }
 
     #[test]

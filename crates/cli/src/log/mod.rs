@@ -37,6 +37,9 @@ fn failure(folder: &Path, error: &Error) -> Failure {
         {
             Failure::usage(format!("{folder}: no log is in this folder"))
         }
+        Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => Failure::usage(format!(
+            "{folder}: {error}: run it as a user who may read the folder and its files, and write to them if the log is to be changed"
+        )),
         Error::Unsupported { .. } => Failure::usage(format!("{folder}: {error}")),
         Error::Locked { .. } => Failure::refused(error),
         Error::Damaged { .. } => Failure::violated(format!(
@@ -81,8 +84,16 @@ fn to_delete_again_in_words(found: &Survey) -> Option<String> {
     })
 }
 
+/// The failure that a file is which cannot be read: it may be whole, and so may be all behind it.
+fn cannot_be_read(folder: &Path, damage: &Damage) -> Failure {
+    let (folder, damage) = (folder.display(), in_words(damage));
+    Failure::violated(format!(
+        "{folder}: {damage}; it may be whole, so that nothing is cut: see to it that it can be read, then verify the log"
+    ))
+}
+
 /// Says where damage is, in a form that can be looked up.
 fn in_words(damage: &Damage) -> String {
-    let Damage { segment, byte, position, problem } = damage;
+    let Damage { segment, byte, position, problem, .. } = damage;
     format!("{segment} at byte {byte}: {problem} (from position {position} on)")
 }

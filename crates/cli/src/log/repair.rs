@@ -4,7 +4,7 @@ use serde::Serialize;
 use steadfast_backends::file::{Damage, repair, survey};
 use steadfast_lab::report::Outcome;
 
-use super::{failure, in_words};
+use super::{cannot_be_read, failure, in_words};
 use crate::arguments::{Format, Repair};
 use crate::{Failure, print};
 
@@ -21,6 +21,10 @@ struct Cut {
 /// Without `--yes` it only tells, and a log that needs it is a failure.
 pub(super) fn run(arguments: &Repair) -> Result<Outcome, Failure> {
     let folder = &arguments.log.folder;
+    let found = survey(folder).map_err(|error| failure(folder, &error))?;
+    if let Some(damage) = found.damages.iter().find(|damage| damage.unreadable) {
+        return Err(cannot_be_read(folder, damage));
+    }
     let cut = if arguments.yes {
         let repaired = repair(folder).map_err(|error| failure(folder, &error))?;
         match repaired {
@@ -34,7 +38,6 @@ pub(super) fn run(arguments: &Repair) -> Result<Outcome, Failure> {
             None => Cut { done: false, damage: None, events_cut: 0, streams_deleted: 0, copy: None },
         }
     } else {
-        let found = survey(folder).map_err(|error| failure(folder, &error))?;
         let damage = found.damages.into_iter().next();
         let events = found.events + found.deleted;
         let events_cut = damage.as_ref().map_or(0, |damage| (events + 1).saturating_sub(damage.position));
@@ -68,6 +71,9 @@ fn show(cut: &Cut) {
             print::result(&format!(
                 "positions from {position} on are given again: whoever has read beyond must start over"
             ));
+            if position == 1 {
+                print::result("no event is left in the log");
+            }
         }
         None => print::result(&format!(
             "would be cut: everything from position {position} on, with {events} events that can still be read, \

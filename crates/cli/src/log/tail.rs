@@ -1,5 +1,3 @@
-use std::io::Write;
-
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use steadfast_backends::file::FileLogReader;
@@ -7,8 +5,8 @@ use steadfast_core::store::{Direction, EventStore, Filter, Position, Query, Stor
 use steadfast_lab::report::Outcome;
 
 use super::failure;
-use crate::Failure;
 use crate::arguments::{Format, Tail};
+use crate::{Failure, print};
 
 /// How many events are shown unless told otherwise.
 const NUMBER: u64 = 10;
@@ -69,8 +67,7 @@ fn line(stored: &StoredEvent, format: Format) -> bool {
         Format::Json => as_json(stored).to_string(),
         Format::Human => in_words(stored),
     };
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+    print::line(&text)
 }
 
 /// The event as structured CloudEvents JSON, and where it stands.

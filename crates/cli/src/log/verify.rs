@@ -60,6 +60,9 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
             print::result(match sound {
                 true => "sound",
                 false if found.damages.is_empty() => "NOT REPAIRED: finish it by `steadfast log repair`",
+                false if found.damages.iter().any(|damage| damage.unreadable) => {
+                    "CANNOT BE READ, and may be whole: see to it that the files can be read, then verify again"
+                }
                 false if found.damages.iter().all(of_note) => "DAMAGED: mend it as said above; no event is",
                 false => "DAMAGED: restore it from a copy, or cut it off with `steadfast log repair`",
             });

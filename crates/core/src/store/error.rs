@@ -37,7 +37,7 @@ pub enum Error {
     /// The queue of appends is full: wait and append again.
     #[error("the store is overloaded")]
     Overloaded,
-    /// The medium is full: free space, then open the store again.
+    /// The medium, or a quota on it, is full: free space, then open the store again.
     #[error("no space left on the medium")]
     Full,
     /// Reading or writing failed. After a failed write or sync the store accepts no more appends until it is
@@ -79,7 +79,9 @@ pub enum Outcome {
 impl Error {
     /// Makes the error for a failed read or write while `doing` something.
     pub fn io(doing: &'static str, source: std::io::Error, outcome: Outcome) -> Self {
-        if source.kind() == std::io::ErrorKind::StorageFull && outcome == Outcome::NotAppended {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+
+        if matches!(source.kind(), StorageFull | QuotaExceeded) && outcome == Outcome::NotAppended {
             return Self::Full;
         }
         Self::Io { doing, source: Arc::new(source), outcome }

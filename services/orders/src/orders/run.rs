@@ -27,6 +27,8 @@ const COMMANDS_MAX: usize = 2048;
 const TOPIC_CAPACITY: usize = 4096;
 /// How often to ask whether the dependencies are there, while the program starts.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
+/// How often it is asked in vain before the log says what is waited for.
+const LOOKS_UNTOLD: u32 = 10;
 /// How long subscribers have to hear the rest when the program stops.
 const BUS_CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -131,8 +133,15 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         let stock = Reader::new(dependencies.inventory.channel(), &breakers, &guards.stock, seed)?;
         shown.stack(stock.stack());
         metrics.register_stack(stock.stack());
-        for dependency in [&dependencies.inventory, &dependencies.payment] {
+        for (dependency, url) in
+            [(&dependencies.inventory, &arguments.inventory), (&dependencies.payment, &arguments.payment)]
+        {
+            let mut looks = 0_u32;
             while !dependency.is_well().await {
+                looks += 1;
+                if looks == LOOKS_UNTOLD {
+                    tracing::info!("waiting for {} at {url} to say that it is well", dependency.name());
+                }
                 tokio::time::sleep(PROBE_EVERY).await;
             }
         }

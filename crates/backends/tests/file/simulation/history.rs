@@ -237,6 +237,10 @@ impl History {
                         "{error}: a log that has failed refuses all"
                     );
                 }
+                if matches!(due, Due::Duplicate(_)) && sent.level.is_some() && !matches!(error, Error::Closed)
+                {
+                    assert_eq!(error.outcome(), Outcome::Unknown, "{sent:?} was taken, and now {error}");
+                }
                 self.failed = true;
                 let (is_in, added) = (self.order.contains(&number), matches!(due, Due::Added(_)));
                 if error.outcome() == Outcome::Unknown && added && !is_in {
