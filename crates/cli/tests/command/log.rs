@@ -141,6 +141,43 @@ fn every_damage_is_told_with_its_place_and_repaired_only_when_told_to() {
 }
 
 #[test]
+fn a_log_of_which_nothing_can_be_read_is_repaired_as_is_said() {
+    let kept = Kept::new();
+    let log = kept.open();
+    kept.append(&log, 0..4);
+    kept.close(log);
+    damage(&kept.segment(1), "STEAD");
+    let before = std::fs::read(kept.segment(1)).expect("readable");
+    kept.log("verify", &[]).code(1).out_has(&["0000000001.log at byte 0", "DAMAGED"]);
+    kept.log("repair", &["--yes"]).code(0).out_has(&["cut-1", "no event is left in the log"]);
+    assert_eq!(std::fs::read(kept.folder.join("cut-1/0000000001.log")).expect("copied"), before);
+    assert!(!kept.segment(1).exists(), "it is in the copy alone");
+    let nothing = kept.log("verify", &[]).code(2);
+    assert!(nothing.err.contains("no log is in this folder"), "{nothing:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let kept = Kept::new();
+    let log = kept.open();
+    kept.append(&log, 0..4);
+    kept.close(log);
+    for command in ["verify", "inspect", "tail"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+        let said = std::process::Command::new(env!("CARGO_BIN_EXE_steadfast"))
+            .args(["log", command])
+            .arg(&kept.folder)
+            .stdout(full)
+            .output()
+            .expect("started");
+        let told = String::from_utf8_lossy(&said.stderr);
+        assert_eq!(said.status.code(), Some(70), "{command}: {told}");
+        assert!(told.contains("could not be written to standard output"), "{command}: {told}");
+    }
+}
+
+#[test]
 fn tail_selects_and_prints_one_event_a_line() {
     let kept = Kept::new();
     let log = kept.open();
