@@ -26,6 +26,9 @@ async fn written(folder: &Path, archived: bool) {
     log.close().await.expect("closed");
 }
 
+/// How a file is damaged.
+type Damaging<'a> = dyn Fn(&Path) + 'a;
+
 /// Of a segment whose beginning cannot be read there is nothing to cut off: it goes, and is in the copy.
 #[tokio::test]
 async fn a_repair_copies_and_removes_segments_of_which_nothing_can_be_read() {
@@ -38,7 +41,7 @@ async fn a_repair_copies_and_removes_segments_of_which_nothing_can_be_read() {
         let file = std::fs::File::options().write(true).open(path).expect("opened");
         file.set_len(length).expect("shortened");
     };
-    let damages: [(&str, &dyn Fn(&Path)); 5] = [
+    let damages: [(&str, &Damaging<'_>); 5] = [
         ("a bit of its header", &|path| flip(path, 20)),
         ("a bit behind its header", &|path| flip(path, 66)),
         ("its end is missing", &|path| shorten(path, 300)),
