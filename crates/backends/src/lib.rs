@@ -27,6 +27,8 @@ pub mod grpc;
 pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod migrations;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(feature = "postgres")]

@@ -7,6 +7,7 @@ use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::Settings;
 use crate::epoch;
+use crate::migrations::missing;
 use crate::postgres::Config;
 use crate::postgres::connect::{self, Session};
 
@@ -87,13 +88,7 @@ async fn bring(
     version: i32,
     steps: &[&str],
 ) -> Result<(), ViewError> {
-    let newest = steps.len();
-    let Some(missing) = steps.get(usize::try_from(version).unwrap_or(usize::MAX)..) else {
-        let reason =
-            format!("`{name}` has version {version}, only up to {newest}: it was made by a newer version");
-        return Err(ViewError::permanent(reason));
-    };
-    for step in missing {
+    for step in missing(name, version.into(), steps)? {
         transaction.batch_execute(step).await.map_err(|error| of(&error))?;
     }
     Ok(())

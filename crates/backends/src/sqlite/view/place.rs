@@ -8,6 +8,7 @@ use steadfast_core::store::{Position, StoredEvent};
 
 use super::Config;
 use crate::epoch;
+use crate::migrations::missing;
 
 /// What each version of the tables that every view shares adds to the one before. The first was made before versions
 /// were kept.
@@ -68,13 +69,8 @@ fn bring(
     version: i64,
     steps: &[impl AsRef<str>],
 ) -> Result<(), ViewError> {
-    let newest = steps.len();
-    let Some(missing) = steps.get(usize::try_from(version).unwrap_or(usize::MAX)..) else {
-        let reason =
-            format!("`{name}` has version {version}, only up to {newest}: it was made by a newer version");
-        return Err(ViewError::permanent(reason));
-    };
-    missing.iter().try_for_each(|step| transaction.execute_batch(step.as_ref()).map_err(of))
+    let mut missing = missing(name, version, steps)?.iter();
+    missing.try_for_each(|step| transaction.execute_batch(step.as_ref()).map_err(of))
 }
 
 pub(super) fn position(connection: &Connection, name: &str) -> Result<Position, ViewError> {
