@@ -242,3 +242,25 @@ impl Follower {
 pub(super) fn index() -> Index {
     Index::without_ids(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_broken_is_looked_behind_less_and_less_often() {
+        let mut looks = Looks { at: Offset::start_of(1), pause: 0, left: 0 };
+        let (at, next) = (Offset::start_of(2), Offset::start_of(3));
+        let mut pauses = Vec::new();
+        let mut pause = 0;
+        for _ in 0..400 {
+            match looks.is_to_wait(at) {
+                true => pause += 1,
+                false => pauses.push(std::mem::take(&mut pause)),
+            }
+        }
+        assert_eq!(pauses[..8], [0, 1, 3, 7, 15, 31, PAUSE_MAX, PAUSE_MAX]);
+        assert!(!looks.is_to_wait(next), "another frame is looked behind at once");
+        assert!(looks.is_to_wait(next) && !looks.is_to_wait(next));
+    }
+}

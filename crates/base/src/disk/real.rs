@@ -31,7 +31,12 @@ impl Disk for RealDisk {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         // Where it is there, who made it may have died before it was synced.
         let new = if path.is_dir() { 1 } else { usize::MAX };
-        std::fs::create_dir_all(path)?;
+        std::fs::create_dir_all(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                io::Error::new(io::ErrorKind::NotADirectory, "a file is there, and no folder")
+            }
+            _ => error,
+        })?;
         // Every folder above may be new; syncing one that is not costs little and happens once.
         path.ancestors().skip(1).take(new).try_for_each(|above| {
             let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };

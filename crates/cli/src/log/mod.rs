@@ -32,10 +32,11 @@ pub(crate) fn run(arguments: &Log) -> Result<Outcome, Failure> {
 fn failure(folder: &Path, error: &Error) -> Failure {
     let folder = folder.display();
     match error {
-        Error::Io { source, .. }
-            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-        {
+        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
             Failure::usage(format!("{folder}: no log is in this folder"))
+        }
+        Error::Io { source, .. } if source.kind() == ErrorKind::NotADirectory => {
+            Failure::usage(format!("{folder}: this is a file: name the folder that the log is in"))
         }
         Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => Failure::usage(format!(
             "{folder}: {error}: run it as a user who may read the folder and its files, and write to them if the log is to be changed"

@@ -269,6 +269,11 @@ fn where_no_log_is_nothing_is_made() {
     std::fs::create_dir(&kept.folder).expect("made");
     kept.log("repair", &["--yes"]).code(2).err_has(&["no log is in this folder"]);
     assert_eq!(std::fs::read_dir(&kept.folder).expect("readable").count(), 0);
+    std::fs::remove_dir(&kept.folder).expect("removed");
+    std::fs::write(&kept.folder, "").expect("made");
+    for command in ["verify", "inspect", "tail", "repair", "archive"] {
+        kept.log(command, &[]).code(2).err_has(&["this is a file"]);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use steadfast::backends::file;
-use steadfast::core::store::{Durability, EventStore};
+use steadfast::core::store::{self, Durability, EventStore};
 
 use super::arguments::Common;
 use super::place::Place;
@@ -109,6 +109,10 @@ async fn file_log(folder: PathBuf) -> anyhow::Result<Arc<dyn EventStore>> {
         segment_size: "16MiB".parse().expect("a size with its unit"),
         ..file::Config::default()
     };
-    let log = tokio::task::spawn_blocking(move || file::FileLog::open(folder, config)).await??;
-    Ok(Arc::new(log))
+    let shown = format!("`steadfast log verify {}` shows all of it", folder.display());
+    match tokio::task::spawn_blocking(move || file::FileLog::open(folder, config)).await? {
+        Ok(log) => Ok(Arc::new(log)),
+        Err(damaged @ store::Error::Damaged { .. }) => Err(anyhow::Error::new(damaged).context(shown)),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use steadfast::base::units::HumanDuration;
 use steadfast::base::{Deadline, Seed};
 use steadfast::core::bus::Bus;
@@ -117,14 +118,10 @@ pub async fn run(arguments: Arguments, stopping: CancellationToken) -> anyhow::R
         metrics.register_machine(orders.asked());
         let seed = Seed::random();
         let dependencies = Dependencies {
-            inventory: Dependency::new(
-                "inventory",
-                &arguments.inventory,
-                &breakers,
-                &guards.inventory,
-                seed,
-            )?,
-            payment: Dependency::new("payment", &arguments.payment, &breakers, &guards.payment, seed)?,
+            inventory: Dependency::new("inventory", &arguments.inventory, &breakers, &guards.inventory, seed)
+                .with_context(|| format!("--inventory {}", arguments.inventory))?,
+            payment: Dependency::new("payment", &arguments.payment, &breakers, &guards.payment, seed)
+                .with_context(|| format!("--payment {}", arguments.payment))?,
         };
         for dependency in [&dependencies.inventory, &dependencies.payment] {
             shown.stack(dependency.stack());
