@@ -21,9 +21,10 @@ const EXIT_CODES: &str = "Exit codes: 0 PASS, 1 FAIL, 2 wrong input, 3 refused b
     5 invalid (fault or load not delivered as declared), 6 not restored, 70 internal error, 130 interrupted and \
     undone.";
 
-const LOG_EXIT_CODES: &str = "Exit codes: 0 done (of `verify`: the log is sound); 1 it is damaged, cannot be read in \
-    part, or needs a repair that was not asked for; 2 there is no log, it is of a later format, its files may not be opened, or the arguments are wrong; 3 another \
-    process has it open for writing; 70 anything else. `inspect` shows what can be read of a damaged log and ends with 0.";
+const LOG_EXIT_CODES: &str = "Exit codes: 0 done (of `verify`: the log is sound); 1 it is damaged, or needs a repair that \
+    was not asked for, or, of `verify` and `repair`, a file of it cannot be read; 2 there is no log, it is of a later \
+    format, what the command needs may not be opened, or the arguments are wrong; 3 another process has it open for \
+    writing; 70 anything else. `inspect` shows what can be read of a damaged log and ends with 0.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -81,8 +81,20 @@ impl Follower {
     /// Reads all that is there by now.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Unsupported`] and [`Error::Io`]; it may be called again.
+    /// [`Error::Damaged`] and [`Error::Unsupported`], from then on always; [`Error::Io`], after which it may be called again.
     pub(super) fn catch_up(&mut self) -> Result<(), Error> {
+        let failure = self.shared.state().failure.clone();
+        failure.map_or(Ok(()), Err)?;
+        let caught_up = self.read_on();
+        if let Err(error) = &caught_up
+            && !matches!(error, Error::Io { .. })
+        {
+            self.shared.state().failure = Some(error.clone());
+        }
+        caught_up
+    }
+
+    fn read_on(&mut self) -> Result<(), Error> {
         // What was read before may be older than what is there.
         self.look_again();
         let mut frames = 0;

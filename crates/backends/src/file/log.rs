@@ -10,7 +10,6 @@ use steadfast_core::store::{
     Filter, Position, Query, Revision, StoredEvent,
 };
 
-use super::answer::undecided;
 use super::archive::{Archival, Archiver};
 use super::config::Config;
 use super::delete::Deleting;
@@ -359,7 +358,7 @@ impl EventStore for FileLog {
                     }
                     Deleting::Queued(events, Queued::Waiting(answer)) => {
                         // What is in memory has followed already.
-                        answer.await.map_err(|error| undecided(&error))?;
+                        answer.await.map_err(|error| self.shared.left_open(&error))?;
                         Ok(Deleted { events, achieved: durability })
                     }
                     Deleting::Queued(_, Queued::Refused(answer, refusal)) => {

@@ -129,10 +129,8 @@ impl FileLogReader {
                         Err(error @ Error::Io { .. }) => {
                             tracing::debug!(%error, "the log cannot be followed");
                         }
-                        Err(error) => {
-                            theirs.state().failure = Some(error);
-                            break;
-                        }
+                        // From now on whoever reads is told.
+                        Err(_) => break,
                     }
                 }
                 theirs.head.send_modify(|head| (head.ended, head.closed) = (true, true));

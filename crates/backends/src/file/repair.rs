@@ -44,7 +44,8 @@ pub struct Repaired {
 /// # Errors
 /// [`Error::Locked`] when the log is open for writing; [`Error::Io`] and [`Error::Full`], after which the log may have
 /// been cut in part and repair can be repeated; those of [`survey`](super::survey). Where a file cannot be read, which
-/// says nothing of what is in it, nothing is cut: [`Error::Io`].
+/// says nothing of what is in it, nothing is cut: [`Error::Io`]. [`Error::Damaged`] where damage is left after the log was
+/// cut, which is a defect; the copy is there then.
 pub fn repair(folder: impl AsRef<Path>) -> Result<Option<Repaired>, Error> {
     repair_on(Arc::new(RealDisk), folder)
 }

@@ -115,6 +115,12 @@ impl Shared {
         waiting.fail(&super::answer::Outcome::Refused(error.clone()));
     }
 
+    /// How the log failed, for whoever waited for what may be in it all the same.
+    pub(super) fn left_open(&self, error: &Error) -> Error {
+        let failure = self.state().failure.clone();
+        super::answer::undecided(failure.as_ref().unwrap_or(error))
+    }
+
     /// Makes the index fit a segment that was made anew, whose last frame has this checksum now. What fails costs time
     /// when the log is opened, and nothing else.
     pub(super) fn replaced(&self, held: &Held, last_checksum: u32) {

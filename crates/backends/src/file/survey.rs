@@ -305,17 +305,19 @@ impl<'a> Surveyor<'a> {
         if frame.first.saturating_sub(1) > self.counts.head {
             self.counts.head = frame.first - 1;
         }
+        // Where one of them is wrong, none of the frame can be kept.
+        let first = self.counts.head + 1;
         let mut rest = frame.payload;
         if frame.kind == Kind::Deletions {
             self.deletions(rest, at);
         }
         for _ in 0..frame.count {
             let Ok(record) = Record::take(&mut rest) else {
-                self.damage(at, format!("event {} is malformed", self.counts.head + 1), None);
+                self.damage(at, format!("event {} is malformed", self.counts.head + 1), Some(first));
                 self.lossy = true;
                 break;
             };
-            self.event(&record, at);
+            self.event(&record, at, first);
         }
         self.counts.batches += u64::from(frame.count > 0);
         if let Some(segment) = self.counts.segments.get_mut(&at.segment()) {
@@ -346,7 +348,7 @@ impl<'a> Surveyor<'a> {
         }
     }
 
-    fn event(&mut self, record: &Record<'_>, at: Offset) {
+    fn event(&mut self, record: &Record<'_>, at: Offset, first: u64) {
         self.counts.head += 1;
         let there = u64::from(!record.erased);
         self.counts.events += there;
@@ -363,7 +365,7 @@ impl<'a> Surveyor<'a> {
         if record.revision != expected && !(self.lossy && record.revision > expected) {
             let problem =
                 format!("event {position} has revision {} where {expected} is due", record.revision);
-            self.damage(at, problem, Some(position));
+            self.damage(at, problem, Some(first));
         }
     }
 

@@ -63,7 +63,11 @@ impl Writer {
             }
             group.clear();
         }
-        self.finish();
+        let shared = Arc::clone(&self.shared);
+        if catch_unwind(AssertUnwindSafe(|| self.finish())).is_err() {
+            shared.state().failure.get_or_insert_with(panicked);
+            shared.head.send_modify(|head| head.closed = true);
+        }
     }
 
     /// Deletes again what a repair has brought back, durably, and returns how many of the streams had events.
@@ -125,10 +129,7 @@ impl Writer {
     /// Commits; whoever waits hears of a panic too, and the log accepts no more then.
     fn commit_or_die(&mut self, group: &mut Group) -> Result<(), Error> {
         let done = catch_unwind(AssertUnwindSafe(|| self.commit(group)));
-        done.unwrap_or_else(|_| {
-            let panicked = io::Error::other("the thread that writes panicked, which is a defect");
-            Err(Error::io("writing to the log", panicked, Outcome::Unknown))
-        })
+        done.unwrap_or_else(|_| Err(panicked()))
     }
 
     fn commit(&mut self, group: &mut Group) -> Result<(), Error> {
@@ -232,6 +233,11 @@ impl Writer {
         drop((file, lock, rewriting));
         shared.head.send_modify(|head| head.closed = true);
     }
+}
+
+fn panicked() -> Error {
+    let panicked = io::Error::other("the thread that writes panicked, which is a defect");
+    Error::io("writing to the log", panicked, Outcome::Unknown)
 }
 
 /// Makes all of the log durable and says so in a last frame, in the segment that `next` makes if this one has no more

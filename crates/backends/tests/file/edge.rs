@@ -67,7 +67,7 @@ impl Way for Watched {
             let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| offset == FIRST);
             if let Some(held) = held {
                 self.holds.store(true, Ordering::SeqCst);
-                let _ = held.recv();
+                let _ = held.recv_timeout(Duration::from_secs(60));
             }
             self.written.fetch_max(offset + bytes.len() as u64, Ordering::SeqCst);
         }
@@ -169,6 +169,12 @@ async fn who_waits_hears_of_a_writer_that_panics() {
     drop(log);
     let log = open().expect("opened again");
     assert_eq!(log.head().await.expect("known").parts().0, 1);
+    // The mark of closing is written too.
+    log.append(batch(), Condition::Any, Durability::Accepted).await.expect("accepted");
+    log.append(batch(), Condition::Any, Durability::Durable).await.expect("appended");
+    disk.way.0.store(true, Ordering::SeqCst);
+    let closed = tokio::time::timeout(Duration::from_secs(30), log.close()).await.expect("it hears of it");
+    closed.expect_err("it is not marked as closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,6 +126,29 @@ async fn damage_ends_a_reader_and_a_subscription() {
     assert!(matches!(ended, Err(Error::Damaged { .. })), "{ended:?}");
 }
 
+/// Whoever has been told of damage is told so from then on, also by the look after that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_has_met_damage_says_so_always() {
+    let disk = sim(1);
+    let log = open(&disk).expect("opened");
+    append(&log, "a", [0]).await;
+    let follower = reader(&disk).expect("opened");
+    // It may read a batch before that is damaged.
+    for id in (1..1000).step_by(2) {
+        append(&log, "a", [id]).await;
+        let last = (1..=20).rev().find(|number| written_any(&disk, *number)).expect("a segment");
+        disk.flip_bit(&segment(last), written(&disk, last) - 9, 1);
+        append(&log, "a", [id + 1]).await;
+        if follower.head().await.is_err() {
+            break;
+        }
+    }
+    for _ in 0..100 {
+        let told = follower.head().await;
+        assert!(matches!(told, Err(Error::Damaged { .. })), "{told:?}");
+    }
+}
+
 /// Says whether a segment is there and holds a frame.
 fn written_any(disk: &SimDisk, number: u32) -> bool {
     disk.process().open(&segment(number), OpenMode::Read).is_ok() && written(disk, number) > 64

@@ -41,7 +41,17 @@ impl Disk for RealDisk {
         path.ancestors().skip(1).take(new).try_for_each(|above| {
             let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
             match self.sync_dir(above) {
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                // It is somebody else's, or on a file system that has nothing to sync.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::PermissionDenied
+                            | io::ErrorKind::InvalidInput
+                            | io::ErrorKind::Unsupported
+                    ) =>
+                {
+                    Ok(())
+                }
                 result => result,
             }
         })

@@ -16,6 +16,8 @@ struct Cut {
     events_cut: u64,
     streams_deleted: u64,
     copy: Option<PathBuf>,
+    /// What an earlier repair had brought back, and is deleted again if this one was told to.
+    to_delete_again: Vec<String>,
 }
 
 /// Without `--yes` it only tells, and a log that needs it is a failure.
@@ -34,25 +36,42 @@ pub(super) fn run(arguments: &Repair) -> Result<Outcome, Failure> {
                 events_cut: done.events_cut,
                 streams_deleted: done.streams_deleted,
                 copy: Some(done.copy),
+                to_delete_again: Vec::new(),
             },
-            None => Cut { done: false, damage: None, events_cut: 0, streams_deleted: 0, copy: None },
+            None => {
+                let (done, to_delete_again) = (!found.to_delete_again.is_empty(), found.to_delete_again);
+                Cut { done, damage: None, events_cut: 0, streams_deleted: 0, copy: None, to_delete_again }
+            }
         }
     } else {
         let damage = found.damages.into_iter().next();
         let events = found.events + found.deleted;
         let events_cut = damage.as_ref().map_or(0, |damage| (events + 1).saturating_sub(damage.position));
-        Cut { done: false, damage, events_cut, streams_deleted: 0, copy: None }
+        let to_delete_again = found.to_delete_again;
+        Cut { done: false, damage, events_cut, streams_deleted: 0, copy: None, to_delete_again }
     };
     match arguments.log.format {
         Format::Json => print::json(&cut)?,
         Format::Human => show(&cut),
     }
-    Ok(if cut.damage.is_none() || cut.done { Outcome::Pass } else { Outcome::Fail })
+    let is_whole = cut.damage.is_none() && cut.to_delete_again.is_empty();
+    Ok(if is_whole || cut.done { Outcome::Pass } else { Outcome::Fail })
 }
 
 fn show(cut: &Cut) {
+    let again = cut.to_delete_again.join(", ");
     let Some(damage) = &cut.damage else {
         print::result("nothing is damaged, nothing is cut");
+        match (again.as_str(), cut.done) {
+            ("", _) => {}
+            (again, true) => {
+                print::result(&format!("what an earlier repair had brought back is deleted again: {again}"));
+            }
+            (again, false) => print::result(&format!(
+                "would be deleted again, for an earlier repair that was not finished has brought it back: {again}; add \
+                 --yes to do it"
+            )),
+        }
         return;
     };
     let (position, events) = (damage.position, cut.events_cut);

@@ -37,7 +37,8 @@ pub(super) fn run(arguments: &LogFolder) -> Result<Outcome, Failure> {
         })?,
         Format::Human => {
             for damage in &found.damages {
-                print::result(&format!("damaged: {}", in_words(damage)));
+                let what = if damage.unreadable { "unreadable" } else { "damaged" };
+                print::result(&format!("{what}: {}", in_words(damage)));
             }
             let (events, head, segments) = (found.events, found.head, found.segments.len());
             print::result(&format!(

@@ -84,7 +84,8 @@ impl Run<'_> {
         let baseline = Baseline::of(rows, steps, self.experiment.phases.baseline.0, load_start);
         let down = dose::downtimes(delivered);
         let run_start = self.journal.start();
-        let reports = delivered.iter().map(|one| dose::report(one, &baseline, rows, &down, run_start));
+        let reports =
+            delivered.iter().map(|one| dose::report(one, delivered, &baseline, rows, &down, run_start));
         self.evidence.faults = reports.collect();
         if !judged {
             return;

@@ -54,9 +54,11 @@ pub(crate) fn downtimes(delivered: &[Delivered]) -> Vec<(String, Span)> {
     spans.collect()
 }
 
-/// Makes the report of a fault; its dose is valid only if it was injected. `down` are the [`downtimes`] of all targets.
+/// Makes the report of a fault, one of `all`; its dose is valid only if it was injected. `down` are the [`downtimes`] of
+/// all targets.
 pub(crate) fn report(
     delivered: &Delivered,
+    all: &[Delivered],
     baseline: &Baseline,
     rows: &[Row],
     down: &[(String, Span)],
@@ -79,7 +81,7 @@ pub(crate) fn report(
             .collect(),
         dose: observation.map_or_else(
             || vec![count("affected calls", fault.at_least.max(1), 0)],
-            |observation| doses(fault, observation, baseline, rows, down, end),
+            |observation| doses(fault, is_alone(fault, all), observation, baseline, rows, down, end),
         ),
         undo: undone.map_or_else(
             || UndoResult { action: "nothing was injected".to_owned(), ..UndoResult::default() },
@@ -93,8 +95,16 @@ pub(crate) fn report(
     }
 }
 
+/// Says whether no other fault was to be in force at the same time.
+fn is_alone(fault: &Fault, all: &[Delivered]) -> bool {
+    let ends = |fault: &Fault| fault.at + fault.length;
+    let others = all.iter().map(|other| &other.fault).filter(|other| other.name != fault.name);
+    others.into_iter().all(|other| ends(other) <= fault.at || ends(fault) <= other.at)
+}
+
 fn doses(
     fault: &Fault,
+    is_alone: bool,
     observation: &Observation,
     baseline: &Baseline,
     rows: &[Row],
@@ -107,10 +117,10 @@ fn doses(
                 let times = fault.length.as_secs_f64() / runtime.every.0.as_secs_f64();
                 let declared = times.floor().max(1.0) * runtime.stall.0.as_secs_f64() * 1000.0;
                 // The process counts the calls that it meets within a moment of a stall's end, which on a slow machine are
-                // few of those that had waited for it; who made the calls knows of all.
+                // few of those that had waited for it; who made the calls knows of all, and cannot tell what made them fail.
                 let met = count("affected calls", fault.at_least, dose.affected);
                 let outside = affected_from_outside(fault, observation, baseline, rows, end);
-                let affected = if outside.delivered > met.delivered { outside } else { met };
+                let affected = if is_alone && outside.delivered > met.delivered { outside } else { met };
                 vec![affected, time("time stalled, all workers", declared, dose.stalled_ms as f64)]
             }
             kind => {
@@ -312,7 +322,7 @@ mod tests {
     fn calls_that_a_stalled_process_met_too_late_are_counted_by_who_made_them() {
         let fault = fault("atLeast: 1000, runtime: {stall: 300ms, every: 1s}");
         let start = Instant::now();
-        let dose = |met: u64, attempts: u32| {
+        let dose_beside = |is_alone: bool, met: u64, attempts: u32| {
             let attempts = |at| if at < 10_000 { 1 } else { attempts };
             let rows: Vec<Row> = (0..24_000).step_by(10).map(|at| row(at, attempts(at))).collect();
             let baseline = Baseline::of(&rows, 1, Duration::from_secs(10), start);
@@ -322,14 +332,17 @@ mod tests {
                 dose: Dose::Calls(dose),
                 spans: vec![Span { from: start + Duration::from_secs(10), to: None }],
             };
-            let doses = doses(&fault, &observation, &baseline, &rows, &[], start + Duration::from_secs(24));
+            let end = start + Duration::from_secs(24);
+            let doses = doses(&fault, is_alone, &observation, &baseline, &rows, &[], end);
             assert!(doses[1].valid, "as long as declared");
             (doses[0].delivered, doses[0].valid)
         };
+        let dose = |met, attempts| dose_beside(true, met, attempts);
         assert_eq!(dose(1_390, 2), (1_400.0, true));
         assert_eq!(dose(31, 2), (1_400.0, true), "the process was slow after each stall");
         assert_eq!(dose(1_390, 1), (1_390.0, true), "clients do not notice");
         assert_eq!(dose(31, 1), (31.0, false), "nobody was affected");
+        assert_eq!(dose_beside(false, 31, 2), (31.0, false), "it may have been another fault");
     }
 
     #[test]

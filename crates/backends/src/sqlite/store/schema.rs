@@ -55,8 +55,7 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Er
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
     connection.busy_timeout(busy_timeout).map_err(told)?;
-    let journal: String =
-        connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(told)?;
+    let journal = crate::sqlite::write_ahead(&connection, busy_timeout).map_err(told)?;
     if journal != "wal" {
         let what = format!("a write-ahead log here: the journal stays `{journal}`; choose a local file");
         return Err(Error::Unsupported { what });

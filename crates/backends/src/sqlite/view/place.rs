@@ -39,7 +39,8 @@ pub(super) fn open(config: &Config, migrations: &[String]) -> Result<Connection,
     let mut connection = Connection::open_with_flags(&config.path, flags).map_err(of)?;
     connection.busy_timeout(config.busy_timeout.0).map_err(of)?;
     // What is lost with the power is applied again: position and view go back together.
-    connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL").map_err(of)?;
+    crate::sqlite::write_ahead(&connection, config.busy_timeout.0).map_err(of)?;
+    connection.execute_batch("PRAGMA synchronous=NORMAL").map_err(of)?;
     install(&mut connection, &config.name, migrations)?;
     Ok(connection)
 }

@@ -113,13 +113,14 @@ impl Orders {
     /// As for [`create`](Self::create).
     pub async fn execute(&self, id: OrderId, command: &Command, cause: &Cause) -> Result<Answer, Error> {
         let (_key, _order) = self.enter(id, cause).await?;
-        for _ in 0..CONFLICTS_MAX {
+        for attempt in 0..CONFLICTS_MAX {
             self.settle(id).await?;
             if let Some(record) = self.known(cause)? {
                 return self.outcome(record.order, record.outcome);
             }
             let current = self.current(id);
-            let events = self.decide(&current, command)?;
+            self.note(attempt, &current, command);
+            let events = current.order.decide(command)?;
             let entries: Vec<_> = events.into_iter().map(Entry::Order).collect();
             match self.append(id, &current, &entries, cause).await {
                 Ok(()) => {
@@ -143,7 +144,7 @@ impl Orders {
     /// As for [`create`](Self::create).
     pub async fn start_confirmation(&self, id: OrderId, cause: &Cause) -> Result<Started, Error> {
         let (_key, _order) = self.enter(id, cause).await?;
-        for _ in 0..CONFLICTS_MAX {
+        for attempt in 0..CONFLICTS_MAX {
             self.settle(id).await?;
             if let Some(record) = self.known(cause)? {
                 return match record.outcome {
@@ -152,7 +153,8 @@ impl Orders {
                 };
             }
             let current = self.current(id);
-            self.decide(&current, &Command::Confirm)?;
+            self.note(attempt, &current, &Command::Confirm);
+            current.order.decide(&Command::Confirm)?;
             let events = current.confirmation.decide(&process::Command::Request);
             let events = events.map_err(|_| Error::ConfirmationUnderWay)?;
             if self.look(|book| book.confirming().len()) >= CONFIRMATIONS_MAX {
@@ -231,12 +233,11 @@ impl Orders {
         Err(Error::Overloaded)
     }
 
-    /// Decides on what somebody asked for, and counts it.
-    fn decide(&self, current: &OrderEntry, command: &Command) -> Result<Vec<domain::Event>, domain::Refused> {
-        if let Some(state) = current.order.state() {
+    /// Counts what somebody asked for, and not that it is decided again because the store has moved on.
+    fn note(&self, attempt: u32, current: &OrderEntry, command: &Command) {
+        if let (0, Some(state)) = (attempt, current.order.state()) {
             self.asked.count(state, command.verb());
         }
-        current.order.decide(command)
     }
 
     async fn enter(&self, id: OrderId, cause: &Cause) -> Result<(Held<Arc<str>>, Held<OrderId>), Error> {
