@@ -139,10 +139,7 @@ impl FileLog {
                 Err(error) => return Err(error),
             }
         }
-        let (end, segment_bytes) = {
-            let state = shared.state();
-            (state.tail, state.segment_bytes)
-        };
+        let end = shared.state().tail;
         shared.progress.set_durable(next - 1, end);
         let preparer =
             Preparer::new(Arc::clone(&shared), new_header, config.prepare_ahead).map_err(opening)?;
@@ -155,7 +152,6 @@ impl FileLog {
             identity: header.identity,
             file,
             segment: header.number,
-            segment_bytes,
             written_end: end,
             durable_end: end,
             telling: told,

@@ -43,11 +43,6 @@ impl Preparer {
         Ok(Self { shared, header, thread, asked: None })
     }
 
-    /// The length of segments to come.
-    pub(super) fn segment_bytes(&self) -> u64 {
-        self.header.size
-    }
-
     /// Has the next segment made when `segment` is filled to `byte`, if that is more than half.
     pub(super) fn foresee(&mut self, segment: u32, byte: u32) {
         if self.asked.is_none()

@@ -18,17 +18,12 @@ use super::recovery::opening;
 use super::sealed::Sealer;
 use super::shared::Shared;
 
-/// A block of the page cache.
-static ZEROS: [u8; 4096] = [0; 4096];
-
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) identity: u64,
     pub(super) file: Box<dyn DiskFile>,
     pub(super) segment: u32,
-    /// The length of that segment.
-    pub(super) segment_bytes: u64,
     /// Up to where the log is written, and up to where it is durable.
     pub(super) written_end: Offset,
     pub(super) durable_end: Offset,
@@ -144,12 +139,9 @@ impl Writer {
             let first = &mut group.bytes[run.start..run.start + run.first_length];
             frame::seal(first, self.identity, run.at, self.durable_end);
             self.telling = self.durable_end;
-            let next = group.runs.get(index + 1).map(|next| next.start);
-            let end = run.at.plus(next.unwrap_or(group.bytes.len()) - run.start);
-            if next.is_none() {
-                group.bytes.extend_from_slice(&ZEROS[..self.rest_of_block(end)]);
-            }
-            let bytes = &group.bytes[run.start..next.unwrap_or(group.bytes.len())];
+            let next = group.runs.get(index + 1).map_or(group.bytes.len(), |next| next.start);
+            let bytes = &group.bytes[run.start..next];
+            let end = run.at.plus(bytes.len());
             self.file.write_all_at(bytes, run.at.byte().into()).map_err(|error| Error::Io {
                 doing: "writing to the log",
                 source: Arc::new(error),
@@ -168,14 +160,6 @@ impl Writer {
         }
         self.preparer.foresee(self.segment, self.written_end.byte());
         Ok(())
-    }
-
-    /// Returns how many zeros are written behind `end`, over zeros: what of a block is not in the page cache would have to
-    /// be read from the disk before a part of it is written.
-    fn rest_of_block(&self, end: Offset) -> usize {
-        let end = u64::from(end.byte());
-        let whole = end.next_multiple_of(ZEROS.len() as u64);
-        if whole <= self.segment_bytes { (whole - end) as usize } else { 0 }
     }
 
     fn sync(&mut self) -> Result<(), Error> {
@@ -200,7 +184,6 @@ impl Writer {
             .preparer
             .take(number)
             .map_err(|error| Error::io("preparing the next segment of the log", error, outcome))?;
-        self.segment_bytes = self.preparer.segment_bytes();
         // All of the one before is durable.
         self.sealer.seal(std::mem::replace(&mut self.segment, number));
         self.archiver.wake();

@@ -107,13 +107,20 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// What the operating system says, [`io::ErrorKind::StorageFull`] when there is no room.
     fn allocate(&self, length: u64) -> io::Result<()>;
 
-    /// Writes zeros over the first `length` bytes, which nobody reads or writes meanwhile. Where the operating system lets
-    /// it, they do not go through its cache: a file that is filled ahead of its use takes no memory until then.
+    /// Writes zeros over the first `length` bytes.
     ///
     /// # Errors
     /// What the operating system says; any part may have been written then.
     fn write_zeros(&self, length: u64) -> io::Result<()> {
-        write_zeros_from(self, 0, length)
+        const AT_ONCE: u64 = 256 << 10;
+        let zeros = vec![0; length.min(AT_ONCE) as usize];
+        let mut at = 0;
+        while at < length {
+            let count = (length - at).min(AT_ONCE);
+            self.write_all_at(&zeros[..count as usize], at)?;
+            at += count;
+        }
+        Ok(())
     }
 
     /// Cuts or extends the file to `length` bytes.
@@ -127,19 +134,6 @@ pub trait DiskFile: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the operating system says.
     fn length(&self) -> io::Result<u64>;
-}
-
-/// Writes zeros over the bytes `from..to` by ordinary writes.
-fn write_zeros_from(file: &(impl DiskFile + ?Sized), from: u64, to: u64) -> io::Result<()> {
-    const AT_ONCE: u64 = 256 << 10;
-    let zeros = vec![0; (to - from).min(AT_ONCE) as usize];
-    let mut at = from;
-    while at < to {
-        let count = (to - at).min(AT_ONCE);
-        file.write_all_at(&zeros[..count as usize], at)?;
-        at += count;
-    }
-    Ok(())
 }
 
 /// An exclusive lock, given back when dropped.

@@ -3,7 +3,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{Disk, DiskFile, DiskLock, OpenMode, write_zeros_from};
+use super::{Disk, DiskFile, DiskLock, OpenMode};
 
 /// How often allocating is tried that signals interrupt.
 const ALLOCATE_MAX: u32 = 8;
@@ -135,72 +135,12 @@ impl DiskFile for RealFile {
         if self.length()? < length { self.set_length(length) } else { Ok(()) }
     }
 
-    fn write_zeros(&self, length: u64) -> io::Result<()> {
-        let done = self.write_zeros_directly(length)?;
-        write_zeros_from(self, done, length)
-    }
-
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
     }
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
-    }
-}
-
-impl RealFile {
-    /// Writes zeros past the cache as far as the file system lets it, and returns how far that was.
-    #[cfg(target_os = "linux")]
-    fn write_zeros_directly(&self, length: u64) -> io::Result<u64> {
-        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-        let flags = fcntl_getfl(&self.0)?;
-        if fcntl_setfl(&self.0, flags | OFlags::DIRECT).is_err() {
-            return Ok(0);
-        }
-        let written = write_zeros_in_blocks(length, |zeros, at| self.0.write_at(zeros, at));
-        fcntl_setfl(&self.0, flags)?;
-        written
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "as on Linux")]
-    fn write_zeros_directly(&self, _length: u64) -> io::Result<u64> {
-        Ok(0)
-    }
-}
-
-/// Writes zeros by `write_at`, from memory, at places and of lengths as a device wants them, and returns how far that
-/// went. What remains is to be written as usual, which tells what is wrong, if anything is.
-#[cfg(target_os = "linux")]
-fn write_zeros_in_blocks(
-    length: u64,
-    mut write_at: impl FnMut(&[u8], u64) -> io::Result<usize>,
-) -> io::Result<u64> {
-    /// What places, lengths and memory are multiples of: hardly a device has larger blocks.
-    const BLOCK: usize = 4096;
-    const AT_ONCE: usize = 1 << 20;
-    let memory = vec![0; AT_ONCE.min(length as usize) + BLOCK];
-    let zeros = &memory[memory.as_ptr().align_offset(BLOCK)..];
-    let mut done = 0;
-    loop {
-        let count = (length - done).min(AT_ONCE as u64) as usize / BLOCK * BLOCK;
-        if count == 0 {
-            return Ok(done);
-        }
-        match write_at(&zeros[..count], done) {
-            // Less than a block: the next write would not be at the start of one.
-            Ok(written) if written < BLOCK => return Ok(done),
-            Ok(written) => done += (written / BLOCK * BLOCK) as u64,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
-                return Err(error);
-            }
-            // It may merely not write like this.
-            Err(_) => return Ok(done),
-        }
     }
 }
 
@@ -240,40 +180,6 @@ mod tests {
             assert!(after[..length as usize].iter().all(|byte| *byte == 0), "{length}");
             assert_eq!(&after[length as usize..][..5], b"xabcx", "{length}");
             assert!(after[length as usize + 5..].iter().all(|byte| *byte == b'x'), "{length}");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn what_cannot_be_written_in_blocks_is_left_to_ordinary_writes() {
-        const LENGTH: u64 = (2 << 20) + 5000;
-        let write = |answers: &[io::Result<usize>]| {
-            let mut answers = answers.iter();
-            let mut calls = Vec::new();
-            let done = write_zeros_in_blocks(LENGTH, |zeros, at| {
-                assert!(zeros.as_ptr().addr().is_multiple_of(4096) && zeros.len().is_multiple_of(4096));
-                calls.push((at, zeros.len()));
-                match answers.next() {
-                    Some(Ok(count)) => Ok(*count),
-                    Some(Err(error)) => Err(error.kind().into()),
-                    None => Ok(zeros.len()),
-                }
-            });
-            (done.map_err(|error| error.kind()), calls)
-        };
-        const MEBIBYTE: usize = 1 << 20;
-        let whole = vec![(0, MEBIBYTE), (1 << 20, MEBIBYTE), (2 << 20, 4096)];
-        assert_eq!(write(&[]), (Ok((2 << 20) + 4096), whole));
-        let short = vec![(0, MEBIBYTE), (8192, MEBIBYTE), ((1 << 20) + 8192, MEBIBYTE - 4096)];
-        assert_eq!(write(&[Ok(8192 + 77)]), (Ok((2 << 20) + 4096), short));
-        assert_eq!(write(&[Ok(4096), Ok(4095)]).0, Ok(4096));
-        for kind in [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported, io::ErrorKind::Other] {
-            assert_eq!(write(&[Ok(4096), Err(kind.into())]).0, Ok(4096));
-        }
-        let interrupted = write(&[Err(io::ErrorKind::Interrupted.into())]);
-        assert_eq!((interrupted.0, interrupted.1.len()), (Ok((2 << 20) + 4096), 4));
-        for full in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
-            assert_eq!(write(&[Err(full.into())]).0, Err(full));
         }
     }
 
