@@ -5,6 +5,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use steadfast_core::store::{Error, Outcome};
 
 use super::error::{of, reading};
+use crate::sqlite::journal::write_ahead;
 
 /// What each version of the format adds to the one before.
 const MIGRATIONS: [&str; 1] = ["
@@ -55,7 +56,7 @@ pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, Er
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
     connection.busy_timeout(busy_timeout).map_err(told)?;
-    let journal = crate::sqlite::write_ahead(&connection, busy_timeout).map_err(told)?;
+    let journal = write_ahead(&connection, busy_timeout).map_err(told)?;
     if journal != "wal" {
         let what = format!("a write-ahead log here: the journal stays `{journal}`; choose a local file");
         return Err(Error::Unsupported { what });

@@ -9,6 +9,7 @@ use steadfast_core::store::{Position, StoredEvent};
 use super::Config;
 use crate::epoch;
 use crate::migrations::missing;
+use crate::sqlite::journal::write_ahead;
 
 /// What each version of the tables that every view shares adds to the one before. The first was made before versions
 /// were kept.
@@ -39,7 +40,7 @@ pub(super) fn open(config: &Config, migrations: &[String]) -> Result<Connection,
     let mut connection = Connection::open_with_flags(&config.path, flags).map_err(of)?;
     connection.busy_timeout(config.busy_timeout.0).map_err(of)?;
     // What is lost with the power is applied again: position and view go back together.
-    crate::sqlite::write_ahead(&connection, config.busy_timeout.0).map_err(of)?;
+    write_ahead(&connection, config.busy_timeout.0).map_err(of)?;
     connection.execute_batch("PRAGMA synchronous=NORMAL").map_err(of)?;
     install(&mut connection, &config.name, migrations)?;
     Ok(connection)
