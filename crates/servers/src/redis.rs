@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::{Error, Launch, Server, locate};
 
+/// What a server says that has cut a part of its file and ends for that.
+const CUT_AND_ENDED: &str = "the truncated file is not the last file";
+
 /// Which Redis serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedisProgram {
@@ -99,6 +102,11 @@ impl Redis {
         self.0.address()
     }
 
+    /// Returns its folder, which holds its log and its files.
+    pub fn folder(&self) -> &Path {
+        self.0.folder()
+    }
+
     /// Kills it with SIGKILL and waits until it has ended.
     pub fn kill(&mut self) {
         self.0.kill();
@@ -106,10 +114,16 @@ impl Redis {
 
     /// Starts it again on the same port and data, after killing it if it runs.
     ///
+    /// One that was killed while it wrote its file anew may cut a part of it that is not the last, and end; it is started
+    /// once more then.
+    ///
     /// # Errors
     /// [`Error::Start`]; [`Error::NotReady`].
     pub fn restart(&mut self) -> Result<(), Error> {
-        self.0.restart()
+        match self.0.restart() {
+            Err(Error::NotReady { tail, .. }) if tail.contains(CUT_AND_ENDED) => self.0.restart(),
+            restarted => restarted,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::client::client;
 use super::server::{self, Always, wrong};
-use super::{Config, Persistence, SYSTEM, error, names};
+use super::{Config, Persistence, SYSTEM, error, names, torn};
 
 /// What is asked of a server before its connection is used.
 pub(super) type Greet =
@@ -209,6 +209,9 @@ impl Connector {
 
 /// Checks that the server is what the configuration of a transport says.
 async fn check(config: &Config, connection: &mut MultiplexedConnection) -> Result<(), Error> {
+    if config.persistence != Persistence::Unknown {
+        torn::mend(connection, config.answer_within.0).await?;
+    }
     let shards: u32 = ::redis::pipe()
         .cmd("SETNX")
         .arg(names::shards(config))

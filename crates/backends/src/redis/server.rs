@@ -54,13 +54,8 @@ pub(super) async fn cannot_wait(connection: &mut MultiplexedConnection) -> Resul
 /// sync as synced (<https://github.com/redis/redis/pull/13793>); Redis 8.0 does not. Where the server may not be asked
 /// what it is, nothing is said against it.
 async fn answers_early(connection: &mut MultiplexedConnection) -> Result<Option<String>, Error> {
-    let answer: Result<String, RedisError> = ::redis::cmd("INFO").arg("server").query_async(connection).await;
-    let info = match answer {
-        Ok(info) => info,
-        Err(error) if is_no(&error) => return Ok(None),
-        Err(error) => return Err(error::map(&error)),
-    };
-    Ok(early(&info).map(|program| {
+    let info = info(connection).await?;
+    Ok(info.and_then(|info| early(&info)).map(|program| {
         format!(
             "{program} answers WAITAOF before it has synced; set `appendfsync always`, or use Redis 8.0 or later"
         )
@@ -69,14 +64,27 @@ async fn answers_early(connection: &mut MultiplexedConnection) -> Result<Option<
 
 /// Names the program that `info` is of, if it answers early.
 fn early(info: &str) -> Option<String> {
-    let value =
-        |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
-    if let Some(version) = value("valkey_version") {
+    if let Some(version) = value(info, "valkey_version") {
         return Some(format!("Valkey {version}"));
     }
-    let version = value("redis_version")?;
+    let version = value(info, "redis_version")?;
     let major: u32 = version.split('.').next()?.parse().ok()?;
     (major < 8).then(|| format!("Redis {version}"))
+}
+
+/// Asks the server what it is and does; none where it refuses to say.
+pub(super) async fn info(connection: &mut MultiplexedConnection) -> Result<Option<String>, Error> {
+    let answer: Result<String, RedisError> = ::redis::cmd("INFO").query_async(connection).await;
+    match answer {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if is_no(&error) => Ok(None),
+        Err(error) => Err(error::map(&error)),
+    }
+}
+
+/// Returns what `info` says about `name`.
+pub(super) fn value<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
 }
 
 /// A server that is full must not make room by deleting events.
@@ -93,7 +101,10 @@ pub(super) async fn check_eviction(connection: &mut MultiplexedConnection) -> Re
 }
 
 /// Reads a setting; none where the server refuses to say.
-async fn setting_of(connection: &mut MultiplexedConnection, setting: &str) -> Result<Option<String>, Error> {
+pub(super) async fn setting_of(
+    connection: &mut MultiplexedConnection,
+    setting: &str,
+) -> Result<Option<String>, Error> {
     let answer: Result<Vec<String>, RedisError> =
         ::redis::cmd("CONFIG").arg("GET").arg(setting).query_async(connection).await;
     match answer {
@@ -104,7 +115,7 @@ async fn setting_of(connection: &mut MultiplexedConnection, setting: &str) -> Re
 }
 
 /// Says whether the server refuses for good, unlike one that has other things to do at the moment.
-fn is_no(error: &RedisError) -> bool {
+pub(super) fn is_no(error: &RedisError) -> bool {
     matches!(error::code(error).as_deref(), Some("NOPERM" | "ERR"))
 }
 

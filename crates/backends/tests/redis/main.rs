@@ -19,6 +19,7 @@ mod with_redis {
     mod settings;
     pub(crate) mod store;
     pub(crate) mod support;
+    pub(crate) mod torn;
     mod trouble;
 }
 

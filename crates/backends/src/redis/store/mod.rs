@@ -29,9 +29,18 @@
 //! too, and so is, from the next connection on, one that keeps less than when the store was opened. Replicas follow
 //! without being waited for: what fails over to one may lose what was durable.
 //!
-//! **The loss of power.** What was synced is there again. Redis' file has no checksums, though: where the disk kept a later
-//! part of what was being written and not an earlier one, the server refuses to start until `redis-check-aof` has cut
-//! the file, or takes in a part of an append that nobody was promised. Where that matters, take another store.
+//! **A file that was cut.** What was synced is there again after a crash of the server or the loss of power. Where the
+//! end of its file is missing, though, the server (`aof-load-truncated yes`) leaves the beginning of an append there,
+//! and what is written behind that would be spoiled when it is started once more. So it is told to write its file anew
+//! (`BGREWRITEAOF`) at the first connection after it was started, before anything else; that takes memory and a time
+//! that grow with all it holds, of which appends wait for the beginning since Redis 7.0, and for the end before. Killed
+//! meanwhile, it may refuse to start, once: it has cut what was to be cut, and starts when it is started again. With
+//! `aof-load-truncated no` it never starts with such a file until `redis-check-aof` has cut it, and nothing is written
+//! anew. A server that hides its settings is taken for one of these where it refuses the command. (ADR 048)
+//!
+//! Redis' file has no checksums: where the disk kept a later part of what was being written and not an earlier one, the
+//! server refuses to start until `redis-check-aof` has cut the file, or takes in a part of an append that nobody was
+//! promised. Where that matters, take another store.
 //!
 //! **A server that has lost events.** Positions are times, so what a server has lost leaves its places empty: a reader
 //! who has been there has seen what is no more, but misses nothing that is appended later. (Revisions go on behind what

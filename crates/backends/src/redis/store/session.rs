@@ -16,7 +16,7 @@ use super::keys::Keys;
 use super::{Settings, place, script};
 use crate::redis::connector::{Connection, Connector, Greet};
 use crate::redis::sync::Waiter;
-use crate::redis::{Config, SYSTEM, error as driver, server};
+use crate::redis::{Config, SYSTEM, error as driver, server, torn};
 
 /// How often something is asked for that connections have gone with.
 pub(super) const ATTEMPTS_MAX: u32 = 3;
@@ -205,6 +205,7 @@ async fn check(
     mut connection: MultiplexedConnection,
 ) -> Result<(), transport::Error> {
     server::check_eviction(&mut connection).await?;
+    torn::mend(&mut connection, config.answer_within.0).await?;
     let sync = Sync::of(config, &mut connection).await?;
     if facts.found.get().is_some_and(|found| sync < found.sync) {
         let problem = "the server keeps less than it did when the store was opened".to_owned();

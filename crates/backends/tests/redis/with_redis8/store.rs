@@ -7,6 +7,7 @@ use steadfast_servers::RedisProgram::Redis8;
 use crate::with_redis::store::conformance::OnAServer;
 use crate::with_redis::store::{Place, event};
 use crate::with_redis::support::ServerSettings;
+use crate::with_redis::torn::half_an_append_never_appears_on;
 
 /// What most who run a server have.
 const EVERYSEC: ServerSettings = &[("appendfsync", "everysec")];
@@ -22,6 +23,11 @@ async fn it_is_durable_when_it_is_asked_to_be() {
         let appended = store.append(Batch::to_stream("s", [event("e")]), Condition::Any, asked).await;
         assert!(appended.expect("appended").achieved >= asked);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_an_append_never_appears() {
+    half_an_append_never_appears_on(Redis8).await;
 }
 
 /// The server takes the question, and never answers it.
