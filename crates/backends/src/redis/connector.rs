@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::client::client;
 use super::server::{self, Always, wrong};
-use super::{Config, Persistence, SYSTEM, error, names, torn};
+use super::torn::{self, Known, Mended};
+use super::{Config, Persistence, SYSTEM, error, names};
 
 /// What is asked of a server before its connection is used.
 pub(super) type Greet =
@@ -51,10 +52,10 @@ impl Connector {
     /// Makes a transport's connector whose answers may take `extra` longer than usual, for commands that block.
     pub(super) fn new(config: &Config, extra: Duration) -> Result<Self, Error> {
         config.check()?;
-        let checked = config.clone();
+        let (checked, file) = (config.clone(), Arc::<Known>::default());
         let greet = move |mut connection: MultiplexedConnection| {
-            let config = checked.clone();
-            async move { check(&config, &mut connection).await }.boxed()
+            let (config, file) = (checked.clone(), Arc::clone(&file));
+            async move { check(&config, &file, &mut connection).await }.boxed()
         };
         Self::greeting(config, extra, Box::new(greet))
     }
@@ -208,9 +209,14 @@ impl Connector {
 }
 
 /// Checks that the server is what the configuration of a transport says.
-async fn check(config: &Config, connection: &mut MultiplexedConnection) -> Result<(), Error> {
-    if config.persistence != Persistence::Unknown {
-        torn::mend(connection, config.answer_within.0).await?;
+async fn check(config: &Config, file: &Known, connection: &mut MultiplexedConnection) -> Result<(), Error> {
+    if config.persistence != Persistence::Unknown
+        && torn::mend(connection, file, config.answer_within.0).await? == Mended::Hidden
+    {
+        tracing::warn!(
+            system = SYSTEM,
+            "it is taken for granted that the server refuses a file that was cut"
+        );
     }
     let shards: u32 = ::redis::pipe()
         .cmd("SETNX")

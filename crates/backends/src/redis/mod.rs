@@ -21,8 +21,8 @@
 //! # Durability
 //! Sending promises [`Durability::Accepted`](steadfast_core::store::Durability::Accepted), unless the server is known
 //! to sync: see [`Persistence`]. A group's progress is as durable as the events: after losing some of it, events are
-//! received again. Where more is promised, a server that was started writes its file anew before anything is sent, for a
-//! crash may have cut it (`BGREWRITEAOF`; see the [store], which needs the same).
+//! received again. Where more is promised, a server that was started writes its file anew before it is used, for a crash
+//! may have cut it (`BGREWRITEAOF`; see the [store], which needs the same).
 //!
 //! # Back-pressure
 //! A shard holds [`Config::length_max`] events. What every group has handled is deleted when room is needed; where that

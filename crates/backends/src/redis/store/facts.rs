@@ -8,6 +8,7 @@ use steadfast_core::store::{Durability, Error, Position};
 use steadfast_core::transport;
 
 use crate::redis::server::{self, Always, wrong};
+use crate::redis::torn::Known;
 use crate::redis::{Config, Persistence};
 
 /// What makes an event durable.
@@ -74,6 +75,8 @@ pub(super) struct Newest {
 pub(super) struct Facts {
     pub(super) found: OnceLock<Found>,
     newest: Mutex<Newest>,
+    /// What is known of the server's file.
+    pub(super) file: Known,
     /// Why nothing more may be done.
     pub(super) fatal: OnceLock<Error>,
 }

@@ -32,11 +32,14 @@
 //! **A file that was cut.** What was synced is there again after a crash of the server or the loss of power. Where the
 //! end of its file is missing, though, the server (`aof-load-truncated yes`) leaves the beginning of an append there,
 //! and what is written behind that would be spoiled when it is started once more. So it is told to write its file anew
-//! (`BGREWRITEAOF`) at the first connection after it was started, before anything else; that takes memory and a time
-//! that grow with all it holds, of which appends wait for the beginning since Redis 7.0, and for the end before. Killed
-//! meanwhile, it may refuse to start, once: it has cut what was to be cut, and starts when it is started again. With
-//! `aof-load-truncated no` it never starts with such a file until `redis-check-aof` has cut it, and nothing is written
-//! anew. A server that hides its settings is taken for one of these where it refuses the command. (ADR 048)
+//! (`BGREWRITEAOF`) at the first connection after it was started, and nothing else is asked until that has ended: it takes
+//! memory and a time that grow with all the server holds, as starting it did. Killed meanwhile, it may refuse to start,
+//! once: it has cut what was to be cut, and starts when it is started again.
+//!
+//! Where it cannot do that, or may not be asked to, it is believed if it is set to refuse such files
+//! (`aof-load-truncated no`, in its configuration file: what is set later is too late for how it was started); one that
+//! hides its settings is believed what [`Persistence`](super::Persistence) says, and without that nothing; others are
+//! refused. (ADR 048)
 //!
 //! Redis' file has no checksums: where the disk kept a later part of what was being written and not an earlier one, the
 //! server refuses to start until `redis-check-aof` has cut the file, or takes in a part of an append that nobody was

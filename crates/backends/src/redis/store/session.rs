@@ -16,7 +16,8 @@ use super::keys::Keys;
 use super::{Settings, place, script};
 use crate::redis::connector::{Connection, Connector, Greet};
 use crate::redis::sync::Waiter;
-use crate::redis::{Config, SYSTEM, error as driver, server, torn};
+use crate::redis::torn::{self, Mended};
+use crate::redis::{Config, Persistence, SYSTEM, error as driver, server};
 
 /// How often something is asked for that connections have gone with.
 pub(super) const ATTEMPTS_MAX: u32 = 3;
@@ -205,8 +206,12 @@ async fn check(
     mut connection: MultiplexedConnection,
 ) -> Result<(), transport::Error> {
     server::check_eviction(&mut connection).await?;
-    torn::mend(&mut connection, config.answer_within.0).await?;
-    let sync = Sync::of(config, &mut connection).await?;
+    let mended = torn::mend(&mut connection, &facts.file, config.answer_within.0).await?;
+    let sync = match (Sync::of(config, &mut connection).await?, mended, config.persistence) {
+        // Nobody says that its file is not cut.
+        (_, Mended::Hidden, Persistence::Unknown) => Sync::Never,
+        (sync, ..) => sync,
+    };
     if facts.found.get().is_some_and(|found| sync < found.sync) {
         let problem = "the server keeps less than it did when the store was opened".to_owned();
         return Err(server::wrong("persistence", problem));
