@@ -90,6 +90,12 @@ pub enum SyncInterval {
     #[default]
     Lazy,
     /// `sync_interval: always`, before it acknowledges: [`Durability::Durable`].
+    ///
+    /// Messages are deleted where a stream is full, or a stream of events is deleted, and the server then rewrites its
+    /// files. It does so without syncing them, so that the loss of power may take other messages with it, up to the
+    /// releases with <https://github.com/nats-io/nats-server/pull/8475> and
+    /// <https://github.com/nats-io/nats-server/pull/8629> (September 2026); before
+    /// <https://github.com/nats-io/nats-server/pull/7627> (December 2025) a kill may, too. Choose one that has them.
     Always,
 }
 

@@ -80,11 +80,13 @@ pub enum Persistence {
     /// `appendfsync everysec`, for that may answer before it has written. A [store](super::store) asks the server.
     #[default]
     Unknown,
-    /// `appendonly yes` and `appendfsync always`: [`Durability::Durable`]. It is checked by `CONFIG GET`, which the
-    /// server must allow to a transport; a store takes your word for it where it is forbidden.
+    /// `appendonly yes` and `appendfsync always` on Redis 7.0.3 or later: [`Durability::Durable`]. It is checked by
+    /// `CONFIG GET`, which the server must allow to a transport; a store takes your word for it where it is forbidden,
+    /// and, where `BGREWRITEAOF` is forbidden too, for `aof-load-truncated no`.
     AppendFsyncAlways,
     /// `appendonly yes` and `appendfsync everysec` on Redis 8.0 or later, asked by `WAITAOF` to sync when durability is
-    /// asked for: [`Durability::Durable`]. Others that know the command are refused, for they answer it too early.
+    /// asked for: [`Durability::Durable`]. Others that know the command are refused, for they answer it too early. Where
+    /// `CONFIG` and `BGREWRITEAOF` are forbidden, it says that there is `aof-load-truncated no`, too.
     WaitAof,
 }
 

@@ -28,7 +28,25 @@ pub(super) async fn syncs_always(connection: &mut MultiplexedConnection) -> Resu
             Some(_) => {}
         }
     }
-    Ok(Always::Yes)
+    let version = info(connection).await?.as_deref().and_then(version);
+    Ok(match version.filter(|version| *version < SYNCS_NAMES) {
+        Some((major, minor, patch)) => Always::No(format!(
+            "Redis {major}.{minor}.{patch} loses with the power what it has written anew, for it does not sync its \
+             folder; use 7.0.3 or later"
+        )),
+        None => Always::Yes,
+    })
+}
+
+/// The first version that syncs the folder once a file is written anew (<https://github.com/redis/redis/pull/10737>), and
+/// answers nobody before it has synced, whatever holds it up (<https://github.com/redis/redis/pull/9678>).
+const SYNCS_NAMES: (u32, u32, u32) = (7, 0, 3);
+
+/// Returns the version that `info` tells; of a Valkey the one of Redis that it counts as.
+fn version(info: &str) -> Option<(u32, u32, u32)> {
+    let mut numbers = value(info, "redis_version")?.split('.').map(str::parse::<u32>);
+    let mut next = || numbers.next()?.ok();
+    Some((next()?, next()?, next()?))
 }
 
 /// Says why the server cannot wait until its file is synced, if it cannot.
@@ -67,9 +85,8 @@ fn early(info: &str) -> Option<String> {
     if let Some(version) = value(info, "valkey_version") {
         return Some(format!("Valkey {version}"));
     }
-    let version = value(info, "redis_version")?;
-    let major: u32 = version.split('.').next()?.parse().ok()?;
-    (major < 8).then(|| format!("Redis {version}"))
+    let (major, minor, patch) = version(info)?;
+    (major < 8).then(|| format!("Redis {major}.{minor}.{patch}"))
 }
 
 /// Asks the server what it is and does; none where it refuses to say.
@@ -134,5 +151,13 @@ mod tests {
         let valkey = "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n";
         assert_eq!(early(valkey).as_deref(), Some("Valkey 9.1.2"));
         assert_eq!(early(""), None);
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let is_old = |info: &str| version(info).is_some_and(|version| version < SYNCS_NAMES);
+        assert!(is_old("redis_version:6.2.14\r\n") && is_old("redis_version:7.0.2\r\n"));
+        assert!(!is_old("redis_version:7.0.15\r\n") && !is_old("redis_version:10.0.0\r\n"));
+        assert_eq!(version("redis_version:unstable\r\n"), None);
     }
 }

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use steadfast_core::transport::Error;
 use tokio::time::Instant;
 
-use super::error;
 use super::server::{info, is_no, setting_of, value, wrong};
+use super::{SYSTEM, error};
 
 const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
@@ -32,7 +32,7 @@ pub(super) struct Known(Mutex<Option<String>>);
 pub(super) enum Mended {
     /// Nothing that is written from now on stands behind a transaction that was cut.
     Yes,
-    /// It may not be asked for, of a server that hides what it is set to.
+    /// It may not be asked for, and the server hides what it is set to.
     Hidden,
 }
 
@@ -61,7 +61,11 @@ impl Truncation {
         // Redis 8.4 and later may cut off what is no command at all, too.
         let tail = setting_of(connection, "aof-load-corrupt-tail-max-size").await?;
         let keeps_tail = tail.is_none_or(|max| max.is_empty() || max == "0");
-        let mend = if keeps_tail { "`aof-load-truncated no`" } else { "`aof-load-corrupt-tail-max-size 0`" };
+        let mend = if keeps_tail {
+            "`aof-load-truncated no`"
+        } else {
+            "`aof-load-truncated no` and `aof-load-corrupt-tail-max-size 0`"
+        };
         Ok(Self { is_refused: truncated.map(|set| set == "no" && keeps_tail), mend })
     }
 
@@ -116,7 +120,10 @@ pub(super) async fn mend(
         if start.is_some() && *known.0.lock() == start.map(str::to_owned) {
             return Ok(Mended::Yes);
         }
-        match file(&said) {
+        let Some(file) = file(&said) else {
+            return Truncation::of(connection).await?.refused("INFO persistence");
+        };
+        match file {
             File::Loading => return Err(error::unavailable("the server still loads its file")),
             File::Sound => {
                 *known.0.lock() = start.map(str::to_owned);
@@ -155,27 +162,33 @@ pub(super) async fn mend(
     }
 }
 
+/// Says whose word counts where nothing can be found out.
+pub(super) fn take_for_granted() {
+    tracing::warn!(system = SYSTEM, "it is taken for granted that the server refuses a file that was cut");
+}
+
 fn is_forbidden(error: &RedisError) -> bool {
     error::code(error).as_deref() == Some("NOPERM") || error.to_string().contains("unknown command")
 }
 
-/// Tells from what a server says of itself.
-fn file(info: &str) -> File {
+/// Tells from what a server says of itself; nothing where it does not speak of its file.
+fn file(info: &str) -> Option<File> {
     let number = |name| value(info, name).and_then(|value| value.parse::<i64>().ok());
     let is = |name| number(name) == Some(1);
     // Its file counts as turned off meanwhile.
     if is("loading") || is("async_loading") {
-        return File::Loading;
+        return Some(File::Loading);
     }
+    let is_on = number("aof_enabled")? == 1;
     // It is -1 before the first has ended.
     let ended = number("aof_last_rewrite_time_sec").is_some_and(|seconds| seconds >= 0);
-    if !is("aof_enabled") || (ended && value(info, "aof_last_bgrewrite_status") == Some("ok")) {
+    Some(if !is_on || (ended && value(info, "aof_last_bgrewrite_status") == Some("ok")) {
         File::Sound
     } else if is("aof_rewrite_in_progress") || is("aof_rewrite_scheduled") {
         File::Renewing
     } else {
         File::Unknown
-    }
+    })
 }
 
 #[cfg(test)]
@@ -187,6 +200,7 @@ mod tests {
             "# Server\r\nredis_version:7.0.15\r\nloading:0\r\nasync_loading:0\r\naof_enabled:1\r\n\
              aof_last_rewrite_time_sec:{ended}\r\naof_last_bgrewrite_status:{status}\r\n{rest}\r\n"
         ))
+        .expect("it speaks of its file")
     }
 
     #[test]
@@ -203,8 +217,9 @@ mod tests {
     /// It says that it has no file, and has one as soon as it has loaded it.
     #[test]
     fn a_server_that_loads_is_waited_for() {
-        assert_eq!(file("loading:1\r\naof_enabled:0\r\n"), File::Loading);
-        assert_eq!(file("loading:0\r\nasync_loading:1\r\naof_enabled:0\r\n"), File::Loading);
-        assert_eq!(file("loading:0\r\naof_enabled:0\r\n"), File::Sound);
+        assert_eq!(file("loading:1\r\naof_enabled:0\r\n"), Some(File::Loading));
+        assert_eq!(file("loading:0\r\nasync_loading:1\r\naof_enabled:0\r\n"), Some(File::Loading));
+        assert_eq!(file("loading:0\r\naof_enabled:0\r\n"), Some(File::Sound));
+        assert_eq!(file("redis_version:7.0.15\r\n"), None);
     }
 }

@@ -26,9 +26,9 @@
 //! The server acknowledges when it has written ([`Durability::Written`](steadfast_core::store::Durability::Written)), or,
 //! with `sync_interval: always`, when it has synced
 //! ([`Durability::Durable`](steadfast_core::store::Durability::Durable)). It tells nobody which: see
-//! [`SyncInterval`](super::SyncInterval). [`Config::replicas`](super::Config::replicas) adds nothing to what is declared.
-//! A server that lost messages with the power, or got an old copy of its files, is noticed when something is appended:
-//! the log is then read anew.
+//! [`SyncInterval`](super::SyncInterval), also for what older servers lose where streams are deleted.
+//! [`Config::replicas`](super::Config::replicas) adds nothing to what is declared. A server that lost messages with the
+//! power, or got an old copy of its files, is noticed when something is appended: the log is then read anew.
 //!
 //! # What is recognised
 //! Each process keeps the identities of the newest [`Settings::remember`] events, and reads them when it opens the store. An

@@ -11,7 +11,8 @@
 //! **Durability.** Every append commits with `synchronous_commit=on`, and so is `Durable` whatever it asks for. With
 //! `off` an event can be read before the server has written it, and when the *server* dies then, it is gone and its
 //! transaction's number is given again. A server that runs with `fsync=off` is declared as able to do
-//! [`Accepted`](steadfast_core::store::Durability::Accepted) only.
+//! [`Accepted`](steadfast_core::store::Durability::Accepted) only. `full_page_writes=off` is not looked at: where the file
+//! system may tear a page, the loss of power damages what was there before.
 //!
 //! **Isolation** is `read committed` on each connection, whatever the role or the database says: a condition must see
 //! what was committed while its append waited for its turn.

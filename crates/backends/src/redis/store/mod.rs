@@ -18,7 +18,7 @@
 //!
 //! | server | declared |
 //! |---|---|
-//! | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no` | `Durable`: it syncs before it answers anybody |
+//! | `appendonly yes`, `appendfsync always`, `no-appendfsync-on-rewrite no`, Redis 7.0.3 or later | `Durable`: it syncs before it answers anybody; older ones do not sync their folder |
 //! | `appendonly yes`, `appendfsync everysec`, Redis 8.0 or later | `Durable`: it is asked to sync (`WAITAOF`), which takes up to a second with `everysec`; a reader waits for that too, if somebody else has appended |
 //! | any other | `Accepted` |
 //!
@@ -33,8 +33,10 @@
 //! end of its file is missing, though, the server (`aof-load-truncated yes`) leaves the beginning of an append there,
 //! and what is written behind that would be spoiled when it is started once more. So it is told to write its file anew
 //! (`BGREWRITEAOF`) at the first connection after it was started, and nothing else is asked until that has ended: it takes
-//! memory and a time that grow with all the server holds, as starting it did. Killed meanwhile, it may refuse to start,
-//! once: it has cut what was to be cut, and starts when it is started again.
+//! memory and a time that grow with all the server holds, as starting it did. What takes longer than
+//! [`patience`](Settings::patience), opening the store too, fails until then and says so. Killed meanwhile, the server may
+//! refuse to start, once: it has cut what was to be cut, and starts when it is started again. Where others, who do not
+//! wait, have written to it before it was killed, half of an append may appear: give the store a server of its own.
 //!
 //! Where it cannot do that, or may not be asked to, it is believed if it is set to refuse such files
 //! (`aof-load-truncated no`, in its configuration file: what is set later is too late for how it was started); one that
