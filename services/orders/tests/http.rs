@@ -128,7 +128,8 @@ async fn payment_away_or_unwell() {
     let id = shop.created("k4").await;
     let begin = std::time::Instant::now();
     let later = shop.command_within(&id, "confirm", "c4", Some("400")).await;
-    assert!(begin.elapsed() < Duration::from_millis(395), "{:?}", begin.elapsed());
+    // Sooner than payment, which takes half a second.
+    assert!(begin.elapsed() < Duration::from_millis(480), "{:?}", begin.elapsed());
     assert_eq!(later.status, StatusCode::ACCEPTED);
     let (again, other) = tokio::join!(
         shop.command_within(&id, "confirm", "c4", Some("3000")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use steadfast_core::Event;
 use steadfast_core::transport::Error;
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ const OPEN: Duration = Duration::from_secs(5);
 /// How much longer its end is waited for.
 const SLACK: Duration = Duration::from_secs(1);
 const BATCH_MAX: usize = 256;
-/// How long nothing must come, and how long is waited for that, before a shard is given back.
+/// How long nothing must come, and how long is waited for that, before a subscription is ended.
 const QUIET: Duration = Duration::from_millis(50);
 const COME_WITHIN: Duration = Duration::from_millis(500);
 /// How long to wait between looks for messages that somebody else was given.
@@ -144,6 +144,9 @@ impl Puller {
                     }
                     continue;
                 }
+                if self.connection != connection(&self.client) {
+                    return Ok(());
+                }
                 self.ask(count, Some(OPEN)).await?;
             }
             tokio::select! {
@@ -225,6 +228,10 @@ impl Puller {
             }
             // What is settled meanwhile is counted by the server and not here: one look more, never one too few.
             let info = self.place.info(&self.consumer).await?;
+            if self.connection != connection(&self.client) {
+                // It is the word of another server, or of one that was away: what is asked for now is to come by it.
+                continue;
+            }
             let last = info.delivered.stream_sequence;
             let here = {
                 let mut state = self.shared.state.lock();
@@ -275,12 +282,14 @@ impl Puller {
         let (inbox, messages) = subscribe(&self.client).await?;
         let mut before = std::mem::replace(&mut self.messages, messages);
         (self.inbox, self.connection, self.asked) = (inbox, now, 0);
-        // Requests end with their connection, so that nothing else is on its way there.
-        while let Some(Some(message)) = before.next().now_or_never() {
+        // Requests end with their connection, but the last may have been sent by this one, before it was noticed. What
+        // answers that, and is not taken, would be waited for as if somebody else had it.
+        let put_aside = |message| {
             if let Ok(Some(message)) = self.open(message) {
                 self.aside.insert(message.id, message);
             }
-        }
+        };
+        for_rest_of(&mut before, put_aside).await;
         self.asked = 0;
         Ok(())
     }
@@ -324,14 +333,9 @@ impl Puller {
     /// for it would come here again.
     async fn give_back(&mut self) {
         let mut back: Vec<Subject> = Vec::new();
-        let until = Instant::now() + COME_WITHIN;
-        while let Ok(Some(message)) =
-            tokio::time::timeout_at(until.min(Instant::now() + QUIET), self.messages.next()).await
-        {
-            back.extend(self.open(message).ok().flatten().map(|delivered| delivered.reply));
-        }
-        let _ = self.messages.drain().await;
-        while let Some(message) = self.messages.next().await {
+        let mut rest = Vec::new();
+        for_rest_of(&mut self.messages, |message| rest.push(message)).await;
+        for message in rest {
             back.extend(self.open(message).ok().flatten().map(|delivered| delivered.reply));
         }
         back.extend(std::mem::take(&mut self.aside).into_values().map(|delivered| delivered.reply));
@@ -339,6 +343,21 @@ impl Puller {
             let _ = self.client.publish(reply, "-NAK".into()).await;
         }
         let _ = self.client.flush().await;
+    }
+}
+
+/// Takes what still comes, for as long as it comes, and ends the subscription.
+async fn for_rest_of(messages: &mut Subscriber, mut take: impl FnMut(Message)) {
+    let until = Instant::now() + COME_WITHIN;
+    while let Ok(Some(message)) =
+        tokio::time::timeout_at(until.min(Instant::now() + QUIET), messages.next()).await
+    {
+        take(message);
+    }
+    let _ = messages.drain().await;
+    let until = Instant::now() + COME_WITHIN;
+    while let Ok(Some(message)) = tokio::time::timeout_at(until, messages.next()).await {
+        take(message);
     }
 }
 

@@ -160,6 +160,17 @@ struct Member {
 }
 
 impl Member {
+    /// Opens a receiver in the place of the one that died, also while the server is away.
+    async fn open_again(&self) -> Box<dyn Receiver> {
+        let began = Instant::now();
+        loop {
+            match self.source.open(&Subscribe::new("kill")).await {
+                Err(error) if error.classify().is_retryable() && began.elapsed() < WITHIN => {}
+                opened => return opened.expect("it opens"),
+            }
+        }
+    }
+
     /// Receives until `stop`, and returns how many events came.
     async fn receive(mut self, stop: CancellationToken) -> u32 {
         let mut count = 0;
@@ -178,7 +189,7 @@ impl Member {
                 // What is told too early would have been told by now.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 self.dies_after = None;
-                self.receiver = self.source.open(&Subscribe::new("kill")).await.expect("it opens");
+                self.receiver = self.open_again().await;
                 continue;
             }
             let handled = Outcome::Handled;

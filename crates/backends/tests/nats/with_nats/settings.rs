@@ -71,8 +71,7 @@ async fn tls_trusts_the_authority_that_is_configured_and_no_other() {
     let url = |scheme: &str, rest: &str| {
         format!("{scheme}://{}?sync=always{rest}", nats.address()).parse::<Config>().expect("a URL")
     };
-    let patience = HumanDuration(Duration::from_millis(500));
-    let open = |config| NatsStore::open(config, store::Settings { patience, ..store::Settings::default() });
+    let open = |config| NatsStore::open(config, store::Settings::default());
     let trusted = format!("&authority={}", made.authority.display());
     let store = open(url("tls", &trusted)).await.expect("it is trusted");
     let appended = store.append(Batch::to_stream("s", [event()]), Condition::Any, Durability::Durable).await;
@@ -80,7 +79,10 @@ async fn tls_trusts_the_authority_that_is_configured_and_no_other() {
     let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
     assert_eq!(events.len(), 1);
     for wrong in [url("tls", ""), url("nats", "")] {
-        let refused = open(wrong).await.map(drop).expect_err("another authority, or none");
+        let patience = HumanDuration(Duration::from_millis(500));
+        let settings = store::Settings { patience, ..store::Settings::default() };
+        let refused =
+            NatsStore::open(wrong, settings).await.map(drop).expect_err("another authority, or none");
         assert!(matches!(&refused, StoreError::Io { .. }), "{refused:?}");
     }
 }

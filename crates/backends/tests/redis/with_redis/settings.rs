@@ -175,14 +175,15 @@ async fn tls_trusts_the_authority_that_is_configured_and_no_other() {
     let url = |scheme: &str, rest: &str| {
         format!("{scheme}://{}{rest}", redis.address()).parse::<Config>().expect("a URL")
     };
-    let patience = HumanDuration(Duration::from_millis(200));
-    let open = |config| RedisStore::open(config, store::Settings { patience, ..store::Settings::default() });
+    let open = |config| RedisStore::open(config, store::Settings::default());
     let trusted = format!("?authority={}", made.authority.display());
     let store = open(url("rediss", &trusted)).await.expect("it is trusted");
     let batch = Batch::to_stream("s", [Event::new("/test", "e").build()]);
     store.append(batch, Condition::Any, Durability::Durable).await.expect("appended");
     let events: Vec<_> = store.read(Query::default()).try_collect().await.expect("readable");
     assert_eq!(events.len(), 1);
+    let patience = HumanDuration(Duration::from_millis(200));
+    let open = |config| RedisStore::open(config, store::Settings { patience, ..store::Settings::default() });
     for wrong in [url("rediss", ""), url("redis", "")] {
         let refused = open(wrong).await.map(drop).expect_err("another authority, or none");
         assert!(refused.to_string().contains("connecting to Redis"), "{refused}");

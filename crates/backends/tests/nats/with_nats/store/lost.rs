@@ -90,7 +90,9 @@ async fn appends_that_were_sent_together_stand_once_though_answers_were_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stays_away_is_told_of_in_time() {
     let mut place = Place::alone(durable()).await;
-    place.settings.patience = HumanDuration(Duration::from_millis(500));
+    // The stream is made.
+    drop(place.open().await);
+    place.settings.patience = HumanDuration(Duration::from_secs(1));
     let store = place.open().await;
     let append_one =
         || store.append(Batch::to_stream("s", [event("e")]), Condition::Any, Durability::Durable);

@@ -12,9 +12,11 @@ mod with_fuse;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use steadfast_backends::postgres::Config;
 use steadfast_backends::postgres::store::{PostgresStore, Settings};
+use steadfast_base::units::HumanDuration;
 use steadfast_core::Event;
 use steadfast_core::store::Error;
 use steadfast_servers::Postgres;
@@ -41,7 +43,10 @@ fn server() -> Arc<Postgres> {
 
 impl Place {
     pub(super) async fn shared() -> Self {
-        Self::on(tokio::task::spawn_blocking(server).await.expect("it does not panic"))
+        let mut place = Self::on(tokio::task::spawn_blocking(server).await.expect("it does not panic"));
+        // Others on the server hold a transaction open for as long as their sync takes.
+        place.settings.own_within = HumanDuration(Duration::from_secs(30));
+        place
     }
 
     pub(super) async fn alone() -> Self {
